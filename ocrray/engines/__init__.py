@@ -1,0 +1,1 @@
+"""What turns pixels or text into text; the only place where the errors of such libraries become ours."""

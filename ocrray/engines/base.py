@@ -1,0 +1,59 @@
+"""The two narrow interfaces every engine has: a recognizer reads an image, a corrector rewrites short texts."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from PIL import Image
+
+from ocrray.records import Line
+
+
+@dataclass(frozen=True, slots=True)
+class EngineInfo:
+    """Who made a text: written into every row, and part of the fingerprint. Empty strings where a field has no meaning."""
+
+    engine: str
+    model: str = ""
+    revision: str = ""
+    adapter: str = ""
+    prompt_version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """What a corrector made of one text.
+
+    `text` is None when the engine did not correct it, and `reason` says why in a word or two (`too_long`, `unfinished`, ...);
+    the source then stands. Token counts are the engine's own tokens, 0 where it has none.
+    """
+
+    text: str | None
+    reason: str = ""
+    input_tokens: int = 0
+    output_tokens: int = 0
+
+
+class Recognizer(Protocol):
+    """Reads one page image."""
+
+    info: EngineInfo
+
+    def recognize(self, image: Image.Image) -> list[Line]:
+        """Lines in reading order, an empty list for a blank page; raises RecordError when the page defeats the engine."""
+
+    def close(self) -> None: ...
+
+
+class Corrector(Protocol):
+    """Rewrites texts, each independently of the others: the result of one does not depend on its batch."""
+
+    info: EngineInfo
+
+    def fits(self, text: str) -> bool:
+        """Whether `text` can be corrected in one piece; `text/passages.py` splits longer texts until every piece fits."""
+
+    def correct(self, texts: Sequence[str]) -> list[Correction]:
+        """One Correction a text, in order; raises EngineError when the engine itself is broken."""
+
+    def close(self) -> None: ...

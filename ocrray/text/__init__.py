@@ -1,0 +1,1 @@
+"""Pure functions on `str`: normalising, aligning, measuring, splitting."""
