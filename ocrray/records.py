@@ -87,7 +87,8 @@ SCHEMA = pa.schema(
         ("corrected_text", pa.string()),
         ("ground_truth", pa.string()),
         ("lines", pa.list_(_LINE)),
-        ("edits", pa.list_(_EDIT)),
+        ("edits", pa.list_(_EDIT)),  # from raw_text to corrected_text
+        ("refused_edits", pa.list_(_EDIT)),  # proposed by the corrector, refused by the guard
         ("verdicts", pa.list_(_VERDICT)),
         ("guard_reason", pa.string()),  # set when status is kept_raw
         ("failed_stage", pa.string()),  # these three are set when status is failed
