@@ -1,0 +1,182 @@
+"""Set a text as one page of a book or one newspaper column, and know the ground truth line by line."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from ocrray.errors import ConfigError, RecordError
+
+MAX_HEIGHT_PX = 12_000
+
+_FONT_FOLDERS = (
+    Path("/usr/share/fonts"),
+    Path("/usr/local/share/fonts"),
+    Path.home() / ".local/share/fonts",
+    Path.home() / ".fonts",
+)
+
+# Debian package: the font files of it that look like the print of 1700-1920 (Latin), or like old Devanagari type.
+_FONT_FILES = {
+    "latin": {
+        "fonts-oldstandard": ("OldStandard-Regular.ttf",),
+        "fonts-gfs-didot": ("GFSDidot.otf",),
+        "fonts-adf-baskervald": ("BaskervaldADFStd.otf",),
+        "fonts-century-catalogue": ("Century-Catalogue.ttf",),
+        "fonts-ebgaramond": ("EBGaramond08-Regular.otf", "EBGaramond12-Regular.otf"),
+        "fonts-goudybookletter": ("GoudyBookletter1911.otf",),
+        "fonts-linuxlibertine": ("LinLibertine_R.otf",),
+        "fonts-essays1743": ("Essays1743.ttf",),
+        "fonts-junicode": ("JunicodeTwoBeta-Regular.otf",),
+    },
+    "devanagari": {
+        "fonts-lohit-deva": ("Lohit-Devanagari.ttf",),
+        "fonts-sil-annapurna": ("AnnapurnaSIL-Regular.ttf",),
+        "fonts-sahadeva": ("sahadeva.ttf",),
+        "fonts-deva-extra": ("chandas1-2.ttf",),
+    },
+}
+
+_SYLLABLE_END = re.compile(r"(?<=\w[aeiouy][bcdfgklmnprst])(?=[bcdfgklmnprst][aeiouy]\w)")
+_NATURAL_BREAK = re.compile(r"(?<=[\w.,;:!?’”][—-])(?=\w)|(?<=—)(?=[\w“‘])")
+
+
+@dataclass(frozen=True, slots=True)
+class RenderedPage:
+    """One page in black on white (mode L), and its lines of text, from top to bottom, as they were set."""
+
+    image: Image.Image
+    lines: list[str]
+
+
+def fonts(script: Literal["latin", "devanagari"] = "latin") -> list[Path]:
+    """The installed period-like fonts for `script`, sorted by file name; raises ConfigError when there is none."""
+    wanted = {name for names in _FONT_FILES[script].values() for name in names}
+    found = {path.name: path for folder in _FONT_FOLDERS for path in folder.rglob("*.[ot]tf") if path.name in wanted}
+    if not found:
+        raise ConfigError(f"no period-like {script} font is installed: apt-get install {' '.join(_FONT_FILES[script])}")
+    return [found[name] for name in sorted(found)]
+
+
+def render_page(
+    text: str,
+    *,
+    font_path: str | Path,
+    font_size_px: int,
+    width_px: int,
+    rng: np.random.Generator,
+    leading: float = 1.25,
+    hyphenate: bool = False,
+) -> RenderedPage:
+    """Set `text` in justified lines on a page `width_px` wide, as high as it needs to be.
+
+    A blank line separates paragraphs; a paragraph all in capitals that fits on one line is centred, as headings were.
+    `leading` is the distance of baselines in font sizes. `hyphenate` lets Latin words divide at line ends, and the hyphen is
+    then part of the line. Raises RecordError when the font lacks a character or the page would exceed MAX_HEIGHT_PX.
+    """
+    font = _load_font(str(font_path), font_size_px)
+    _require_glyphs(font, text)
+    margin_px = round(font_size_px * rng.uniform(1.5, 3.0))
+    setter = _Setter(font, width_px - 2 * margin_px, hyphenate)
+    indent_px = round(font_size_px * rng.uniform(0.8, 2.0))
+    set_lines = [line for paragraph in re.split(r"\n\s*\n", text) for line in setter.paragraph(paragraph.split(), indent_px)]
+    pitch_px = round(font_size_px * leading)
+    height_px = 2 * margin_px + max(1, len(set_lines)) * pitch_px
+    if height_px > MAX_HEIGHT_PX:
+        raise RecordError(f"{len(set_lines)} lines make a page {height_px} px high, over {MAX_HEIGHT_PX}", kind="too_long")
+    image = Image.new("L", (width_px, height_px), 255)
+    draw = ImageDraw.Draw(image)
+    for index, line in enumerate(set_lines):
+        baseline_px = margin_px + index * pitch_px + font_size_px
+        for word, x_px in setter.positions(line):
+            # Hand-set sorts do not stand quite level.
+            y_px = baseline_px + rng.normal(0, font_size_px / 80)
+            draw.text((margin_px + x_px, y_px), word, fill=0, font=font, anchor="ls")
+    return RenderedPage(image, [" ".join(line.words) for line in set_lines])
+
+
+@dataclass(frozen=True, slots=True)
+class _SetLine:
+    words: list[str]
+    align: Literal["justify", "left", "centre"]
+    indent_px: int
+
+
+class _Setter:
+    """Breaks paragraphs into lines `measure_px` wide and places the words of a line."""
+
+    def __init__(self, font: ImageFont.FreeTypeFont, measure_px: int, hyphenate: bool) -> None:
+        self.font = font
+        self.measure_px = measure_px
+        self.hyphenate = hyphenate
+        self.space_px = font.getlength(" ")
+
+    def paragraph(self, words: list[str], indent_px: int) -> Iterator[_SetLine]:
+        if " ".join(words).isupper() and self._width(words) <= self.measure_px:
+            yield _SetLine(words, "centre", 0)
+            return
+        pending = words[::-1]
+        while pending:
+            line: list[str] = []
+            while pending and self._width([*line, pending[-1]]) <= self.measure_px - indent_px:
+                line.append(pending.pop())
+            if pending:
+                word = pending.pop()
+                head, tail = self._divide(word, line, self.measure_px - indent_px)
+                line += [head] if head else []
+                pending += [tail] if tail else []
+            yield _SetLine(line, "justify" if pending else "left", indent_px)
+            indent_px = 0
+
+    def positions(self, line: _SetLine) -> Iterator[tuple[str, float]]:
+        """Each word with its distance from the left margin in pixels."""
+        spare_px = self.measure_px - line.indent_px - self._width(line.words)
+        x_px = line.indent_px + (spare_px / 2 if line.align == "centre" else 0)
+        gap_px = self.space_px + (spare_px / max(1, len(line.words) - 1) if line.align == "justify" else 0)
+        for word in line.words:
+            yield word, x_px
+            x_px += self.font.getlength(word) + gap_px
+
+    def _divide(self, word: str, line: list[str], room_px: float) -> tuple[str, str]:
+        """Head and tail of a word too long for the rest of a line; no head where the word can go to the next line whole."""
+        breaks = [(word[: m.start()], word[m.start() :]) for m in _NATURAL_BREAK.finditer(word)]
+        if self.hyphenate:
+            breaks += [(word[: m.start()] + "-", word[m.start() :]) for m in _SYLLABLE_END.finditer(word)]
+        fitting = [(head, tail) for head, tail in breaks if self._width([*line, head]) <= room_px]
+        if fitting:
+            return max(fitting, key=lambda pair: len(pair[0]))
+        if line:
+            return "", word
+        end = next((end for end in range(len(word), 1, -1) if self._width([word[:end]]) <= room_px), 1)
+        return word[:end], word[end:]
+
+    def _width(self, words: list[str]) -> float:
+        return sum(map(self.font.getlength, words)) + self.space_px * max(0, len(words) - 1)
+
+
+@lru_cache(maxsize=64)
+def _load_font(path: str, size_px: int) -> ImageFont.FreeTypeFont:
+    try:
+        return ImageFont.truetype(path, size_px)
+    except OSError as err:
+        raise ConfigError(f"{path}: cannot be read as a font: {err}") from None
+
+
+def _require_glyphs(font: ImageFont.FreeTypeFont, text: str) -> None:
+    missing = sorted(char for char in set(text) if not char.isspace() and not _has_glyph(font.path, char))
+    if missing:
+        names = " ".join(f"{char!r} (U+{ord(char):04X})" for char in missing[:5])
+        raise RecordError(f"{Path(font.path).name} has no glyph for {names}; take another font", kind="missing_glyph")
+
+
+@lru_cache(maxsize=65_536)
+def _has_glyph(path: str, char: str) -> bool:
+    """Whether the font draws `char` as anything but its sign for a missing character (Pillow does not show the cmap)."""
+    font = _load_font(path, 32)
+    mask, missing = font.getmask(char), font.getmask("\U0010ffff")
+    return mask.size != missing.size or bytes(mask) != bytes(missing)
