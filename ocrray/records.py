@@ -6,7 +6,7 @@ columns). A stage replaces the columns that it computes and touches no other, so
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import pyarrow as pa
 
@@ -63,6 +63,42 @@ class Verdict:
     accepted: bool
     reason: str = ""
     similarity: float | None = None
+
+
+def lines_to_rows(lines: Sequence[Line]) -> list[dict[str, Any]]:
+    """Lines with their words as the dictionaries that Arrow takes, written out because `dataclasses.asdict` is slow."""
+    return [
+        {
+            "text": line.text,
+            "left": line.left,
+            "top": line.top,
+            "right": line.right,
+            "bottom": line.bottom,
+            "confidence": line.confidence,
+            "words": [
+                {
+                    "text": word.text,
+                    "left": word.left,
+                    "top": word.top,
+                    "right": word.right,
+                    "bottom": word.bottom,
+                    "confidence": word.confidence,
+                }
+                for word in line.words
+            ],
+        }
+        for line in lines
+    ]
+
+
+def edits_to_rows(edits: Sequence[Edit]) -> list[dict[str, Any]]:
+    """Edits as the dictionaries that Arrow takes."""
+    return [{"start": edit.start, "end": edit.end, "raw": edit.raw, "corrected": edit.corrected} for edit in edits]
+
+
+def verdicts_to_rows(verdicts: Sequence[Verdict]) -> list[dict[str, Any]]:
+    """Verdicts as the dictionaries that Arrow takes."""
+    return [{name: getattr(verdict, name) for name in Verdict.__slots__} for verdict in verdicts]
 
 
 _BOX = [("left", pa.int32()), ("top", pa.int32()), ("right", pa.int32()), ("bottom", pa.int32())]
