@@ -1,0 +1,114 @@
+"""Damage a clean page as old print, old paper and cheap scanning did: small seeded functions, and `degrade` that chains them.
+
+Lengths are tuned for body type of about 30 px (10 point at 200 dpi). Every function takes and returns a mode-L image of one size.
+"""
+
+import io
+
+import numpy as np
+from PIL import Image, ImageChops, ImageFilter
+
+
+def degrade(image: Image.Image, *, severity: float, rng: np.random.Generator, verso: Image.Image | None = None) -> Image.Image:
+    """A scan of `image`, damaged by `severity` in 0..1; half of the scans are grey (mode L), half black and white (mode 1).
+
+    The kinds of damage differ from call to call, as `rng` decides. `verso` is what shines through from the back (by default the
+    page itself).
+    """
+    if not 0 <= severity <= 1:
+        raise ValueError(f"severity is {severity}, not in 0..1")
+    scan = image.convert("L")
+    wear = (severity * rng.uniform(0.6, 1.0, size=4)).tolist()
+    scan = transfer_ink(scan, weight=0.8 * rng.uniform(-1, 1) * wear[0], roughness=0.8 * wear[1] ** 0.7, rng=rng)
+    scan = speckle(scan, density=wear[2], rng=rng)
+    scan = bleed_through(scan, verso or image, opacity=0.25 * wear[3] * rng.random())
+    scan = tone_paper(scan, darkness=0.1 + 0.2 * severity * rng.random(), rng=rng)
+    scan = light_unevenly(scan, fall_off=0.35 * severity * rng.random(), rng=rng)
+    scan = skew(scan, angle_deg=severity * rng.uniform(-0.8, 0.8))
+    scan = lower_resolution(scan, scale=1 - 0.5 * severity * rng.uniform(0.4, 1.0))
+    if rng.random() < 0.5:
+        return binarise(scan, window_px=60)
+    return compress(scan, quality=round(85 - 55 * severity * rng.random()))
+
+
+def transfer_ink(image: Image.Image, *, weight: float, roughness: float, rng: np.random.Generator) -> Image.Image:
+    """Ink as a press leaves it: `weight` -1 (hairlines break) .. 1 (counters fill in), and ragged, patchy edges (0..1)."""
+    paper = _array(image.filter(ImageFilter.GaussianBlur(0.5 + 0.9 * roughness)))
+    printed = np.clip((255 - _array(image.filter(ImageFilter.GaussianBlur(5)))) / 40, 0, 1)
+    patches = 30 * _noise(image.size, 90, rng) + 22 * _noise(image.size, 12, rng)
+    grain = 60 * _noise(image.size, 2, rng)
+    paper += printed * (roughness * (patches + grain) - 50 * weight)
+    return _image(128 + (paper - 140) * 2.2)
+
+
+def speckle(image: Image.Image, *, density: float, rng: np.random.Generator) -> Image.Image:
+    """Dust and worn-off spots, a few pixels each; `density` in 0..1."""
+    spots = _noise(image.size, 3, rng)
+    limit = 4.2 - 1.3 * density
+    return _image(np.where(spots > limit, 25, np.where(spots < -limit, 245, _array(image))))
+
+
+def bleed_through(image: Image.Image, verso: Image.Image, *, opacity: float) -> Image.Image:
+    """The back of the leaf shining through, mirrored; `opacity` in 0..1."""
+    back = Image.new("L", image.size, 255)
+    mirrored = verso.convert("L").transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    # Lines of the two sides do not register: half a line lower here.
+    back.paste(mirrored, (7, 19))
+    back = back.filter(ImageFilter.GaussianBlur(2))
+    return ImageChops.multiply(image, back.point([round(255 - opacity * (255 - value)) for value in range(256)]))
+
+
+def tone_paper(image: Image.Image, *, darkness: float, rng: np.random.Generator) -> Image.Image:
+    """Aged paper with its fibre and stains under ink that has faded to grey; `darkness` in 0..1."""
+    paper = 255 * (1 - darkness) + 14 * darkness * _noise(image.size, 120, rng) + 22 * darkness * _noise(image.size, 3, rng)
+    ink = 25 + 60 * darkness
+    return _image(ink + (paper - ink) * _array(image) / 255)
+
+
+def light_unevenly(image: Image.Image, *, fall_off: float, rng: np.random.Generator) -> Image.Image:
+    """Light that falls off across the page towards one side, by `fall_off` in 0..1 of its strength."""
+    width, height = image.size
+    across, down = np.linspace(-1, 1, width), np.linspace(-1, 1, height)[:, None]
+    angle_rad = rng.uniform(0, 2 * np.pi)
+    ramp = (1 + np.cos(angle_rad) * across + np.sin(angle_rad) * down) / 2
+    return _image(_array(image) * (1 - fall_off * np.clip(ramp, 0, 1) ** 2))
+
+
+def skew(image: Image.Image, *, angle_deg: float) -> Image.Image:
+    """The leaf laid down not quite straight, counter-clockwise by `angle_deg`; the corners take the tone of the paper."""
+    return image.rotate(angle_deg, Image.Resampling.BICUBIC, fillcolor=int(np.median(_array(image))))
+
+
+def lower_resolution(image: Image.Image, *, scale: float) -> Image.Image:
+    """Scanned at `scale` (0..1] of the resolution and enlarged again."""
+    width, height = image.size
+    small = image.resize((max(1, round(width * scale)), max(1, round(height * scale))), Image.Resampling.BOX)
+    return small.resize(image.size, Image.Resampling.BICUBIC)
+
+
+def binarise(image: Image.Image, *, window_px: int) -> Image.Image:
+    """Black and white (mode 1): black is darker than three quarters of the mean of its surroundings."""
+    surroundings = image.filter(ImageFilter.BoxBlur(window_px))
+    return Image.fromarray(_array(image) > 0.78 * _array(surroundings))
+
+
+def compress(image: Image.Image, *, quality: int) -> Image.Image:
+    """Through JPEG at `quality` 1..95 and back."""
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=quality)
+    return Image.open(buffer).convert("L")
+
+
+def _noise(size: tuple[int, int], cell_px: int, rng: np.random.Generator) -> np.ndarray:
+    """Smooth noise of standard deviation near 1 with features about `cell_px` wide, as float32 of shape (height, width)."""
+    width, height = size
+    coarse = rng.standard_normal((height // cell_px + 2, width // cell_px + 2), dtype=np.float32)
+    return np.asarray(Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC))
+
+
+def _array(image: Image.Image) -> np.ndarray:
+    return np.asarray(image, dtype=np.float32)
+
+
+def _image(values: np.ndarray) -> Image.Image:
+    return Image.fromarray(np.clip(values, 0, 255).astype(np.uint8))
