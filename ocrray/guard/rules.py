@@ -51,18 +51,17 @@ def judge(raw: str, edits: Sequence[Edit], passage: tuple[int, int], config: Gua
     start, end = passage
     if config is None:
         return Judgement(edits, (), [Verdict(start, end, accepted=True)])
-    kept = [edit for edit in edits if not (config.keep_digits and _loses_digit(edit))]
-    alone = [edit for edit in edits if config.keep_digits and _loses_digit(edit)]
-    verdicts = [Verdict(edit.start, edit.end, accepted=False, reason="digits") for edit in alone]
     source = raw[start:end]
-    target = apply_edits(source, [Edit(e.start - start, e.end - start, e.raw, e.corrected) for e in kept])
-    changed = sum(max(len(edit.raw), len(edit.corrected)) for edit in kept)
-    similarity = 1 - changed / max(len(source), len(target), 1)
-    reason = _passage_reason(source, target, changed, similarity, config) if kept else ""
-    verdict = Verdict(start, end, accepted=not reason, reason=reason, similarity=max(0.0, similarity))
+    target = apply_edits(source, [Edit(e.start - start, e.end - start, e.raw, e.corrected) for e in edits])
+    changed = sum(max(len(edit.raw), len(edit.corrected)) for edit in edits)
+    similarity = max(0.0, 1 - changed / max(len(source), len(target), 1))
+    reason = _passage_reason(source, target, changed, similarity, config)
+    verdict = Verdict(start, end, accepted=not reason, reason=reason, similarity=similarity)
     if reason:
-        return Judgement((), edits, [verdict, *verdicts])
-    return Judgement(kept, alone, [verdict, *verdicts] if kept else verdicts)
+        return Judgement((), edits, [verdict])
+    kept = [edit for edit in edits if not (config.keep_digits and _loses_digit(edit))]
+    refused = [edit for edit in edits if config.keep_digits and _loses_digit(edit)]
+    return Judgement(kept, refused, [verdict, *(Verdict(e.start, e.end, accepted=False, reason="digits") for e in refused)])
 
 
 def _passage_reason(source: str, target: str, changed: int, similarity: float, config: GuardConfig) -> str:

@@ -19,12 +19,12 @@ class Score:
             return table
         scored = table.select(["raw_text", "corrected_text", "ground_truth"]).take(rows)
         truths = [for_scoring(text) for text in scored["ground_truth"].to_pylist()]
-        raw = distances([for_scoring(text) for text in scored["raw_text"].to_pylist()], truths)
+        raw = distances(scored["raw_text"].to_pylist(), truths)
         corrected = raw.copy()
         changed = pc.indices_nonzero(pc.not_equal(scored["raw_text"], scored["corrected_text"])).to_pylist()
         if changed:
             texts = scored["corrected_text"].take(pa.array(changed)).to_pylist()
-            corrected[changed] = distances([for_scoring(text) for text in texts], [truths[row] for row in changed])
+            corrected[changed] = distances(texts, [truths[row] for row in changed])
         values = {"ground_truth_chars": [len(truth) for truth in truths], "raw_distance": raw, "corrected_distance": corrected}
         return with_columns(table, {name: _scattered(column, rows, len(table)) for name, column in values.items()})
 

@@ -1,0 +1,7 @@
+"""`python -m ocrray` is the same as `ocrray`."""
+
+import sys
+
+from ocrray.cli import main
+
+sys.exit(main())

@@ -1,0 +1,71 @@
+"""The command line: `ocrray VERB CONFIG.yaml [--set a.b=value ...] [--limit N] [--dry-run]`.
+
+Exit codes: 0 done · 1 finished, but more records failed than `max_failed_frac` allows · 2 bad config or input ·
+130 interrupted, and resumable.
+"""
+
+import argparse
+import shlex
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from ocrray import __version__
+from ocrray.errors import ConfigError, OcrrayError
+
+VERBS = {"restore": "scans or old OCR in, a corpus with raw and corrected text out"}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one verb and return its exit code. Nothing heavy is imported before the arguments are understood."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    options = _parser().parse_args(arguments)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # `ray job stop` asks with SIGTERM
+    try:
+        return _restore(options)
+    except ConfigError as error:
+        print(f"ocrray: cannot run:\n{_indented(str(error))}", file=sys.stderr)
+        return 2
+    except OcrrayError as error:
+        print(f"ocrray: stopped: {error}\nWhat is done is kept; the same command goes on from there.", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        command = shlex.join([Path(sys.argv[0]).name, *arguments])
+        print(f"\nocrray: interrupted. What is done is kept; to go on: {command}", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="ocrray", description="Restore scans and old OCR text into a corpus that can be trusted.")
+    parser.add_argument("--version", action="version", version=__version__)
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    for verb, meaning in VERBS.items():
+        sub = verbs.add_parser(verb, help=meaning, description=meaning)
+        sub.add_argument("config", metavar="CONFIG.yaml", help="one file is one complete run")
+        sub.add_argument("--set", action="append", default=[], metavar="a.b=value", help="override any key of the config")
+        sub.add_argument("--limit", type=_positive, metavar="N", help="take only the first N records")
+        sub.add_argument("--dry-run", action="store_true", help="validate everything, print the plan, start nothing")
+    return parser
+
+
+def _restore(options: argparse.Namespace) -> int:
+    from ocrray.config import load
+    from ocrray.runtime.restore import RestoreConfig, describe, make_plan, restore
+
+    config = load(options.config, RestoreConfig, options.set)
+    if options.dry_run:
+        print(describe(make_plan(config, options.limit)))
+        return 0
+    return restore(config, options.limit)
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return number
+
+
+def _indented(text: str) -> str:
+    return "\n".join(f"  {line}" for line in text.splitlines())

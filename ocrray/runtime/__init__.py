@@ -1,0 +1,1 @@
+"""Runs the verbs on Ray: the only room that imports it."""

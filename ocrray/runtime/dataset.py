@@ -1,0 +1,148 @@
+"""The stages as one Ray Data pipeline: work list -> load -> recognize -> correct -> guard -> score -> Parquet.
+
+    read_parquet(_work_list) -> repartition -> Load ->  Recognize      ->  Correct         ->  Guard, Score -> write_parquet(data)
+    (tasks)                     (tasks)        (tasks)  (actor pool)       (actor pool)        (tasks)         (tasks)
+
+A block is the unit of work, of commit and of resume: Ray Data writes its rows and their ids in two phases, so that a row is in
+the corpus once however often a process dies (`ray.data.checkpoint`, Ray 2.60).
+"""
+
+import logging
+import os
+from collections import Counter
+from dataclasses import dataclass
+
+import pyarrow as pa
+import ray
+from ray.data import ActorPoolStrategy, DataContext
+from ray.data.checkpoint import CheckpointConfig
+
+from ocrray.corpus.folder import Folder
+from ocrray.engines import correctors, recognizers
+from ocrray.guard import GuardConfig
+from ocrray.records import SCHEMA
+from ocrray.runtime.resources import WorkersConfig
+from ocrray.sources.images import open_page
+from ocrray.sources.worklist import InputConfig
+from ocrray.stages.correct import Correct, TakeGiven
+from ocrray.stages.guard import Guard
+from ocrray.stages.load import Load
+from ocrray.stages.recognize import Recognize
+from ocrray.stages.score import Score
+
+_NO_PROGRESS_TIMEOUT_S = 6 * 3600  # Ray's default of 30 minutes ends a run that waits for spot GPUs
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """Everything the workers need to know, picklable."""
+
+    input: InputConfig
+    recognize: recognizers.RecognizeConfig | None
+    correct: correctors.CorrectConfig | None
+    guard: GuardConfig | None
+    workers: WorkersConfig
+    rows_per_block: int
+    on_cluster: bool
+
+
+def run_pipeline(pipeline: Pipeline, output: Folder, monitor: ray.actor.ActorHandle) -> None:
+    """Map every record of `output`'s work list that is not committed yet; returns when the last one is written."""
+    _set_context(output)
+    rows = ray.data.read_parquet(f"{output.path}/_work_list", filesystem=output.filesystem)
+    rows = rows.repartition(target_num_rows_per_block=pipeline.rows_per_block)
+    rows = _map(rows, Load(pipeline.input))
+    if pipeline.recognize:
+        rows = _map_in_pool(
+            rows,
+            RecognizePages,
+            (pipeline.recognize, pipeline.input, monitor),
+            compute=_pool(pipeline.workers.recognize, pipeline.on_cluster),
+            num_cpus=1,
+        )
+    if isinstance(pipeline.correct, correctors.GivenConfig):
+        rows = _map(rows, TakeGiven(pipeline.correct.column, correctors.check(pipeline.correct)))
+    elif pipeline.correct:
+        rows = _map_in_pool(
+            rows,
+            CorrectTexts,
+            (pipeline.correct,),
+            compute=_pool(pipeline.workers.correct, pipeline.on_cluster),
+            num_cpus=pipeline.workers.correct_cpus,
+            num_gpus=pipeline.workers.correct_gpus or None,
+        )
+    rows = _map(rows, Finish(pipeline.guard, monitor))
+    rows.write_parquet(f"{output.path}/data", filesystem=output.filesystem)
+
+
+class RecognizePages:
+    """One recognizer process: the engine is loaded once and reads page after page."""
+
+    def __init__(self, config: recognizers.RecognizeConfig, limits: InputConfig, monitor: ray.actor.ActorHandle) -> None:
+        def open_within_limits(uri: str, page: int):
+            return open_page(uri, page, max_pixels=limits.max_pixels, max_file_bytes=limits.max_file_bytes)
+
+        def count_attempt(record_id: str) -> int:
+            return ray.get(monitor.attempt.remote(record_id))
+
+        self.stage = Recognize(recognizers.open_recognizer(config), open_within_limits, count_attempt)
+
+    def __call__(self, table: pa.Table) -> pa.Table:
+        return self.stage(table)
+
+
+class CorrectTexts:
+    """One corrector process: the model is loaded once and reads batch after batch."""
+
+    def __init__(self, config: correctors.CorrectConfig) -> None:
+        self.stage = Correct(correctors.open_corrector(config))
+
+    def __call__(self, table: pa.Table) -> pa.Table:
+        return self.stage(table)
+
+
+class Finish:
+    """The last map: guard, score, the schema as promised, and a word to the monitor."""
+
+    def __init__(self, guard: GuardConfig | None, monitor: ray.actor.ActorHandle) -> None:
+        self.guard = Guard(guard)
+        self.score = Score()
+        self.monitor = monitor
+
+    def __call__(self, table: pa.Table) -> pa.Table:
+        table = self.score(self.guard(table))
+        passthrough = [field for field in table.schema if field.name not in SCHEMA.names]
+        table = table.cast(pa.schema([*SCHEMA, *passthrough], metadata=SCHEMA.metadata))
+        begun = table.filter(pa.compute.is_in(table["source_kind"], pa.array(["image", "pdf"])))["record_id"].to_pylist()
+        self.monitor.finish.remote(Counter(table["status"].to_pylist()), begun)
+        return table
+
+
+def _map(rows: ray.data.Dataset, stage) -> ray.data.Dataset:
+    return rows.map_batches(stage, batch_format="pyarrow", batch_size=None, zero_copy_batch=True)
+
+
+def _map_in_pool(rows: ray.data.Dataset, worker: type, arguments: tuple, **resources) -> ray.data.Dataset:
+    return rows.map_batches(
+        worker, fn_constructor_args=arguments, batch_format="pyarrow", batch_size=None, zero_copy_batch=True, **resources
+    )
+
+
+def _pool(workers: int | None, on_cluster: bool) -> ActorPoolStrategy:
+    """A pool that grows with the cluster; on one machine, where all of it is ours at once, a fixed one."""
+    if on_cluster:
+        return ActorPoolStrategy(min_size=1, max_size=workers)
+    return ActorPoolStrategy(size=workers or os.cpu_count() or 1)
+
+
+def _set_context(output: Folder) -> None:
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    context = DataContext.get_current()
+    context.enable_progress_bars = False
+    context.execution_no_progress_timeout_s = _NO_PROGRESS_TIMEOUT_S
+    context.checkpoint_config = CheckpointConfig(
+        id_column="record_id",
+        checkpoint_path=f"{output.path}/_checkpoint",
+        override_filesystem=output.filesystem,
+        delete_checkpoint_on_success=False,
+    )

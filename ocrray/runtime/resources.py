@@ -1,0 +1,45 @@
+"""How many processes a run starts, and how much work each of them is handed at once."""
+
+import math
+import os
+
+from pydantic import Field
+
+from ocrray.config import StrictModel
+
+_MAX_BLOCKS = 20_000  # a corpus of more files than this is slow to open
+_MIN_BLOCKS = 16  # even a small run commits its work in steps
+_ROWS_PER_BLOCK = {"tesseract": 16, "hf": 64, "http": 64, "tagger": 512}  # seconds to a minute of one worker's work
+_ROWS_PER_BLOCK_CHEAP = 20_000
+
+
+class WorkersConfig(StrictModel):
+    """How many processes work at once, and what each of them takes; null leaves it to the machine or the cluster."""
+
+    recognize: int | None = Field(None, ge=1)
+    """At most so many recognizer processes, one CPU each. Null: one a core here, as many as there is room for on a cluster."""
+    correct: int | None = Field(None, ge=1)
+    """At most so many corrector processes; null as above."""
+    correct_cpus: float = Field(1, gt=0)
+    """CPUs of one corrector process."""
+    correct_gpus: float = Field(0, ge=0)
+    """GPUs of one corrector process."""
+    rows_per_block: int | None = Field(None, ge=1)
+    """Records that are committed, and after a kill repeated, together; null chooses by the slowest engine."""
+
+    def block_rows(self, records: int, slowest_engine: str) -> int:
+        """`rows_per_block`, or one that suits the engine and splits `records` into 16 to 20,000 blocks."""
+        if self.rows_per_block:
+            return self.rows_per_block
+        by_engine = _ROWS_PER_BLOCK.get(slowest_engine, _ROWS_PER_BLOCK_CHEAP)
+        return max(1, min(by_engine, math.ceil(records / _MIN_BLOCKS)), math.ceil(records / _MAX_BLOCKS))
+
+    def local_cpus(self, *, recognizes: bool, corrects: bool) -> int:
+        """Logical CPUs that a cluster on this machine alone must offer, so that nothing waits for ever for one.
+
+        All pools at once, a task a core, and one for the filter that Ray Data starts when it resumes.
+        """
+        cores = os.cpu_count() or 1
+        recognizer_cpus = (self.recognize or cores) if recognizes else 0
+        corrector_cpus = math.ceil((self.correct or cores) * self.correct_cpus) if corrects else 0
+        return recognizer_cpus + corrector_cpus + cores + 1

@@ -1,0 +1,15 @@
+"""Errors travel between Ray's processes."""
+
+import pickle
+
+import pytest
+
+from ocrray.errors import ConfigError, EngineError, RecordError
+
+
+@pytest.mark.parametrize("error", [ConfigError("a\nb"), RecordError("bad page", kind="truncated"), EngineError("down", retryable=True)])
+def test_error_pickled_keeps_message_and_fields(error: Exception):
+    """What a worker raised is what the driver sees."""
+    back = pickle.loads(pickle.dumps(error))
+
+    assert (type(back), str(back), vars(back)) == (type(error), str(error), vars(error))

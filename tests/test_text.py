@@ -1,0 +1,48 @@
+"""Normalising and comparing texts."""
+
+from hypothesis import example, given
+from hypothesis import strategies as st
+from rapidfuzz.distance import Levenshtein
+
+from ocrray.text.edits import apply_edits, edits_between
+from ocrray.text.normalise import for_scoring, sanitise
+
+SHORT = st.text(alphabet="ab c\nä🙂", max_size=12)
+
+
+@given(SHORT | st.text(max_size=60), SHORT | st.text(max_size=60))
+def test_edits_applied_give_the_other_text(raw: str, corrected: str):
+    """Making the edits is the same as taking the correction."""
+    assert apply_edits(raw, edits_between(raw, corrected)) == corrected
+
+
+@given(SHORT, SHORT)
+def test_edits_are_in_order_apart_and_no_larger_than_the_distance(raw: str, corrected: str):
+    """Edits neither overlap nor touch, and change no more characters than the Levenshtein distance."""
+    edits = edits_between(raw, corrected)
+
+    assert all(before.end < after.start for before, after in zip(edits, edits[1:], strict=False))
+    assert sum(max(len(edit.raw), len(edit.corrected)) for edit in edits) <= Levenshtein.distance(raw, corrected)
+
+
+@given(st.text())
+@example("a\x00b\r\nc\rd\x85\ud800")
+def test_sanitise_result_is_storable_and_stays_so(text: str):
+    """A sanitised text encodes as UTF-8, holds no control character but tab and line feed, and is not changed again."""
+    clean = sanitise(text)
+
+    clean.encode()
+    assert not [c for c in clean if (ord(c) < 32 and c not in "\t\n") or 127 <= ord(c) < 160]
+    assert sanitise(clean) == clean
+
+
+@given(st.text(alphabet=st.characters(min_codepoint=32, max_codepoint=126) | st.sampled_from("\t\näé漢🙂")))
+def test_sanitise_ordinary_text_is_untouched(text: str):
+    """Text without controls is returned as it is."""
+    assert sanitise(text) == text
+
+
+def test_for_scoring_composes_and_collapses_white_space():
+    """Decomposed letters and runs of white space do not count as errors; case does."""
+    assert for_scoring(" Cafe\u0301 \n\u00a0 x ") == "Café x"
+    assert for_scoring("A") != for_scoring("a")
