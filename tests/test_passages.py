@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ocrray.text.passages import frame, split
 
-# Letters, all kinds of breaks, and what makes clusters: combining marks, joiners, flags, Devanagari, Hangul jamo, lone surrogates.
+# Letters, breaks, and what makes clusters: combining marks, joiners, flags, Devanagari, Hangul jamo, lone surrogates.
 _NASTY = st.text(alphabet="ab .!?\n\r\t\u2028\x0b\u0301\u200d👩🇫🇷क्षि한ᄀ。”\u00a0\ufeff\ud800", max_size=120)
 _TEXTS = st.one_of(_NASTY, st.text(max_size=120))
 

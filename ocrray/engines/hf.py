@@ -1,0 +1,164 @@
+"""`engine: hf`: any Hugging Face causal or sequence-to-sequence language model as a corrector, with or without a PEFT adapter."""
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field, PositiveInt
+
+from ocrray import prompts
+from ocrray.config import StrictModel
+from ocrray.engines.base import Correction, EngineInfo
+from ocrray.errors import ConfigError, EngineError, OcrrayError
+from ocrray.models.loading import Device, Dtype, adapter_problems, load_generator, model_problems, weights_revision
+from ocrray.text.normalise import sanitise
+
+if TYPE_CHECKING:
+    from ocrray.engines.padded import Generation
+
+
+class HfConfig(StrictModel):
+    """How to load a language model and what to show it. Decoding is greedy."""
+
+    engine: Literal["hf"]
+    model: str
+    """A folder or a hub id; safetensors only."""
+    revision: str | None = None
+    adapter: str | None = None
+    """A PEFT adapter: a folder or a hub id; safetensors only."""
+    prompt: str
+    """The name of a prompt in `ocrray/prompts.py`, or a template that holds `{text}`."""
+    dtype: Dtype = "auto"
+    device: Device = "auto"
+    batch_size_tokens: PositiveInt = 16_384
+    """Prompt and output tokens of one batch, padding included; a batch that does not fit the GPU's memory is halved."""
+    max_source_tokens: PositiveInt = 1_024
+    """Longer texts are split, however much the model could take."""
+    max_output_ratio: float = Field(default=1.5, gt=0)
+    """Generation stops at this many tokens per token of the source, plus 16."""
+    trust_remote_code: bool = False
+
+
+def check(config: HfConfig) -> EngineInfo:
+    """Who would correct; raises ConfigError with one line for everything that its files already show to be wrong."""
+    if config.model == "default":
+        raise ConfigError("correct.model: no default model ships for engine hf yet; give a folder or a hub id")
+    problems = [f"correct.model: {problem}" for problem in model_problems(config.model)]
+    if config.adapter is not None:
+        problems += [f"correct.adapter: {problem}" for problem in adapter_problems(config.adapter)]
+    try:
+        prompt = prompts.resolve(config.prompt)
+    except ConfigError as err:
+        problems.append(f"correct.{err}")
+    if problems:
+        raise ConfigError("\n".join(problems))
+    return EngineInfo(
+        engine="hf",
+        model=config.model,
+        revision=weights_revision(config.model, config.revision),
+        adapter=f"{config.adapter}@{weights_revision(config.adapter)}" if config.adapter else "",
+        prompt_version=prompt.prompt_version,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    prompt: list[int]
+    bound: int  # new tokens at most
+    fits: bool
+
+
+class HfCorrector:
+    """Corrects texts by greedy generation in padded batches of about the same length."""
+
+    def __init__(self, config: HfConfig) -> None:
+        self.info = check(config)
+        self._config = config
+        self._prompt = prompts.resolve(config.prompt)
+        with _engine_errors(f"{config.model} cannot be loaded"):
+            self._generator = load_generator(
+                config.model,
+                revision=config.revision,
+                adapter=config.adapter,
+                dtype=config.dtype,
+                device=config.device,
+                trust_remote_code=config.trust_remote_code,
+            )
+
+    def fits(self, text: str) -> bool:
+        """Whether the source is short enough, and prompt and longest output fit the model's context."""
+        with _engine_errors("tokenizing failed"):
+            return self._requests([text])[0].fits
+
+    def correct(self, texts: Sequence[str]) -> list[Correction]:
+        """`too_long` where a text does not fit, `unfinished` where the output reached its bound."""
+        with _engine_errors("generation failed"):
+            requests = self._requests(texts)
+            corrections = [Correction(None, "too_long", len(request.prompt)) for request in requests]
+            lengths = {row: len(request.prompt) + request.bound for row, request in enumerate(requests) if request.fits}
+            for rows in batches(lengths, self._config.batch_size_tokens):
+                for row, generation in zip(rows, self._generate([requests[row] for row in rows]), strict=True):
+                    corrections[row] = self._correction(requests[row], generation)
+        return corrections
+
+    def close(self) -> None:
+        """Let the model's memory go."""
+        del self._generator
+
+    def _requests(self, texts: Sequence[str]) -> list[_Request]:
+        rendered = self._generator.encode_prompts([self._prompt.render(text) for text in texts], self._prompt.template)
+        source_tokens = self._generator.count_tokens(texts)
+        return [self._request(prompt, tokens) for prompt, tokens in zip(rendered, source_tokens, strict=True)]
+
+    def _request(self, prompt: list[int], source_tokens: int) -> _Request:
+        bound = math.ceil(self._config.max_output_ratio * source_tokens) + 16
+        # An encoder and its decoder have a context each; the decoder begins with a token of its own.
+        needed = max(len(prompt), bound + 1) if self._generator.is_seq2seq else len(prompt) + bound
+        fits = source_tokens <= self._config.max_source_tokens and needed <= (self._generator.context_tokens or needed)
+        return _Request(prompt, bound, fits)
+
+    def _generate(self, requests: Sequence[_Request]) -> list["Generation"]:
+        import torch
+
+        from ocrray.engines.padded import generate_padded
+
+        try:
+            return generate_padded(self._generator, [one.prompt for one in requests], [one.bound for one in requests])
+        except torch.OutOfMemoryError:
+            if len(requests) == 1:
+                raise
+        torch.cuda.empty_cache()
+        middle = len(requests) // 2
+        return self._generate(requests[:middle]) + self._generate(requests[middle:])
+
+    def _correction(self, request: _Request, generation: "Generation") -> Correction:
+        used = {"input_tokens": len(request.prompt), "output_tokens": len(generation.tokens) + generation.finished}
+        if not generation.finished:
+            return Correction(None, "unfinished", **used)
+        return Correction(sanitise(self._prompt.extract(self._generator.decode(generation.tokens))), **used)
+
+
+def batches(lengths: dict[int, int], budget: int) -> Iterator[list[int]]:
+    """The keys of `lengths`, longest first, in groups whose padded size (rows x longest) is at most `budget`, or of one key."""
+    group: list[int] = []
+    for key in sorted(lengths, key=lengths.__getitem__, reverse=True):
+        if group and (len(group) + 1) * lengths[group[0]] > budget:
+            yield group
+            group = []
+        group.append(key)
+    if group:
+        yield group
+
+
+@contextmanager
+def _engine_errors(what: str) -> Iterator[None]:
+    """The one boundary where what transformers, tokenizers, peft and torch raise becomes ours."""
+    try:
+        yield
+    except OcrrayError:
+        raise
+    except Exception as err:  # a model folder is read by four libraries that raise whatever they like
+        reason = " ".join(str(err).split())[:300]
+        raise EngineError(f"{what}: {reason} ({type(err).__name__})") from err
