@@ -18,8 +18,8 @@ def degrade(image: Image.Image, *, severity: float, rng: np.random.Generator, ve
     if not 0 <= severity <= 1:
         raise ValueError(f"severity is {severity}, not in 0..1")
     scan = image.convert("L")
-    wear = (severity * rng.uniform(0.6, 1.0, size=4)).tolist()
-    scan = transfer_ink(scan, weight=0.8 * rng.uniform(-1, 1) * wear[0], roughness=0.8 * wear[1] ** 0.7, rng=rng)
+    wear = (severity * rng.uniform(0.7, 1.0, size=4)).tolist()
+    scan = transfer_ink(scan, weight=rng.uniform(-0.12, 0.75) * wear[0], roughness=0.83 * wear[1] ** 0.45, rng=rng)
     scan = speckle(scan, density=wear[2], rng=rng)
     scan = bleed_through(scan, verso or image, opacity=0.25 * wear[3] * rng.random())
     scan = tone_paper(scan, darkness=0.1 + 0.2 * severity * rng.random(), rng=rng)
@@ -32,13 +32,17 @@ def degrade(image: Image.Image, *, severity: float, rng: np.random.Generator, ve
 
 
 def transfer_ink(image: Image.Image, *, weight: float, roughness: float, rng: np.random.Generator) -> Image.Image:
-    """Ink as a press leaves it: `weight` -1 (hairlines break) .. 1 (counters fill in), and ragged, patchy edges (0..1)."""
+    """Ink as a press leaves it: `weight` is the change of inked area as a fraction of it, `roughness` (0..1) frays the edges.
+
+    Below 0 hairlines break; above 0 counters fill in and letters touch.
+    """
+    clean = _array(image)
     paper = _array(image.filter(ImageFilter.GaussianBlur(0.5 + 0.9 * roughness)))
     printed = np.clip((255 - _array(image.filter(ImageFilter.GaussianBlur(5)))) / 40, 0, 1)
     patches = 30 * _noise(image.size, 90, rng) + 22 * _noise(image.size, 12, rng)
-    grain = 60 * _noise(image.size, 2, rng)
-    paper += printed * (roughness * (patches + grain) - 50 * weight)
-    return _image(128 + (paper - 140) * 2.2)
+    paper += printed * roughness * (patches + 60 * _noise(image.size, 2, rng))
+    inked_frac = np.mean(clean < 128) * (1 + weight)
+    return _image(128 + (paper - np.quantile(paper, inked_frac)) * 2.2)
 
 
 def speckle(image: Image.Image, *, density: float, rng: np.random.Generator) -> Image.Image:
