@@ -37,7 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="ocrray", description="Restore scans and old OCR text into a corpus that can be trusted.")
+    about = "Restore scans and old OCR text into a corpus that can be trusted."
+    parser = argparse.ArgumentParser(prog="ocrray", description=about)
     parser.add_argument("--version", action="version", version=__version__)
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     for verb, meaning in VERBS.items():
@@ -51,11 +52,12 @@ def _parser() -> argparse.ArgumentParser:
 
 def _restore(options: argparse.Namespace) -> int:
     from ocrray.config import load
-    from ocrray.runtime.restore import RestoreConfig, describe, make_plan, restore
+    from ocrray.runtime.restore import RestoreConfig, make_plan, restore
+    from ocrray.runtime.terminal import print_plan
 
     config = load(options.config, RestoreConfig, options.set)
     if options.dry_run:
-        print(describe(make_plan(config, options.limit)))
+        print_plan(make_plan(config, options.limit))
         return 0
     return restore(config, options.limit)
 

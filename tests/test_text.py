@@ -1,5 +1,7 @@
 """Normalising and comparing texts."""
 
+from itertools import pairwise
+
 from hypothesis import example, given
 from hypothesis import strategies as st
 from rapidfuzz.distance import Levenshtein
@@ -21,7 +23,7 @@ def test_edits_are_in_order_apart_and_no_larger_than_the_distance(raw: str, corr
     """Edits neither overlap nor touch, and change no more characters than the Levenshtein distance."""
     edits = edits_between(raw, corrected)
 
-    assert all(before.end < after.start for before, after in zip(edits, edits[1:], strict=False))
+    assert all(before.end < after.start for before, after in pairwise(edits))
     assert sum(max(len(edit.raw), len(edit.corrected)) for edit in edits) <= Levenshtein.distance(raw, corrected)
 
 

@@ -1,5 +1,6 @@
 """What a run is doing: workers report to one small actor, and the driver shows it."""
 
+import hashlib
 import json
 import sys
 import threading
@@ -13,6 +14,8 @@ import ray
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from ocrray.corpus.folder import Folder
+from ocrray.errors import ConfigError
 from ocrray.records import STATUSES
 
 _SHOW_EVERY_S = 1.0
@@ -104,9 +107,13 @@ class ProgressDisplay:
 
 
 @contextmanager
-def monitored(name: str) -> Iterator[ray.actor.ActorHandle]:
-    """A RunMonitor of this name for the time of a run; raises ValueError when one lives already in this cluster."""
-    monitor = RunMonitor.options(name=name, namespace="ocrray").remote()
+def monitored(output: Folder) -> Iterator[ray.actor.ActorHandle]:
+    """A RunMonitor for the time of a run on this folder; raises ConfigError when one lives already in this cluster."""
+    name = hashlib.sha256(f"{output.filesystem.type_name}:{output.path}".encode()).hexdigest()
+    try:
+        monitor = RunMonitor.options(name=name, namespace="ocrray").remote()
+    except ValueError:
+        raise ConfigError(f"output.path: another job of this cluster writes to {output.path}; wait for it or stop it") from None
     try:
         yield monitor
     finally:

@@ -25,8 +25,11 @@ class OutputConfig(StrictModel):
 
     path: str
     title: str = "Restored corpus"
+    description: str = ""
     license: str = "unknown"
-    """An SPDX-like name as the Hugging Face hub knows them, `cc0-1.0` for instance."""
+    """One of the Hugging Face hub's identifiers, `cc0-1.0` for instance."""
+    languages: tuple[str, ...] = ()
+    """ISO 639 codes, for the card."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,24 +1,32 @@
 """The verb `restore`: scans or old OCR in, a Parquet corpus out."""
 
-import hashlib
+import io
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+import yaml
 from pydantic import Field
 
 from ocrray.config import StrictModel, fingerprint
+from ocrray.corpus.card import write_card
 from ocrray.corpus.folder import Folder
+from ocrray.corpus.manifest import read_manifest, write_manifest
+from ocrray.corpus.report import write_report
+from ocrray.corpus.summary import Summary, summarise
 from ocrray.engines import correctors, recognizers
 from ocrray.engines.base import EngineInfo
-from ocrray.errors import ConfigError
+from ocrray.errors import ConfigError, RecordError
 from ocrray.guard import GuardConfig
 from ocrray.records import SCHEMA_VERSION
 from ocrray.runtime import output as output_folder
+from ocrray.runtime import terminal
 from ocrray.runtime.output import OutputConfig, Run
 from ocrray.runtime.resources import WorkersConfig
+from ocrray.sources.images import open_page
 from ocrray.sources.worklist import InputConfig, Listing, count_records, write_work_list
 
 IMAGE_KINDS = ("image", "pdf")
@@ -45,18 +53,25 @@ class Plan:
     recognizer: EngineInfo | None
     corrector: EngineInfo | None
     settings: dict[str, Any]
+    previous: Run | None
+    """The run that already began to fill the output."""
 
     @property
     def fingerprint(self) -> str:
         return fingerprint(self.settings)
 
+    @property
+    def unit(self) -> str:
+        """What one record is to a reader."""
+        return "page" if self.recognizer else "record"
 
-def make_plan(config: RestoreConfig, limit: int | None, list_input: Callable[..., Listing] = count_records) -> Plan:
-    """Check everything that can be checked before a process is started, and list the input.
 
-    Raises ConfigError with a line for every problem found.
+def make_plan(config: RestoreConfig, limit: int | None, *, write: bool = False, known_problems: Sequence[str] = ()) -> Plan:
+    """Check everything that can be checked before a process is started, and list the input (into the output, if `write`).
+
+    Raises ConfigError with a line for every problem found, `known_problems` first.
     """
-    problems: list[str] = []
+    problems = list(known_problems)
 
     def checked(check: Callable[[], Any]) -> Any:
         try:
@@ -66,7 +81,10 @@ def make_plan(config: RestoreConfig, limit: int | None, list_input: Callable[...
             return None
 
     config = _with_given_column(config)
+    folder = Folder.at(config.output.path)
+    previous = checked(lambda: output_folder.read_run(folder))
     corrector = checked(lambda: correctors.check(config.correct)) if config.correct else None
+    list_input = _writing_to(folder) if write and not previous and not problems else count_records
     listing = checked(lambda: list_input(config.input, images=config.recognize is not None, limit=limit))
     reads_images = listing is not None and any(listing.counts.get(kind) for kind in IMAGE_KINDS)
     recognizer = checked(lambda: recognizers.check(config.recognize)) if config.recognize and reads_images else None
@@ -82,49 +100,100 @@ def make_plan(config: RestoreConfig, limit: int | None, list_input: Callable[...
         "limit": limit,
         "schema_version": SCHEMA_VERSION,
     }
-    return Plan(config, listing, recognizer, corrector, settings)
+    plan = Plan(config, listing, recognizer, corrector, settings, previous)
+    if previous:
+        output_folder.require_same(folder, previous, plan.fingerprint, settings)
+    return plan
 
 
 def restore(config: RestoreConfig, limit: int | None) -> int:
     """Run `config` to its end, or go on with it where an earlier run stopped; returns the exit code (0 or 1)."""
     folder = Folder.at(config.output.path)
-    with output_folder.locked(folder):
-        previous = output_folder.read_run(folder)
-        if previous:
-            plan = make_plan(config, limit)
-            output_folder.require_same(folder, previous, plan.fingerprint, plan.settings)
-        else:
-            plan = make_plan(config, limit, _writing_to(folder))
-        if not (previous and _is_complete(folder)):
-            _run(plan, folder, previous)
-        return _show_result(plan, folder)
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(output_folder.locked(folder))
+        except ConfigError as error:
+            make_plan(config, limit, known_problems=[str(error)])
+        plan = make_plan(config, limit, write=True)
+        finished = read_manifest(config.output.path) if plan.previous else None
+        pace = None if finished else _run(plan, folder)
+        summary = summarise(f"{config.output.path}/data")
+        if not finished:
+            _write_companions(plan, folder, summary)
+    terminal.print_result(summary, config.output.path, unit=plan.unit, pace=pace)
+    return int(summary.status["failed"] > config.max_failed_frac * summary.records)
 
 
-def _run(plan: Plan, folder: Folder, previous: Run | None) -> None:
+def _run(plan: Plan, folder: Folder) -> terminal.Pace:
+    # Late, because Ray takes a second to import and a plan needs none of it.
     from ocrray.runtime import cluster, monitor
     from ocrray.runtime.dataset import Pipeline, run_pipeline
 
-    config = plan.config
+    config, previous = plan.config, plan.previous
     if previous:
         cluster.end_session(previous.session)
+    slowest_engine = (plan.recognizer or plan.corrector or EngineInfo("none")).engine
     pipeline = Pipeline(
         input=config.input,
         recognize=config.recognize if plan.recognizer else None,
         correct=config.correct,
         guard=config.guard,
         workers=config.workers,
-        rows_per_block=config.workers.block_rows(plan.listing.records, (plan.recognizer or plan.corrector or EngineInfo("")).engine),
+        rows_per_block=config.workers.block_rows(plan.listing.records, slowest_engine),
         on_cluster=cluster.is_remote(),
     )
     local_cpus = config.workers.local_cpus(recognizes=plan.recognizer is not None, corrects=config.correct is not None)
-    name = hashlib.sha256(f"{folder.filesystem.type_name}:{folder.path}".encode()).hexdigest()
     started_at = previous.started_at if previous else datetime.now(UTC).isoformat(timespec="seconds")
-    with cluster.connected(local_cpus) as session, monitor.monitored(name) as run_monitor:
+    with cluster.connected(local_cpus) as session, monitor.monitored(folder) as run_monitor:
         output_folder.write_run(folder, Run(plan.fingerprint, plan.settings, started_at, session))
         done = output_folder.committed_records(folder)
+        begun = time.monotonic()
         if done < plan.listing.records:
-            with monitor.ProgressDisplay(run_monitor, plan.listing.records, done, "page" if plan.recognizer else "record"):
+            with monitor.ProgressDisplay(run_monitor, plan.listing.records, done, plan.unit):
                 run_pipeline(pipeline, folder, run_monitor)
+        return terminal.Pace(plan.listing.records - done, time.monotonic() - begun)
+
+
+def _write_companions(plan: Plan, folder: Folder, summary: Summary) -> None:
+    """Report, card and, last, the manifest: its presence means that all else is there."""
+    config = plan.config
+    run = output_folder.read_run(folder)
+    resolved = config.model_dump(mode="json")
+    write_report(
+        config.output.path,
+        summary=summary,
+        config_yaml=yaml.safe_dump(resolved, sort_keys=False, allow_unicode=True),
+        title=config.output.title,
+        thumbnail=lambda uri, page: _thumbnail(uri, page, config.input),
+    )
+    write_card(
+        config.output.path,
+        summary=summary,
+        title=config.output.title,
+        description=config.output.description,
+        license_id=config.output.license,
+        languages=config.output.languages,
+    )
+    write_manifest(
+        config.output.path,
+        summary=summary,
+        listed=plan.listing.records,
+        fingerprint=plan.fingerprint,
+        config=resolved,
+        started=datetime.fromisoformat(run.started_at),
+    )
+
+
+def _thumbnail(uri: str, page: int, limits: InputConfig) -> bytes | None:
+    try:
+        image, _ = open_page(uri, page, max_pixels=limits.max_pixels, max_file_bytes=limits.max_file_bytes)
+    except RecordError:
+        return None  # the scan may have gone since; the report shows the text alone
+    image = image.convert("L")
+    image.thumbnail((900, 900))
+    data = io.BytesIO()
+    image.save(data, "JPEG", quality=60, optimize=True)
+    return data.getvalue()
 
 
 def _writing_to(folder: Folder) -> Callable[..., Listing]:
@@ -132,7 +201,7 @@ def _writing_to(folder: Folder) -> Callable[..., Listing]:
         work_list = Folder(folder.filesystem, f"{folder.path}/_work_list")
         folder.filesystem.create_dir(work_list.path)
         folder.filesystem.delete_dir_contents(work_list.path)  # of a run killed while it listed
-        return write_work_list(config, work_list.path, images=images, limit=limit, filesystem=folder.filesystem)
+        return write_work_list(config, work_list, images=images, limit=limit)
 
     return list_input
 

@@ -1,0 +1,190 @@
+"""Each stage maps a table of rows to one table of the same rows; tried here without Ray."""
+
+from collections import Counter
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from ocrray.engines.base import EngineInfo
+from ocrray.engines.fake import FakeConfig, FakeCorrector
+from ocrray.errors import EngineError, RecordError
+from ocrray.guard import GuardConfig
+from ocrray.records import SCHEMA, WORK_LIST_SCHEMA, Line
+from ocrray.sources.worklist import InputConfig
+from ocrray.stages.correct import Correct, TakeGiven
+from ocrray.stages.guard import Guard
+from ocrray.stages.load import Load
+from ocrray.stages.recognize import MAX_ATTEMPTS, Recognize
+from ocrray.stages.score import Score
+
+LOAD = Load(InputConfig(paths=["unused"]))
+
+
+def work(*rows: dict[str, object], **passthrough: list[object]) -> pa.Table:
+    """A work list of these rows; what a row leaves out is that of an ordinary row of a table."""
+    ordinary = {"uri": "/data/a.jsonl", "kind": "table", "page": 0, "size": 10, "etag": "e"}
+    rows = [{"record_id": f"r{number}", **ordinary, **row} for number, row in enumerate(rows)]
+    table = pa.Table.from_pylist(rows, schema=WORK_LIST_SCHEMA)
+    for name, values in passthrough.items():
+        table = table.append_column(name, pa.array(values))
+    return table
+
+
+def restored(table: pa.Table, corrector: FakeCorrector, guard: GuardConfig | None = GuardConfig()) -> list[dict]:  # noqa: B008 - frozen
+    return Score()(Guard(guard)(Correct(corrector)(LOAD(table)))).to_pylist()
+
+
+def test_load_work_list_row_keeps_its_text_and_passthrough():
+    """A row that carries its text becomes a row of the corpus, the user's columns behind ours."""
+    table = LOAD(work({"text": "abc", "ground_truth": "abd"}, year=[1871]))
+
+    assert table.schema.names == [*SCHEMA.names, "year"]
+    row = table.to_pylist()[0]
+    assert (row["raw_text"], row["ground_truth"], row["year"], row["status"]) == ("abc", "abd", 1871, None)
+    assert row["content_hash"] == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+def test_load_row_found_unusable_when_listed_is_failed():
+    """What the listing already knew to be wrong is told in the row."""
+    row = LOAD(work({"text": "x", "error_kind": "duplicate_id", "error": "seen before"})).to_pylist()[0]
+
+    assert (row["status"], row["failed_stage"], row["error_kind"], row["error"]) == ("failed", "load", "duplicate_id", "seen before")
+
+
+def test_load_missing_file_is_failed_and_its_neighbour_is_not(tmp_path: Path):
+    """A file that went away between listing and reading costs its own record only."""
+    gone = {"uri": str(tmp_path / "gone.xml"), "kind": "alto"}
+
+    statuses = {row["record_id"]: row["error_kind"] for row in LOAD(work(gone, {"text": "fine"})).to_pylist()}
+
+    assert statuses == {"r0": "missing", "r1": None}
+
+
+def test_correct_long_record_is_cut_and_its_edits_lie_where_they_belong():
+    """Passages are corrected one by one, and the offsets of their edits count from the start of the record."""
+    text = "It was tbe best of times.\n\nIt was tbe worst of times, it was tbe age of wisdom.  "
+    corrector = FakeCorrector(FakeConfig(engine="fake", replace={"tbe": "the"}, max_chars=30))
+
+    row = restored(work({"text": text}), corrector)[0]
+
+    assert row["corrected_text"] == text.replace("tbe", "the")
+    assert [text[edit["start"] : edit["end"]] for edit in row["edits"]] == ["b", "b", "b"]
+    assert row["status"] == "corrected"
+
+
+@given(st.lists(st.text(max_size=60), min_size=1, max_size=4))
+def test_restore_any_texts_identity_gives_them_back(texts: list[str]):
+    """With a corrector that changes nothing every row is unchanged, character for character."""
+    texts = [text.encode("utf-8", "ignore").decode() for text in texts]
+
+    rows = restored(work(*({"text": text} for text in texts)), FakeCorrector(FakeConfig(engine="fake", max_chars=7)))
+
+    assert [row["corrected_text"] for row in rows] == texts
+    assert {row["status"] for row in rows} == {"unchanged"}
+
+
+def test_correct_passage_that_cannot_fit_keeps_raw_with_its_reason():
+    """A single character wider than the model's window is kept, and the row says why."""
+    family = "👨‍👩‍👧‍👦"
+
+    row = restored(work({"text": family}), FakeCorrector(FakeConfig(engine="fake", replace={family: "x"}, max_chars=3)))[0]
+
+    assert (row["status"], row["guard_reason"], row["corrected_text"]) == ("kept_raw", "too_long", family)
+
+
+def test_correct_broken_engine_ends_the_run():
+    """An engine that is out of reach is no record's fault: the error passes through."""
+    with pytest.raises(EngineError):
+        Correct(FakeCorrector(FakeConfig(engine="fake", fail_on="x")))(LOAD(work({"text": "x"})))
+
+
+def test_guard_refused_correction_keeps_raw_and_what_was_refused():
+    """A row whose every edit was refused reads as before, with reason and refused edits beside it."""
+    row = restored(work({"text": "in 1871 at Leith"}), FakeCorrector(FakeConfig(engine="fake", replace={"1871": "1872"})))[0]
+
+    assert (row["status"], row["guard_reason"], row["corrected_text"]) == ("kept_raw", "digits", "in 1871 at Leith")
+    assert [(edit["raw"], edit["corrected"]) for edit in row["refused_edits"]] == [("1", "2")]
+    assert row["edits"] == []
+
+
+def test_guard_failed_row_stays_failed_without_text():
+    """A failed row has no corrected text, whatever comes after."""
+    row = restored(work({"text": "x", "error_kind": "duplicate_id", "error": "seen before"}), FakeCorrector(FakeConfig(engine="fake")))[0]
+
+    assert (row["status"], row["corrected_text"]) == ("failed", None)
+
+
+def test_take_given_column_is_judged_like_any_correction():
+    """Corrections made elsewhere go through the guard; a missing one leaves the record."""
+    table = work({"text": "tbe"}, {"text": "in 1871"}, {"text": "as is"}, theirs=["the", "in 1872", None])
+
+    rows = Guard(GuardConfig())(TakeGiven("theirs", EngineInfo("given"))(LOAD(table))).to_pylist()
+
+    assert [(row["corrected_text"], row["guard_reason"]) for row in rows] == [
+        ("the", None),
+        ("in 1871", "digits"),
+        ("as is", "not_given"),
+    ]
+
+
+def test_score_rows_with_truth_get_distances_and_others_none():
+    """Distances count characters after normalisation, before and after correction."""
+    table = work({"text": "tbe  cat", "ground_truth": "the cat"}, {"text": "tbe"})
+
+    rows = restored(table, FakeCorrector(FakeConfig(engine="fake", replace={"tbe": "the"})))
+
+    columns = ("ground_truth_chars", "raw_distance", "corrected_distance")
+    assert [tuple(row[name] for name in columns) for row in rows] == [(7, 1, 0), (None, None, None)]
+
+
+class OneLine:
+    """A recognizer that reads the width of the page, and cannot read a page 13 px wide."""
+
+    info = EngineInfo("ruler", "px", "1")
+
+    def recognize(self, image: Image.Image) -> list[Line]:
+        if image.width == 13:
+            raise RecordError("unlucky", kind="timeout")
+        if image.width == 14:
+            raise ZeroDivisionError("a bug")
+        return [Line(str(image.width), 0, 0, *image.size, confidence=0.5)]
+
+    def close(self) -> None: ...
+
+
+def recognized(*widths: int, attempts: Counter[str] | None = None) -> list[dict]:
+    attempts = Counter() if attempts is None else attempts
+
+    def count_attempt(record_id: str) -> int:
+        attempts[record_id] += 1
+        return attempts[record_id]
+
+    def open_page(uri: str, page: int) -> tuple[Image.Image, str]:
+        return Image.new("L", (int(uri), 20)), "hash"
+
+    rows = work(*({"uri": str(width), "kind": "image"} for width in widths))
+    return Recognize(OneLine(), open_page, count_attempt)(LOAD(rows)).to_pylist()
+
+
+def test_recognize_page_becomes_text_with_its_lines():
+    """A page's text is its lines, whose boxes and confidences stay."""
+    row = recognized(40)[0]
+
+    assert (row["raw_text"], row["recognizer"], row["content_hash"], row["image_uri"]) == ("40", "ruler px 1", "hash", "40")
+    assert (row["lines"][0]["right"], row["lines"][0]["confidence"]) == (40, 0.5)
+
+
+def test_recognize_bad_page_fails_alone():
+    """An error of one page, foreseen or a bug, is that page's; the others are read."""
+    assert [row["error_kind"] for row in recognized(40, 13, 14, 50)] == [None, "timeout", "internal_error", None]
+
+
+def test_recognize_page_that_keeps_killing_its_process_is_given_up():
+    """A page begun too often without an end is failed, so that it cannot kill for ever."""
+    rows = recognized(40, 50, attempts=Counter({"r0": MAX_ATTEMPTS}))
+
+    assert [row["error_kind"] for row in rows] == ["crashed", None]
