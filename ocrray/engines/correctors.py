@@ -1,0 +1,40 @@
+"""Which correctors there are: the one `correct:` section of a config, and what opens it."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from ocrray.engines import fake, given, hf, http
+from ocrray.engines.base import Corrector, EngineInfo
+from ocrray.engines.fake import FakeConfig
+from ocrray.engines.given import GivenConfig
+from ocrray.engines.hf import HfConfig
+from ocrray.engines.http import HttpConfig
+
+CorrectConfig = Annotated[HfConfig | HttpConfig | GivenConfig | FakeConfig, Field(discriminator="engine")]
+
+
+def check(config: CorrectConfig) -> EngineInfo:
+    """Who would correct, told without loading anything; raises ConfigError with one line for every problem that already shows."""
+    match config:
+        case HfConfig():
+            return hf.check(config)
+        case HttpConfig():
+            return http.check(config)
+        case GivenConfig():
+            return given.check(config)
+        case FakeConfig():
+            return fake.check(config)
+
+
+def open_corrector(config: CorrectConfig) -> Corrector:
+    """The corrector, loaded and ready; raises ConfigError or EngineError. `given` has none (its stage reads a column)."""
+    match config:
+        case HfConfig():
+            return hf.HfCorrector(config)
+        case HttpConfig():
+            return http.HttpCorrector(config)
+        case FakeConfig():
+            return fake.FakeCorrector(config)
+        case GivenConfig():
+            raise TypeError("corrections that are given have no corrector")

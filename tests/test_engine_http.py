@@ -1,0 +1,213 @@
+"""Models behind a server: a real `transformers serve` for what works, real but broken HTTP servers for what does not."""
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+import tiny_models
+import transformers
+
+from ocrray.engines.http import HttpConfig, HttpCorrector, check
+from ocrray.errors import ConfigError, EngineError
+
+ANSWER = "abcdefghijklmnopqrstuvwxyz0123"
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory):
+    """The address of a server and the model that it serves, which answers ANSWER to everything."""
+    folder = tiny_models.save_writing(tmp_path_factory.mktemp("served"), after="\x1e", answer=ANSWER)
+    words = transformers.AutoTokenizer.from_pretrained(folder)
+    words.chat_template = "{% for message in messages %}{{ message['content'] }}\n{% endfor %}\x1e"
+    words.save_pretrained(folder)
+    port = _free_port()
+    command = [str(Path(sys.executable).with_name("transformers")), "serve", str(folder), "--port", str(port), "--device", "cpu"]
+    with (folder / "server.log").open("wb") as log:
+        server = subprocess.Popen(command, stdout=log, stderr=log)
+    try:
+        _wait_until_up(server, f"http://localhost:{port}/health", folder / "server.log")
+        yield f"http://localhost:{port}/v1", str(folder)
+    finally:
+        server.terminate()
+        server.wait(timeout=30)
+
+
+def _wait_until_up(server, url, log):
+    for _ in range(600):
+        assert server.poll() is None, log.read_text()
+        try:
+            with urllib.request.urlopen(url, timeout=5):
+                return
+        except OSError:
+            time.sleep(0.2)
+    raise AssertionError(log.read_text())
+
+
+@contextmanager
+def _broken_server(status: int = 200, body: bytes = b"", delay_s: float = 0.0):
+    """A server that answers every request alike; gives its address and the headers of each request so far."""
+    seen = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            seen.append({name.lower(): value for name, value in self.headers.items()})
+            self.rfile.read(int(self.headers["Content-Length"]))
+            time.sleep(delay_s)
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json" if body.startswith(b"{") else "text/html")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/v1", seen
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def _config(base_url, **settings):
+    basic = {"engine": "http", "base_url": base_url, "model": "tiny", "api": "completions", "prompt": "plain", "max_retries": 0}
+    return HttpConfig(**{**basic, **settings})
+
+
+@pytest.mark.parametrize(("api", "prompt"), [("completions", "plain"), ("chat", "chat_ocr"), ("chat", "Fix: {text}")])
+def test_correct_by_a_real_server_gives_answers_in_order_with_token_counts(served, api, prompt):
+    """Both interfaces work against `transformers serve`, with more texts than requests in flight."""
+    url, model = served
+    corrector = HttpCorrector(_config(url, model=model, api=api, prompt=prompt, concurrency=3))
+    texts = [f"The qvick brown fox jumps over the lazy dog, {number}." for number in range(7)]
+
+    corrections = corrector.correct(texts)
+    corrector.close()
+
+    assert [correction.text for correction in corrections] == [ANSWER] * len(texts)
+    assert all(correction.output_tokens == len(ANSWER) + 1 for correction in corrections)
+    assert all(correction.input_tokens > 0 for correction in corrections)
+
+
+def test_correct_answer_that_reaches_its_bound_is_unfinished_and_in_its_place(served):
+    """A text too short for this answer is left, its longer neighbours are not, and one over max_chars is not sent at all."""
+    url, model = served
+    corrector = HttpCorrector(_config(url, model=model, max_chars=60))
+
+    texts = ["A", "The qvick brown fox jumps over the lazy dog", "x" * 61]
+    short, long, longest = corrector.correct(texts)
+
+    assert [corrector.fits(text) for text in texts] == [True, True, False]
+    assert (short.text, short.reason) == (None, "unfinished")
+    assert (long.text, long.reason) == (ANSWER, "")
+    assert (longest.text, longest.reason) == (None, "too_long")
+
+
+def test_correct_rejected_request_is_a_reason_with_its_status(served):
+    """What the server refuses for one text is that text's reason: here `transformers serve` is asked for another model."""
+    url, _ = served
+
+    (correction,) = HttpCorrector(_config(url, model="another/model")).correct(["A"])
+
+    assert (correction.text, correction.reason) == (None, "http_400")
+
+
+def test_correct_server_error_is_a_reason_after_the_retries():
+    """A text that the server fails on, every time, is left as it is."""
+    with _broken_server(500, b"{}") as (url, seen):
+        (correction,) = HttpCorrector(_config(url, max_retries=1)).correct(["A"])
+
+    assert (correction.text, correction.reason) == (None, "http_500")
+    assert len(seen) == 2
+
+
+def test_correct_slow_server_is_a_timeout():
+    """An answer that does not come in time is a reason, not a hang."""
+    with _broken_server(200, b"{}", delay_s=2.0) as (url, _):
+        (correction,) = HttpCorrector(_config(url, timeout_s=0.2)).correct(["A"])
+
+    assert (correction.text, correction.reason) == (None, "timeout")
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_correct_refused_key_or_unknown_model_ends_the_run(status):
+    """No further text would fare better, so the run says so at once and does not try again later."""
+    with _broken_server(status, b'{"error": {"message": "no\\nsuch model"}}') as (url, _), pytest.raises(EngineError) as caught:
+        HttpCorrector(_config(url)).correct(["A", "B"])
+
+    assert not caught.value.retryable
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_correct_unreachable_server_is_retryable():
+    """Nobody listens: the run stops with the address, and may go on when somebody does."""
+    url = f"http://127.0.0.1:{_free_port()}/v1"
+
+    with pytest.raises(EngineError, match=url) as caught:
+        HttpCorrector(_config(url)).correct(["A", "B"])
+
+    assert caught.value.retryable
+
+
+@pytest.mark.parametrize("body", [b"<html>Welcome</html>", b"{}", b'{"choices": []}', b'{"choices": 7}', b"{x"])
+@pytest.mark.parametrize("api", ["completions", "chat"])
+def test_correct_server_of_another_kind_ends_the_run(body, api):
+    """A page of HTML or someone else's JSON is no correction, whatever its status."""
+    with _broken_server(200, body) as (url, _), pytest.raises(EngineError):
+        HttpCorrector(_config(url, api=api)).correct(["A"])
+
+
+def test_correct_content_filter_is_a_refusal():
+    """A model that declines leaves the text as it is."""
+    body = b'{"choices": [{"index": 0, "finish_reason": "content_filter", "message": {"role": "assistant", "content": null}}]}'
+
+    with _broken_server(200, body) as (url, _):
+        (correction,) = HttpCorrector(_config(url, api="chat")).correct(["A"])
+
+    assert (correction.text, correction.reason) == (None, "refused")
+
+
+def test_correct_sends_the_named_key_and_never_another(monkeypatch):
+    """The key comes from the variable that the config names; without one, a key for some other service stays at home."""
+    monkeypatch.setenv("OPENAI_API_KEY", "for-somebody-else")
+    monkeypatch.setenv("ARCHIVE_KEY", "for-this-server")
+
+    with _broken_server(500, b"{}") as (url, seen):
+        HttpCorrector(_config(url)).correct(["A"])
+        HttpCorrector(_config(url, api_key_env="ARCHIVE_KEY")).correct(["A"])
+
+    assert "for-somebody-else" not in str(seen)
+    assert seen[1]["authorization"] == "Bearer for-this-server"
+
+
+def test_check_lists_every_problem_at_once():
+    """A bad address, an unset key and a chat prompt for completions are three lines."""
+    assert "NO_SUCH_KEY" not in os.environ
+
+    with pytest.raises(ConfigError) as caught:
+        check(_config("localhost:8000", api_key_env="NO_SUCH_KEY", prompt="chat_ocr"))
+
+    assert len(str(caught.value).splitlines()) == 3
+
+
+def test_check_names_model_and_prompt_without_asking_the_server():
+    """The identity is known from the config alone."""
+    info = check(_config("http://nobody.invalid/v1", prompt="alpaca_ocr"))
+
+    assert (info.engine, info.model, info.prompt_version) == ("http", "tiny", "alpaca_ocr/1")
