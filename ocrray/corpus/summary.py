@@ -90,6 +90,11 @@ class Summary:
     failed_rows: dict[tuple[str, str], TopRows] = field(default_factory=lambda: defaultdict(lambda: TopRows(_ROWS_PER_FAILURE)))
 
     @property
+    def has_correction(self) -> bool:
+        """Whether a corrector saw any of the records."""
+        return any(maker.corrector for maker in self.makers)
+
+    @property
     def changed_frac(self) -> float:
         """Share of the corpus's characters that correction changed."""
         return self.changed_chars / max(self.raw_chars, self.corrected_chars, 1)

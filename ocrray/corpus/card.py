@@ -1,0 +1,74 @@
+"""The dataset card: README.md of an output folder, with the front matter that Hugging Face's tools read."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import yaml
+
+import ocrray
+from ocrray.corpus.columns import described_columns
+from ocrray.corpus.folder import Folder
+from ocrray.corpus.summary import Summary
+from ocrray.corpus.templates import environment
+from ocrray.records import SCHEMA_VERSION, Status
+from ocrray.text.normalise import sanitise
+
+NAME = "README.md"
+
+STATUS_MEANINGS: dict[Status, str] = {
+    "corrected": "at least one edit stands",
+    "unchanged": "nothing to correct",
+    "kept_raw": "the correction was refused, or none could be made",
+    "failed": "no corrected text, with the reason",
+}
+
+
+def write_card(
+    output: str | Path,
+    *,
+    summary: Summary,
+    title: str,
+    description: str = "",
+    license_id: str | None = None,
+    languages: Sequence[str] = (),
+) -> None:
+    """Write README.md into the output folder.
+
+    `license_id` is one of Hugging Face's identifiers (`cc-by-4.0`, ...; None says `unknown`), `languages` are ISO 639 codes.
+    """
+    env = environment(autoescape=False)
+    env.filters |= {"line": _line, "code": _code}
+    text = env.get_template("card.md.jinja").render(
+        front_matter=_front_matter(title, license_id, languages),
+        title=title,
+        description=description,
+        version=ocrray.__version__,
+        schema_version=SCHEMA_VERSION,
+        statuses=STATUS_MEANINGS,
+        summary=summary,
+        columns=described_columns(summary.passthrough),
+    )
+    # Parts that do not apply leave runs of empty lines behind, which Markdown reads as one.
+    Folder.at(output).write_text(NAME, re.sub(r"\n{3,}", "\n\n", text))
+
+
+def _front_matter(title: str, license_id: str | None, languages: Sequence[str]) -> str:
+    fields = {
+        "pretty_name": sanitise(title),
+        "license": license_id or "unknown",
+        "language": list(languages),
+        "tags": ["ocr", "post-ocr-correction", "ocrray"],
+        "configs": [{"config_name": "default", "data_files": [{"split": "train", "path": "data/*.parquet"}]}],
+    }
+    present = {name: value for name, value in fields.items() if value}
+    return yaml.safe_dump(present, sort_keys=False, allow_unicode=True)
+
+
+def _line(text: str) -> str:
+    """Text from outside as it may stand in a heading or a table cell: one line, in which nothing is mark-up."""
+    return re.sub(r"([\\`*_\[\]<>|#])", r"\\\1", " ".join(sanitise(text).split()))
+
+
+def _code(name: str) -> str:
+    return "`" + re.sub(r"[`|\s]", "\ufffd", sanitise(name)) + "`"

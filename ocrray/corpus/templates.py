@@ -1,0 +1,55 @@
+"""How the card and the report are filled in: the environment of their templates, and numbers as people read them."""
+
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from ocrray.text.normalise import sanitise
+
+
+def environment(autoescape: bool) -> Environment:
+    """Templates beside this file; every string that they print is free of control characters, and escaped if so asked."""
+    env = Environment(
+        loader=PackageLoader("ocrray.corpus", "."),
+        autoescape=autoescape,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        finalize=_printable,
+    )
+    env.filters |= {"percent": percent, "count": count, "size": size, "duration": duration}
+    return env
+
+
+def percent(fraction: float | None, digits: int = 2) -> str:
+    """0.0675 as `6.75 %`; a dash where there is nothing to say."""
+    return "–" if fraction is None else f"{100 * fraction:.{digits}f} %".replace("-", "−")
+
+
+def count(number: int) -> str:
+    """Thousands set apart by commas."""
+    return f"{number:,}"
+
+
+def size(size_bytes: int) -> str:
+    """Bytes in the largest decimal unit that leaves at least 1."""
+    amount, unit = float(size_bytes), "B"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if amount < 1000:
+            break
+        amount, unit = amount / 1000, larger
+    return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds as `12.3 s`, `4 min 5 s` or `3 h 20 min`."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60:,} h {minutes % 60} min"
+
+
+def _printable(value: Any) -> Any:
+    return sanitise(value) if isinstance(value, str) and not isinstance(value, Markup) else value
