@@ -1,0 +1,57 @@
+"""What every OCR file format is read into, and the few rules by which text, boxes and confidences get there."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import nan
+
+from ocrray.records import Line
+from ocrray.text.normalise import sanitise
+
+Box = tuple[int, int, int, int] | tuple[None, None, None, None]
+"""left, top, right, bottom, in the file's own unit; all None where the file has no usable box."""
+
+NO_BOX: Box = (None, None, None, None)
+_MAX_COORDINATE = 2**31 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One page of an OCR file: its lines in reading order, and the name of its scan as the file has it."""
+
+    lines: list[Line]
+    image_name: str | None
+
+
+def clean(text: str) -> str:
+    """Text as a line or word holds it: sanitised, no line feed, no white space at the ends."""
+    return sanitise(text).replace("\n", " ").strip()
+
+
+def number(text: str | None) -> float:
+    """The number that an attribute holds, NaN where it holds none."""
+    try:
+        return float(text) if text is not None else nan
+    except ValueError:
+        return nan
+
+
+def box(left: float, top: float, right: float, bottom: float) -> Box:
+    """The rounded box, or NO_BOX when a coordinate is NaN, negative, reversed or beyond int32."""
+    if 0 <= left <= right <= _MAX_COORDINATE and 0 <= top <= bottom <= _MAX_COORDINATE:
+        return round(left), round(top), round(right), round(bottom)
+    return NO_BOX
+
+
+def bounding_box(points: Sequence[tuple[float, float]]) -> Box:
+    """The smallest box around `points` (x, y); NO_BOX when there are none or one of them is no place on a page."""
+    if not points:
+        return NO_BOX
+    xs, ys = zip(*points, strict=True)
+    # A NaN would be lost in min() and max(), but never in a sum.
+    return box(min(xs), min(ys), max(xs), max(ys)) if sum(xs) + sum(ys) >= 0 else NO_BOX
+
+
+def confidence(text: str | None, best: float = 1.0) -> float | None:
+    """A confidence in 0..1, from a number in 0..`best`; None where there is none or it is out of range."""
+    value = number(text) / best
+    return value if 0 <= value <= 1 else None

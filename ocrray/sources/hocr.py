@@ -1,0 +1,118 @@
+"""hOCR: HTML whose classes and titles say what is a page, a line, a word, and where it is."""
+
+import re
+from dataclasses import dataclass, field
+
+from lxml import etree
+
+from ocrray.records import Line, Word
+from ocrray.sources.document import NO_BOX, Box, Document, box, clean, confidence, number
+from ocrray.sources.xml_parse import local_name
+
+_LINES = {"ocr_line", "ocrx_line", "ocr_header", "ocr_footer", "ocr_caption", "ocr_textfloat", "ocr_pageno"}
+_BLOCKS = {"ocr_page", "ocr_column", "ocr_carea", "ocr_par", "ocrx_block", "ocr_table"}
+_WORDS = {"ocrx_word", "ocr_word"}
+_NO_TEXT = {"head", "script", "style", "title"}
+
+_NUMBER = r"\s+([-+\d.eE]+)"
+_BBOX = re.compile(r"(?:^|;)\s*bbox" + 4 * _NUMBER)
+_CONFIDENCE = re.compile(r"(?:^|;)\s*x_wconf" + _NUMBER)
+_IMAGE = re.compile(r"""(?:^|;)\s*(?:image|file)\s+(?:"([^"]*)"|'([^']*)'|([^;]*))""")
+_SPACE = re.compile(r"[ \t\n\r\f]+")
+
+
+def find_pages(root: etree._Element) -> list[etree._Element]:
+    """Every `ocr_page` of the file; a file without one is one page."""
+    return [element for element in root.iter("{*}*") if "ocr_page" in _classes(element)] or [root]
+
+
+def read(page: etree._Element) -> Document:
+    """The lines of one page as they stand in the file, words parted by a space; text outside any line is a line of its own."""
+    reader = _Reader()
+    for event, element in etree.iterwalk(page, events=("start", "end")):
+        if event == "start":
+            reader.open(element)
+        else:
+            reader.close(element)
+            if element is not page:
+                reader.add(element.tail)
+    image = _IMAGE.search(page.get("title") or "")
+    name = next(filter(None, image.groups()), "") if image else ""
+    return Document(reader.lines, clean(name) or None)
+
+
+@dataclass(slots=True)
+class _Unit:
+    """A line, or a block, that is open; `parts` is its own text, without that of the units inside it."""
+
+    element: etree._Element
+    is_line: bool
+    parts: list[str] = field(default_factory=list)
+    words: list[Word] = field(default_factory=list)
+
+
+class _Reader:
+    """Sorts text into lines while the elements of a page open and close."""
+
+    def __init__(self) -> None:
+        self.lines: list[Line] = []
+        self._units: list[_Unit] = []
+        self._word: etree._Element | None = None
+        self._word_start = 0
+
+    def open(self, element: etree._Element) -> None:
+        classes = _classes(element)
+        if not self._units or (self._word is None and classes & (_LINES | _BLOCKS)):
+            self._finish_line()
+            self._units.append(_Unit(element, is_line=bool(classes & _LINES)))
+        elif self._word is None and classes & _WORDS:
+            self.add(" ")
+            self._word = element
+            self._word_start = len(self._units[-1].parts)
+        if local_name(element) == "br":
+            self.add(" ")
+        elif local_name(element) not in _NO_TEXT:
+            self.add(element.text)
+
+    def add(self, text: str | None) -> None:
+        self._units[-1].parts.append(text or "")
+
+    def close(self, element: etree._Element) -> None:
+        unit = self._units[-1]
+        if element is self._word:
+            text = _collapse(unit.parts[self._word_start :])
+            if text:
+                unit.words.append(Word(text, *_box(element), _confidence(element)))
+            self._word = None
+        elif element is unit.element:
+            self._finish_line()
+            # The last unit is the page, whose tail is nobody's text.
+            del self._units[-1]
+
+    def _finish_line(self) -> None:
+        """What the innermost unit has so far becomes a line, if it is anything."""
+        if not self._units:
+            return
+        unit = self._units[-1]
+        if text := _collapse(unit.parts):
+            place = _box(unit.element) if unit.is_line else NO_BOX
+            self.lines.append(Line(text, *place, _confidence(unit.element), unit.words))
+        unit.parts, unit.words = [], []
+
+
+def _classes(element: etree._Element) -> set[str]:
+    return set((element.get("class") or "").split())
+
+
+def _collapse(parts: list[str]) -> str:
+    return clean(_SPACE.sub(" ", "".join(parts)))
+
+
+def _box(element: etree._Element) -> Box:
+    match = _BBOX.search(element.get("title") or "")
+    return box(*map(number, match.groups())) if match else NO_BOX
+
+
+def _confidence(element: etree._Element) -> float | None:
+    match = _CONFIDENCE.search(element.get("title") or "")
+    return confidence(match[1], best=100.0) if match else None

@@ -1,0 +1,150 @@
+"""METS: which files belong to which page of a digitised item."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Literal
+
+from lxml import etree
+
+from ocrray.errors import RecordError
+from ocrray.sources.xml_parse import local_name, parse_xml
+
+# What archives call their file groups, and how much we want them (0 first, None never): the first pattern that fits decides.
+_Ranks = Sequence[tuple[re.Pattern[str], int | None]]
+_TEXT_RANKS: _Ranks = [
+    (re.compile(r"full.?text"), 0),
+    (re.compile(r"\bgt\b|ground.?truth"), 1),
+    (re.compile(r"\bocr\b"), 2),
+    (re.compile(r"\b(?:seg|img)\b"), None),  # OCR-D's steps before recognition: regions and lines without text
+    (re.compile(r"\b(?:mods|tei|premis|mix|jhove)\b|metadata|techmd"), None),
+    (re.compile(r"alto|hocr"), 3),
+    (re.compile(r"page|text|transcript"), 4),
+    (re.compile(""), 5),
+]
+_IMAGE_RANKS: _Ranks = [
+    (re.compile(r"\b(?:min|logo)\b|small|preview|thumb|icon|teaser"), 8),
+    (re.compile(r"\b(?:bin\w*|crop|clip|desk\w*|despeck|denoise|dewarp|seg)\b"), 7),
+    (re.compile(r"service|access|reference|derivat|reduced|download|screen"), 6),
+    (re.compile(r"master|archiv|preserv|original"), 0),
+    (re.compile(r"\bmax\b"), 1),
+    (re.compile(r"\b(?:img|images?|tiff?|scans?)$"), 2),
+    (re.compile(r"default"), 3),
+    (re.compile(r"presentation"), 4),
+    (re.compile(""), 5),
+]
+_TEXT_TYPE = re.compile(r"alto|page\+xml|hocr|^(?:text|application)/(?:xml|html|xhtml\+xml)$")
+_TEXT_SUFFIXES = {".xml", ".hocr", ".html", ".htm", ".xhtml"}
+_IMAGE_SUFFIXES = {".tif", ".tiff", ".jp2", ".j2k", ".jpx", ".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp"}
+_PAGE_TYPE = re.compile(r"(?:^|[^a-z])page$")
+
+
+@dataclass(frozen=True, slots=True)
+class MetsPage:
+    """One page: where its text (ALTO, PAGE or hOCR) and its scan are, as the file writes it; None where it names none."""
+
+    text_href: str | None
+    image_href: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    kind: Literal["text", "image"]
+    href: str
+    group: str
+    rank: tuple[bool, int]  # on the web or not, then the group's rank: the lowest is the best
+
+
+def list_pages(data: bytes) -> list[MetsPage]:
+    """The pages in the order of the physical structMap, or of the best file groups where no structMap names files.
+
+    Of several files for one page the text in the best group is taken (full text, ground truth, then other recognized text) and
+    the image in the best (masters, then derivatives, then thumbnails); one on the web (http) only where there is no other.
+    Raises RecordError: `unsafe_xml`, `invalid_xml`, `too_large`, `wrong_format`, `no_pages`.
+    """
+    root = parse_xml(data)
+    if local_name(root) != "mets":
+        raise RecordError(f"this is not METS: its root element is <{local_name(root)}>", kind="wrong_format")
+    files = _files(root)
+    pages = _pages_by_structure(root, files) or _pages_by_group(list(files.values()))
+    if not pages:
+        raise RecordError("this METS names no text or image file of any page", kind="no_pages")
+    return pages
+
+
+def _pages_by_structure(root: etree._Element, files: dict[str | None, _File]) -> list[MetsPage]:
+    maps = [element for element in root.iter("{*}structMap") if (element.get("TYPE") or "").lower() != "logical"]
+    for structure in sorted(maps, key=lambda element: (element.get("TYPE") or "").lower() != "physical"):
+        divisions = list(structure.iter("{*}div"))
+        pages = [division for division in divisions if _PAGE_TYPE.search((division.get("TYPE") or "").lower())]
+        pages = pages or [division for division in divisions if _is_innermost_with_file(division)]
+        found = [_page(division, files) for division in pages]
+        if any(page.text_href or page.image_href for page in found):
+            return found
+    return []
+
+
+def _is_innermost_with_file(division: etree._Element) -> bool:
+    return division.find("{*}fptr") is not None and division.find(".//{*}div/{*}fptr") is None
+
+
+def _pages_by_group(files: list[_File]) -> list[MetsPage]:
+    texts, images = _in_best_group(files, "text"), _in_best_group(files, "image")
+    if len(texts) == len(images):
+        return [MetsPage(text, image) for text, image in zip(texts, images, strict=True)]
+    # Which image belongs to which text cannot be known.
+    return [MetsPage(text, None) for text in texts] or [MetsPage(None, image) for image in images]
+
+
+def _in_best_group(files: list[_File], kind: str) -> list[str]:
+    best = _best(files, kind)
+    return [file.href for file in files if best and (file.kind, file.group) == (kind, best.group)]
+
+
+def _best(files: list[_File], kind: str) -> _File | None:
+    return min((file for file in files if file.kind == kind), key=lambda file: file.rank, default=None)
+
+
+def _page(division: etree._Element, files: dict[str | None, _File]) -> MetsPage:
+    names = [element.get("FILEID") for element in division.iter("{*}fptr", "{*}area")]
+    here = [files[name] for name in names if name in files]
+    text, image = _best(here, "text"), _best(here, "image")
+    return MetsPage(text.href if text else None, image.href if image else None)
+
+
+def _files(root: etree._Element) -> dict[str | None, _File]:
+    """The text and image files of the item by their ID, in file order."""
+    files: dict[str | None, _File] = {}
+    for element in root.iterfind("{*}fileSec//{*}file"):
+        if (href := _href(element)) and (file := _file(element, href)):
+            files.setdefault(element.get("ID"), file)
+    return files
+
+
+def _file(element: etree._Element, href: str) -> _File | None:
+    groups = element.iterancestors("{*}fileGrp")
+    uses = (element.get("USE"), *(use for group in groups for use in (group.get("USE"), group.get("ID"))))
+    group = next((use for use in uses if use), "")
+    kind = _kind((element.get("MIMETYPE") or "").strip().lower(), PurePosixPath(href.partition("?")[0]).suffix.lower())
+    if kind is None:
+        return None
+    name = re.sub(r"^ocr-d-", "", group.lower().replace("_", "-"))
+    ranks = _TEXT_RANKS if kind == "text" else _IMAGE_RANKS
+    rank = next(rank for pattern, rank in ranks if pattern.search(name))
+    return None if rank is None else _File(kind, href, group, (_is_remote(href), rank))
+
+
+def _kind(media_type: str, suffix: str) -> Literal["text", "image"] | None:
+    if media_type.startswith("image/") or suffix in _IMAGE_SUFFIXES:
+        return "image"
+    return "text" if _TEXT_TYPE.search(media_type) or suffix in _TEXT_SUFFIXES else None
+
+
+def _href(element: etree._Element) -> str | None:
+    hrefs = [value for location in element.findall("{*}FLocat") for name, value in location.items() if name.endswith("href")]
+    return min(hrefs, key=_is_remote, default=None)
+
+
+def _is_remote(href: str) -> bool:
+    return href.lower().startswith(("http:", "https:", "ftp:"))

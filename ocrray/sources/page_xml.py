@@ -1,0 +1,120 @@
+"""PAGE XML (PRImA), 2009 to 2019 and OCR-D's use of it."""
+
+from collections.abc import Iterator
+from math import inf
+
+from lxml import etree
+
+from ocrray.records import Line, Word
+from ocrray.sources.document import NO_BOX, Box, Document, bounding_box, clean, confidence, number
+from ocrray.sources.xml_parse import local_name
+
+
+def find_pages(root: etree._Element) -> list[etree._Element]:
+    """Every page of the file (the format knows only one); a file without a Page element is one page."""
+    return list(root.iter("{*}Page")) or [root]
+
+
+def read(page: etree._Element) -> Document:
+    """The lines of one page, its regions in the file's ReadingOrder, those that it does not name last.
+
+    Of several TextEquiv the one with the lowest index is read; a line without any has its words' text, a word its glyphs'. A
+    region that has text while nothing inside it has any gives one line for each line of its text.
+    """
+    lines = [line for region in _in_reading_order(page) for line in _region_lines(region)]
+    return Document([line for line in lines if line.text], clean(page.get("imageFilename") or "") or None)
+
+
+def _in_reading_order(page: etree._Element) -> Iterator[etree._Element]:
+    regions = list(_with_nested(page, frozenset()))[1:]
+    by_id = {region.get("id"): region for region in regions}
+    order = page.find("{*}ReadingOrder")
+    references = [] if order is None else [reference for reference in _references(order) if reference in by_id]
+    named = frozenset(references)
+    done = set()
+    for start in [by_id[reference] for reference in references] + regions:
+        if start in done:
+            continue
+        for region in _with_nested(start, named):
+            if region not in done:
+                done.add(region)
+                yield region
+
+
+def _with_nested(element: etree._Element, named: frozenset[str]) -> Iterator[etree._Element]:
+    """The element and the regions inside it, depth first, without those that the reading order names somewhere itself."""
+    yield element
+    for child in element:
+        if local_name(child).endswith("Region") and child.get("id") not in named:
+            yield from _with_nested(child, named)
+
+
+def _references(group: etree._Element) -> Iterator[str]:
+    children = list(group)
+    if local_name(group).startswith("Ordered"):
+        children.sort(key=_index)
+    for child in children:
+        if reference := child.get("regionRef"):
+            yield reference
+        yield from _references(child)
+
+
+def _index(element: etree._Element) -> float:
+    index = number(element.get("index"))
+    return index if abs(index) < inf else inf  # NaN, which does not sort, included
+
+
+def _region_lines(region: etree._Element) -> list[Line]:
+    text, certainty = _text(region)
+    if text and not _has_text_inside(region):
+        rows = text.split("\n")
+        return [Line(clean(row), *(_box(region) if len(rows) == 1 else NO_BOX), certainty) for row in rows]
+    return _in_line_order([_line(child) for child in region if local_name(child) == "TextLine"], region)
+
+
+def _has_text_inside(region: etree._Element) -> bool:
+    inside = (child for child in region if local_name(child) != "TextEquiv")
+    return any((text.text or "").strip() for child in inside for text in child.iter("{*}Unicode", "{*}PlainText"))
+
+
+def _in_line_order(lines: list[Line], region: etree._Element) -> list[Line]:
+    """Sorted by place where the file says that lines run upwards or leftwards: producers disagree on how they stand in it."""
+    declared = (element.get("textLineOrder") for element in (region, *region.iterancestors()))
+    order = next((value for value in declared if value), "")
+    if order == "bottom-to-top" and all(line.bottom is not None for line in lines):
+        return sorted(lines, key=lambda line: -line.bottom)
+    if order == "right-to-left" and all(line.right is not None for line in lines):
+        return sorted(lines, key=lambda line: -line.right)
+    return lines
+
+
+def _line(element: etree._Element) -> Line:
+    words = [_word(child) for child in element if local_name(child) == "Word"]
+    words = [word for word in words if word.text]
+    text, certainty = _text(element)
+    return Line(clean(text) or " ".join(word.text for word in words), *_box(element), certainty, words)
+
+
+def _word(element: etree._Element) -> Word:
+    text, certainty = _text(element)
+    if not text:
+        text = "".join(_text(child)[0] for child in element if local_name(child) == "Glyph")
+    return Word(clean(text), *_box(element), certainty)
+
+
+def _text(element: etree._Element) -> tuple[str, float | None]:
+    """The element's own text (empty when it has none) and its confidence."""
+    first = min(element.findall("{*}TextEquiv"), key=_index, default=None)
+    if first is None:
+        return "", None
+    text = first.findtext("{*}Unicode") or first.findtext("{*}PlainText") or ""
+    return text.strip(), confidence(first.get("conf"))
+
+
+def _box(element: etree._Element) -> Box:
+    coords = element.find("{*}Coords")
+    if coords is None:
+        return NO_BOX
+    pairs = [point.partition(",")[::2] for point in (coords.get("points") or "").split()]
+    pairs = pairs or [(point.get("x"), point.get("y")) for point in coords.iter("{*}Point")]
+    return bounding_box([(number(x), number(y)) for x, y in pairs])

@@ -1,0 +1,116 @@
+"""Parsing XML and HTML that nobody vouches for: bounded in size and depth, no entities, and nothing is ever fetched."""
+
+import codecs
+import re
+from io import BytesIO
+from typing import Any
+
+from lxml import etree
+
+from ocrray.errors import RecordError
+
+MAX_BYTES = 64_000_000
+"""The largest document that is parsed. libxml2's own limits come on top: a text or attribute of 10 MB, elements 256 deep."""
+
+# Comments and processing instructions would split the text around them in two.
+_SAFE: dict[str, Any] = {"no_network": True, "huge_tree": False, "remove_comments": True, "remove_pis": True}
+_SAFE_XML: dict[str, Any] = {**_SAFE, "resolve_entities": False, "load_dtd": False}
+
+_DECLARED_ENCODING = re.compile(rb"""(?:charset|encoding)\s*=\s*["']?\s*([\w.:-]+)""", re.IGNORECASE)
+_DECLARATION_BYTES = 4096
+
+
+def local_name(element: etree._Element) -> str:
+    """An element's name without its namespace."""
+    return element.tag.rpartition("}")[2]
+
+
+def root_name(data: bytes) -> str | None:
+    """The local name of the root element, read without parsing further; None when `data` is not XML up to there."""
+    try:
+        return local_name(_root(data))
+    except etree.LxmlError:
+        return None
+
+
+def parse_xml(data: bytes) -> etree._Element:
+    """The root element of an XML document.
+
+    Raises RecordError: `too_large` (over MAX_BYTES or libxml2's limits), `unsafe_xml` (it has a DOCTYPE), `invalid_xml` (with the
+    line number).
+    """
+    _refuse_too_large(data)
+    try:
+        if _root(data).getroottree().docinfo.internalDTD is not None:
+            raise RecordError("it has a DOCTYPE, which none of these formats needs and which is not trusted", kind="unsafe_xml")
+        return etree.fromstring(data, etree.XMLParser(**_SAFE_XML))
+    except etree.LxmlError as err:
+        raise _as_record_error(err, data) from None
+
+
+def parse_html(data: bytes) -> etree._Element:
+    """The root element of an HTML document, well-formed (XHTML) or not.
+
+    Raises RecordError as `parse_xml` does, but a DOCTYPE is `unsafe_xml` only where it declares entities.
+    """
+    _refuse_too_large(data)
+    try:
+        # XML first: to an HTML parser the `<title/>` of XHTML opens an element that swallows the page.
+        root = etree.fromstring(data, etree.XMLParser(**_SAFE_XML))
+    except etree.XMLSyntaxError as err:
+        refusal = _as_record_error(err, data)
+        if refusal.kind != "invalid_xml":
+            raise refusal from None
+        return _parse_tag_soup(data)
+    dtd = root.getroottree().docinfo.internalDTD
+    if dtd is not None and any(dtd.iterentities()):
+        raise RecordError("its DOCTYPE declares entities, which are not trusted", kind="unsafe_xml")
+    # The names that the DTD of XHTML would have defined (&eacute;) are known to the HTML parser without it.
+    return root if next(root.iter(etree.Entity), None) is None else _parse_tag_soup(data)
+
+
+def _parse_tag_soup(data: bytes) -> etree._Element:
+    parser = etree.HTMLParser(**_SAFE, encoding=_html_encoding(data))
+    try:
+        root = etree.fromstring(data, parser)
+    except etree.LxmlError as err:
+        raise _as_record_error(err, data) from None
+    # The HTML parser mends what it can and stops at what it cannot, with half a tree and no exception.
+    if fatal := parser.error_log.filter_from_fatals():
+        kind = "too_large" if fatal[0].type == etree.ErrorTypes.ERR_RESOURCE_LIMIT else "invalid_xml"
+        raise RecordError(f"cannot be read as HTML: line {fatal[0].line}: {fatal[0].message.strip()}", kind=kind)
+    return root
+
+
+def _root(data: bytes) -> etree._Element:
+    _, element = next(etree.iterparse(BytesIO(data), events=("start",), **_SAFE_XML))
+    return element
+
+
+def _refuse_too_large(data: bytes) -> None:
+    if len(data) > MAX_BYTES:
+        message = f"the file has {len(data):,} bytes and at most {MAX_BYTES:,} are read: split it by page"
+        raise RecordError(message, kind="too_large")
+
+
+def _as_record_error(err: etree.LxmlError, data: bytes) -> RecordError:
+    message = " ".join(str(getattr(err, "msg", err)).split())
+    if b"<!ENTITY" in data.replace(b"\0", b"").upper():  # without its NULs UTF-16 reads like ASCII
+        return RecordError(f"it declares entities, which are not trusted, and is not well-formed: {message}", kind="unsafe_xml")
+    if getattr(err, "code", None) == etree.ErrorTypes.ERR_RESOURCE_LIMIT:
+        return RecordError(f"a text is too long or the elements are too deep: {message}", kind="too_large")
+    return RecordError(f"not well-formed: {message}", kind="invalid_xml")
+
+
+def _html_encoding(data: bytes) -> str | None:
+    """The declared encoding, else UTF-8 where the bytes allow it (libxml2 would say Latin-1), else None: libxml2's own guess."""
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return None
+    declared = _DECLARED_ENCODING.search(data[:_DECLARATION_BYTES])
+    name = declared[1].decode("ascii") if declared and not data.startswith(codecs.BOM_UTF8) else "utf-8"
+    try:
+        data.decode(name)
+        etree.HTMLParser(encoding=name)
+    except (LookupError, UnicodeDecodeError):
+        return None
+    return name
