@@ -1,0 +1,58 @@
+"""Whether there is anything to read on a page: the cheap question that spares a recognizer the blank ones."""
+
+import numpy as np
+from PIL import Image
+
+_CELLS_ACROSS = 600  # of the shorter side: smaller than a printed stroke on a 300 dpi page, larger than a speck of dust
+_MAX_REDUCTION = 4  # on large sheets too, small print must not dissolve into its paper
+_BACKGROUND_CELLS = 64  # whatever is wider than this both ways is a border, a shadow or the sheet itself, not ink
+_MARK_CELLS = 5  # the least height or length of a mark: a digit of 8 points is 6 cells high, a speck of dust 1 to 3
+_MIN_CONTRAST = 16  # of 255
+
+# Arrays are cells of the reduced page: uint8 greys or booleans, (rows, columns).
+
+
+def is_blank(image: Image.Image, below_ink_frac: float) -> bool:
+    """Whether marks at least as large as a small letter, darker or lighter than their ground, cover less than this share (0..1).
+
+    Specks, even greys, shadows and borders that touch the edge of the image are no marks; text, pictures and stains are.
+    """
+    reduction = min(_MAX_REDUCTION, max(1, min(image.size) // _CELLS_ACROSS))
+    cells = np.asarray(image.convert("L").reduce(reduction))
+    if min(cells.shape) < _MARK_CELLS:
+        return True
+    return _ink_frac(cells) < below_ink_frac and _ink_frac(~cells) < below_ink_frac
+
+
+def _ink_frac(cells: np.ndarray) -> float:
+    ink_depth = _background(cells) - cells
+    ink = ink_depth > max(_MIN_CONTRAST, 2 * _median(ink_depth))  # the median is the paper's own grain
+    return max(_marked(ink, along=0).mean(), _marked(ink, along=1).mean())
+
+
+def _background(cells: np.ndarray) -> np.ndarray:
+    """The page without its narrow dark parts: a grey-scale closing. What touches the edge is taken to go on beyond it."""
+    closed = np.pad(cells, _BACKGROUND_CELLS, mode="edge")
+    for extreme in (np.maximum, np.minimum):
+        closed = _slide(extreme, _slide(extreme, closed, 0, _BACKGROUND_CELLS), 1, _BACKGROUND_CELLS)
+    return closed[1 : 1 + cells.shape[0], 1 : 1 + cells.shape[1]]
+
+
+def _marked(ink: np.ndarray, along: int) -> np.ndarray:
+    """Where ink goes on for `_MARK_CELLS` along one axis, however it wanders within as many cells across."""
+    return _slide(np.logical_and, _slide(np.logical_or, ink, 1 - along, _MARK_CELLS), along, _MARK_CELLS)
+
+
+def _slide(combine: np.ufunc, cells: np.ndarray, axis: int, width: int) -> np.ndarray:
+    """`combine` over every window of `width` cells along `axis`, doubling the window while that fits."""
+    cells = cells.swapaxes(0, axis)
+    side = 1
+    while side < width:
+        step = min(side, width - side)
+        cells = combine(cells[step:], cells[:-step])
+        side += step
+    return cells.swapaxes(0, axis)
+
+
+def _median(depths: np.ndarray) -> int:
+    return int(np.searchsorted(np.bincount(depths.ravel(), minlength=256).cumsum(), depths.size / 2))
