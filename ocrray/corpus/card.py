@@ -55,7 +55,7 @@ def write_card(
 
 def _front_matter(title: str, license_id: str | None, languages: Sequence[str]) -> str:
     fields = {
-        "pretty_name": sanitise(title),
+        "pretty_name": " ".join(sanitise(title).split()),
         "license": license_id or "unknown",
         "language": list(languages),
         "tags": ["ocr", "post-ocr-correction", "ocrray"],

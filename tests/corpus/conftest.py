@@ -4,6 +4,7 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pyarrow as pa
@@ -48,7 +49,8 @@ def make_row(record_id: str, raw: str | None, corrected: str | None = None, trut
     }
     row |= {"source_uri": f"/archive/{record_id}.tif", "source_kind": "text", "page": 0, "content_hash": "0" * 64}
     row |= {"recognizer": "tesseract 5.5", "corrector": "tagger", "model": "default", "model_revision": "r1", "recognize_s": 0.5}
-    row |= {"correct_s": 0.25, "input_tokens": 10, "output_tokens": 8, "edits": [], "refused_edits": [], "adapter": ""}
+    row |= {"correct_s": 0.25, "input_tokens": 10, "output_tokens": 8, "adapter": ""}
+    row |= {"lines": [], "edits": [], "refused_edits": [], "verdicts": []}
     row |= {"prompt_version": "", "status": "unchanged" if raw == corrected else "corrected"}
     if raw is not None and corrected is not None:
         row["edits"] = [asdict(edit) for edit in edits_between(raw, corrected)]
@@ -79,16 +81,19 @@ def make_newspaper(records: int = 400, with_truth: bool = True, seed: int = 7) -
         truth = "\n".join(rng.choices(SENTENCES, k=rng.randint(3, 9)))
         raw = misread(truth, rng.choice([0, 0.01, 0.03, 0.08, 0.2]), rng)
         record_id = f"gazette-1871-{number:04d}"
-        uri = {"source_kind": "image", "title": f"The Gazette, no. {number}", "truth": truth if with_truth else None}
+        about = {"source_kind": "image", "title": f"The Gazette, no. {number}", "truth": truth if with_truth else None}
         luck = rng.random()
         if luck < 0.03:
             kind, stage = rng.choice([("truncated", "load"), ("bomb", "load"), ("timeout", "recognize")])
-            rows.append(make_failure(record_id, stage, kind, f"{record_id}.tif: {kind}: scan the page again", title=uri["title"]))
+            error = f"{record_id}.tif: {kind}: scan the page again"
+            rows.append(make_failure(record_id, stage, kind, error, source_kind="image", title=about["title"]))
         elif luck < 0.08:
-            rows.append(make_refusal(record_id, raw, raw[: len(raw) // 3], rng.choice(["similarity", "length", "digits"]), **uri))
+            rows.append(
+                make_refusal(record_id, raw, raw[: len(raw) // 3], rng.choice(["similarity", "length", "digits"]), **about)
+            )
         else:
             corrected = misread(raw, 0.05, rng) if luck < 0.14 else "".join(_mended(raw, truth, rng))
-            rows.append(make_row(record_id, raw, corrected, **uri))
+            rows.append(make_row(record_id, raw, corrected, **about))
     return rows
 
 
@@ -110,6 +115,12 @@ def write_rows(output: Path, rows: Sequence[Row], files: int = 1) -> Path:
         table = pa.Table.from_pylist(list(rows[number::files]), schema=schema)
         pq.write_table(table, output / "data" / f"{number:06d}.parquet", row_group_size=97)
     return output
+
+
+@pytest.fixture(scope="session")
+def rows() -> SimpleNamespace:
+    """Makers of rows: `row`, `failure`, `refusal`, and `newspaper` for a whole corpus of them."""
+    return SimpleNamespace(row=make_row, failure=make_failure, refusal=make_refusal, newspaper=make_newspaper)
 
 
 @pytest.fixture

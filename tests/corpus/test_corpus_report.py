@@ -1,0 +1,233 @@
+"""The report in a real browser, on plausible and on hostile rows."""
+
+import functools
+import io
+import json
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from lxml import html
+from PIL import Image
+from selenium import webdriver
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+
+from ocrray.corpus.report import write_report
+from ocrray.corpus.summary import summarise
+from ocrray.errors import RecordError
+
+SCRIPT = "<script>document.title='owned'</script>"
+FLAGS = (
+    *("--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"),
+    *("--disable-component-update", "--disable-sync", "--window-size=1200,900"),
+)
+
+
+def report_of(output: Path, **fields) -> Path:
+    """Write the report of a folder's data, and return its path."""
+    settings = {"summary": summarise(output / "data"), "config_yaml": "guard: {}\n", "title": "A report"} | fields
+    write_report(output, **settings)
+    return output / "report.html"
+
+
+def scan(*_: object) -> bytes:
+    """A JPEG that stands for a page, whichever it is."""
+    return noise(600, 860)
+
+
+@functools.cache
+def noise(*size: int) -> bytes:
+    """A JPEG that compresses badly."""
+    buffer = io.BytesIO()
+    Image.effect_noise(size, 60).save(buffer, "JPEG", quality=70)
+    return buffer.getvalue()
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory) -> Iterator[webdriver.Chrome]:
+    """Headless Chromium that logs its console and every request."""
+    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if not (chromium and driver):
+        pytest.skip("chromium and chromedriver are not installed")
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('chromium')}"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    chrome = webdriver.Chrome(options=options, service=Service(driver))
+    yield chrome
+    chrome.quit()
+
+
+def open_report(browser: webdriver.Chrome, path: Path, width: int = 1200) -> None:
+    """Open a file at a screen's width, as a phone does if it is narrow; what was logged before is forgotten."""
+    screen = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
+    browser.get_log("browser"), browser.get_log("performance")
+    browser.get(path.as_uri())
+
+
+def requests_of(browser: webdriver.Chrome) -> set[str]:
+    """The addresses that the page asked for, but for what lies inside it."""
+    events = (json.loads(entry["message"])["message"] for entry in browser.get_log("performance"))
+    addresses = (event["params"]["request"]["url"] for event in events if event["method"] == "Network.requestWillBeSent")
+    return {address for address in addresses if not address.startswith("data:")}
+
+
+def shown_ids(browser: webdriver.Chrome) -> list[str]:
+    """Ids of the records on the screen, from top to bottom."""
+    return [element.text for element in browser.find_elements(By.CSS_SELECTOR, ".record h3") if element.is_displayed()]
+
+
+def test_report_opens_fast_and_clean_without_network(corpus, rows, browser) -> None:
+    """No console message, no request but for the file itself, under 2 s with scans in it."""
+    path = report_of(corpus(rows.newspaper(300)), thumbnail=scan)
+    started = time.perf_counter()
+    open_report(browser, path)
+    assert time.perf_counter() - started < 2
+    assert browser.get_log("browser") == []
+    assert requests_of(browser) == {path.as_uri()}
+    pictures = browser.find_elements(By.CSS_SELECTOR, ".record img")
+    assert pictures
+    assert all(browser.execute_script("return arguments[0].naturalWidth", picture) == 600 for picture in pictures[:6])
+
+
+def test_report_buttons_show_each_group_and_page_in_order(corpus, rows, browser) -> None:
+    """Filter and pager show the group's own records, worst first, six at a time."""
+    mixed = rows.newspaper(300)
+    open_report(browser, report_of(corpus(mixed)))
+    worse = {row["record_id"]: row["corrected_distance"] - row["raw_distance"] for row in mixed if row["ground_truth_chars"]}
+    browser.find_element(By.CSS_SELECTOR, "[data-group=made_worse]").click()
+    first = shown_ids(browser)
+    browser.find_element(By.ID, "next").click()
+    second = shown_ids(browser)
+    assert len(first) == len(second) == 6
+    assert [worse[record_id] for record_id in first + second] == sorted(worse.values(), reverse=True)[:12]
+    assert not browser.find_element(By.ID, "next").is_enabled()
+    browser.find_element(By.ID, "previous").click()
+    assert shown_ids(browser) == first
+    browser.find_element(By.CSS_SELECTOR, "[data-group=kept_raw]").click()
+    status = {row["record_id"]: row["status"] for row in mixed}
+    assert {status[record_id] for record_id in shown_ids(browser)} == {"kept_raw"}
+    assert browser.get_log("browser") == []
+
+
+@pytest.mark.parametrize("width", [390, 1200])
+def test_report_hostile_rows_are_text_and_nothing_scrolls_sideways(corpus, rows, browser, width: int) -> None:
+    """Mark-up in texts, ids, URIs, errors and config is shown, not run, and long words do not widen the page."""
+    long = "x" * 3000
+    texts = f"{SCRIPT} raw {long}", f"{SCRIPT} better {long}", SCRIPT
+    hostile = [rows.row(f"{SCRIPT}{n}", *texts, source_uri=f"/{SCRIPT}{long}", note=SCRIPT) for n in range(3)]
+    hostile += [
+        rows.refusal("refused", f"a {SCRIPT}", f"b {SCRIPT}", reason=f"'\"><img src=http://example.com/{long}>", note="\u202e"),
+        rows.failure(f"failed {SCRIPT}", SCRIPT, f"{SCRIPT}{long}", f"bad {SCRIPT} {long}", note=None),
+    ]
+    path = report_of(corpus(hostile), title=f"T {SCRIPT} {long}", config_yaml=f"a: {SCRIPT}{long}</pre>")
+    open_report(browser, path, width)
+    for details in browser.find_elements(By.TAG_NAME, "details"):
+        browser.execute_script("arguments[0].open = true", details)
+    assert browser.title.startswith(f"T {SCRIPT}")
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+    assert browser.get_log("browser") == []
+    assert requests_of(browser) == {path.as_uri()}
+
+
+def test_report_any_script_shows_the_diff_of_the_row(corpus, rows, browser) -> None:
+    """Right-to-left and Devanagari text comes out whole, in its own direction, and NUL as U+FFFD."""
+    texts = {"ar": ("مرحبا بالعالم الكبير", "مرحبا بالعالم الصغير"), "hi": ("यह कि किताब", "यह की किताब"), "nul": ("a\0b", "a b")}
+    open_report(browser, report_of(corpus([rows.row(name, *pair) for name, pair in texts.items()])))
+    browser.find_element(By.CSS_SELECTOR, "[data-group=sample]").click()
+    for record in browser.find_elements(By.CSS_SELECTOR, ".record"):
+        name, block = record.find_element(By.TAG_NAME, "h3").text, record.find_element(By.CSS_SELECTOR, ".text")
+        deleted = [part.get_property("textContent") for part in block.find_elements(By.TAG_NAME, "del")]
+        inserted = [part.get_property("textContent") for part in block.find_elements(By.TAG_NAME, "ins")]
+        if name == "hi":
+            assert (deleted, inserted) == (["कि"], ["की"])
+        elif name == "nul":
+            assert (deleted, inserted) == (["\ufffd"], ["␣"])
+        else:
+            assert block.value_of_css_property("direction") == "rtl"
+
+
+def test_report_diff_is_marked_by_more_than_colour(corpus, rows, browser) -> None:
+    """Who sees no colours sees a line through what is gone and under what is new."""
+    open_report(browser, report_of(corpus([rows.row("a", "tbe cat", "the cat")])))
+    decoration = {name: browser.find_element(By.CSS_SELECTOR, f".record {name}") for name in ("del", "ins")}
+    assert decoration["del"].value_of_css_property("text-decoration-line") == "line-through"
+    assert decoration["ins"].value_of_css_property("text-decoration-line") == "underline"
+
+
+def test_report_without_script_holds_every_record(corpus, rows) -> None:
+    """Printed, or with scripts off, the file shows all it has; every picture has words in its place."""
+    tree = html.parse(report_of(corpus(rows.newspaper(200)), thumbnail=scan))
+    records = tree.xpath("//article")
+    assert 30 < len(records) <= 60
+    assert not tree.xpath("//article[@hidden]")
+    assert all(picture.get("alt") for picture in tree.xpath("//img"))
+    assert all(picture.get("src").startswith("data:image/jpeg;base64,") for picture in tree.xpath("//img"))
+
+
+def test_report_totals_equal_the_summary(corpus, rows) -> None:
+    """The figures on the page are those of the corpus."""
+    output = corpus(rows.newspaper(150))
+    summary = summarise(output / "data")
+    figures = html.parse(report_of(output)).xpath("//section[1]//dl[@class='tiles']//*[@class='figure']/text()")
+    assert figures == [str(summary.status[status]) for status in ("corrected", "unchanged", "kept_raw", "failed")]
+
+
+def test_report_correction_that_harms_says_so(corpus, rows) -> None:
+    """A run that made the corpus worse opens with a warning."""
+    tree = html.parse(report_of(corpus([rows.row("a", "the cat sat", "tbe cal saf", "the cat sat here")])))
+    assert tree.xpath("//header//*[@class='warn']")
+
+
+def test_report_scans_too_many_for_the_limit_stays_under_15_mb(corpus, rows) -> None:
+    """Pictures are embedded while there is room, and the records without one are shown all the same."""
+    huge = noise(1500, 1500)
+    assert 40 * len(huge) > 15_000_000
+    path = report_of(corpus(rows.newspaper(300)), thumbnail=lambda *_: huge)
+    tree = html.parse(path)
+    assert 10_000_000 < path.stat().st_size < 15_000_000
+    assert 0 < len(tree.xpath("//img")) < len(tree.xpath("//article"))
+
+
+def test_report_very_long_records_stay_small(corpus, rows) -> None:
+    """Of a page of 40,000 characters the report shows the edits, not the page."""
+    raw = "It was a darkc night. " * 2_000
+    records = [rows.row(f"{n}", raw, raw.replace("darkc", "dark"), source_kind="image") for n in range(3)]
+    assert report_of(corpus(records)).stat().st_size < 150_000
+
+
+def test_report_thumbnail_that_fails_leaves_the_record(corpus, rows) -> None:
+    """A scan that has gone, or cannot be drawn, is no reason not to report."""
+
+    def thumbnail(uri: str, page: int) -> bytes | None:
+        if "0001" in uri:
+            raise RecordError(f"{uri}: page {page} is gone", kind="missing")
+        return None
+
+    tree = html.parse(report_of(corpus(rows.newspaper(20)), thumbnail=thumbnail))
+    assert tree.xpath("//article")
+    assert not tree.xpath("//img")
+
+
+def test_report_thumbnail_is_asked_for_the_scan_behind_a_text(corpus, rows) -> None:
+    """A page of a PDF is its own scan; an ALTO file's scan is the image it names; a table's row has none."""
+    asked = []
+    records = [
+        rows.row("pdf", "x", "y", source_uri="/a.pdf", source_kind="pdf", page=3),
+        rows.row("alto", "x", "y", source_uri="/a.xml", source_kind="alto", page=1, image_uri="/a.jp2"),
+        rows.row("table", "x", "y", source_uri="/a.csv", source_kind="table", page=9),
+    ]
+    report_of(corpus(records), thumbnail=lambda uri, page: asked.append((uri, page)))
+    assert sorted(asked) == [("/a.jp2", 0), ("/a.pdf", 3)]
+
+
+def test_report_empty_corpus_is_a_report(tmp_path: Path) -> None:
+    """Nothing in, a page that says so out."""
+    tree = html.parse(report_of(tmp_path))
+    assert not tree.xpath("//article")
+    assert tree.xpath("//h1/text()") == ["A report"]
