@@ -1,0 +1,56 @@
+"""The `input` part of a config: what to read, and how."""
+
+import codecs
+from typing import Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from ocrray.config import StrictModel
+from ocrray.records import SCHEMA, WORK_LIST_SCHEMA
+
+Kind = Literal["auto", "image", "pdf", "alto", "page", "hocr", "mets", "text", "table"]
+
+
+class InputConfig(StrictModel):
+    """What to read: `paths` are files, folders, globs and `@list` files (one path a line), local or `s3://` / `gs://`."""
+
+    paths: list[str] = Field(min_length=1)
+    kind: Kind = "auto"
+    id_column: str | None = None
+    text_column: str | None = None
+    """Not given: `text` or `ocr`, where a table has one of the two."""
+    ground_truth_column: str | None = None
+    image_column: str | None = None
+    """Holds the names of scans, relative to the table's folder: each row is then such a scan, with the table's ground truth."""
+    passthrough: list[str] = Field(default_factory=list)
+    text_unit: Literal["line", "paragraph", "file"] = "line"
+    encoding: str = "utf-8"
+    """Of plain text, CSV and JSON."""
+    max_pixels: int = Field(default=200_000_000, gt=0)
+    max_file_bytes: int = Field(default=1 << 30, gt=0)
+    """Of files that are read whole: scans, OCR files, and text with `text_unit: file`."""
+    max_text_chars: int = Field(default=1_000_000, gt=0)
+    """Of one line, paragraph or cell."""
+
+    @field_validator("encoding")
+    @classmethod
+    def _known_encoding(cls, name: str) -> str:
+        try:
+            codec = codecs.lookup(name)
+            ascii_based = "a\n".encode(name) == b"a\n"
+        except (LookupError, TypeError):
+            raise ValueError(f"{name} is not an encoding that Python knows") from None
+        if not ascii_based:
+            raise ValueError(f"{name} is not based on ASCII; convert the files to UTF-8")
+        return codec.name
+
+    @model_validator(mode="after")
+    def _columns_agree(self) -> Self:
+        if self.image_column and self.text_column:
+            raise ValueError("a table holds either texts (text_column) or scans (image_column)")
+        reserved = sorted(set(self.passthrough) & {*SCHEMA.names, *WORK_LIST_SCHEMA.names})
+        if reserved:
+            raise ValueError(f"passthrough: {', '.join(reserved)}: the corpus has a column of that name itself; rename yours")
+        if len(set(self.passthrough)) < len(self.passthrough):
+            raise ValueError("passthrough names a column twice")
+        return self

@@ -1,0 +1,278 @@
+"""Tables whose rows are records: JSON lines, CSV, TSV and Parquet, read in batches of bounded size."""
+
+import csv
+import gzip
+import io
+import json
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any, BinaryIO, Protocol, cast
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
+
+from ocrray.errors import ConfigError, RecordError
+from ocrray.sources.rows import Texts
+from ocrray.sources.text_files import decode, line_blocks
+from ocrray.text.normalise import sanitise
+
+EXTENSIONS = (*(ext + gz for ext in (".jsonl", ".ndjson", ".csv", ".tsv") for gz in ("", ".gz")), ".parquet")
+_BATCH_ROWS = 4096
+_BATCH_BYTES = 1 << 25
+_CSV_BLOCK_BYTES = 1 << 24  # no row may be larger
+_HEADER_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Which columns of a table to read; `text` holds the texts, or the names of images."""
+
+    text: str
+    id: str | None = None
+    ground_truth: str | None = None
+    passthrough: tuple[str, ...] = ()
+
+    @property
+    def all(self) -> list[str]:
+        """Each once."""
+        return list(dict.fromkeys(name for name in (self.text, self.id, self.ground_truth, *self.passthrough) if name))
+
+
+class Table(Protocol):
+    """An open table: its columns are known, its rows are not read yet."""
+
+    schema: pa.Schema
+
+    def batches(self, columns: Columns) -> Iterator[Texts]:
+        """Every row, numbered from 0; one that cannot be read is a problem, and so is all that follows where a file is broken."""
+
+
+def open_table(file: BinaryIO, name: str, encoding: str) -> Table:
+    """The table in `file`, by the extension of its `name`; raises RecordError (`bad_table`) where its columns cannot be told."""
+    stem = name.lower().removesuffix(".gz")
+    stream = cast(BinaryIO, gzip.GzipFile(fileobj=file)) if name.lower().endswith(".gz") else file
+    try:
+        if stem.endswith(".parquet"):
+            return ParquetTable(stream)
+        if stem.endswith((".csv", ".tsv")):
+            return CsvTable(stream, "\t" if stem.endswith(".tsv") else ",", encoding)
+        return JsonTable(stream, encoding)
+    except _BROKEN as err:
+        raise RecordError(f"{name}: the table cannot be read: {_reason(err)}", kind="bad_table") from None
+
+
+_BROKEN = (pa.ArrowException, OSError, EOFError, zlib.error, UnicodeDecodeError)
+
+
+class JsonTable:
+    """One JSON object a line. Values become strings, nested ones JSON text; blank lines count, but are no rows."""
+
+    def __init__(self, stream: BinaryIO, encoding: str) -> None:
+        self._encoding = encoding
+        blocks = line_blocks(stream)
+        head = list(next(([block] for block in blocks), []))
+        self._blocks = chain(head, blocks)
+        rows = [self._parse(line) for line in (head[0] or b"").split(b"\n")[:_BATCH_ROWS]] if head else []
+        names = dict.fromkeys(name for row in rows if isinstance(row, dict) for name in row)
+        self.schema = pa.schema([(sanitise(name), pa.string()) for name in names])
+
+    def batches(self, columns: Columns) -> Iterator[Texts]:
+        number = 0
+        try:
+            for block in self._blocks:
+                lines = [None] if block is None else block.split(b"\n")
+                for start in range(0, len(lines), _BATCH_ROWS):
+                    part = lines[start : start + _BATCH_ROWS]
+                    yield self._texts(part, number, columns)
+                    number += len(part)
+        except _BROKEN as err:
+            yield _failed([number], columns, ("bad_table", f"from here on the table cannot be read: {_reason(err)}"))
+
+    def _texts(self, lines: Sequence[bytes | None], first: int, columns: Columns) -> Texts:
+        parsed = [(first + i, self._parse(line)) for i, line in enumerate(lines) if line is None or line.strip()]
+        problems: dict[int, tuple[str, str]] = {}
+        values: dict[str, list[str | None]] = {name: [] for name in columns.all}
+        must_be_text = (columns.text, columns.ground_truth)
+        for position, (_, row) in enumerate(parsed):
+            if isinstance(row, RecordError):
+                problems[position], row = (row.kind, str(row)), {}
+            for name, into in values.items():
+                value = row.get(name)
+                if not (value is None or isinstance(value, str)):
+                    if name in must_be_text:
+                        problems[position] = ("wrong_type", f"{name} holds a {type(value).__name__}, not text")
+                    value = json.dumps(value, ensure_ascii=False)
+                into.append(value)
+        arrays = {name: _strings(column) for name, column in values.items()}
+        return _texts(np.array([number for number, _ in parsed], dtype=np.int64), arrays, columns, problems)
+
+    def _parse(self, line: bytes | None) -> dict[str, Any] | RecordError:
+        if line is None:
+            return RecordError("the line is too long", kind="too_long")
+        try:
+            row = json.loads(decode(line, self._encoding, "the line"))
+        except RecordError as err:
+            return err
+        except (ValueError, RecursionError) as err:
+            return RecordError(f"the line is not JSON: {_reason(err)}", kind="bad_json")
+        return (
+            row if isinstance(row, dict) else RecordError(f"the line is a {type(row).__name__}, not an object", kind="bad_json")
+        )
+
+
+class CsvTable:
+    """Comma- (or semicolon-) and tab-separated values with a header, quoted with `"`; values are strings."""
+
+    def __init__(self, stream: BinaryIO, delimiter: str, encoding: str) -> None:
+        self._stream, self._encoding = stream, encoding
+        header = decode(stream.readline(_HEADER_BYTES), encoding, "the header").strip("\r\n")
+        if delimiter not in header:
+            delimiter = next((mark for mark in ";\t" if mark in header), delimiter)
+        self._delimiter = delimiter
+        names = next(csv.reader([header], delimiter=delimiter), [])
+        if len(set(names)) < len(names) or not names:
+            raise RecordError("the table's header names a column twice, or none", kind="bad_table")
+        self.schema = pa.schema([(name, pa.string()) for name in names])
+
+    def batches(self, columns: Columns) -> Iterator[Texts]:
+        refused: list[tuple[int, str]] = []
+        gaps = np.array([], dtype=np.int64)
+        number = 0
+        try:
+            for batch in self._open(columns, refused):
+                gaps = np.concatenate([gaps[gaps >= number], [row for row, _ in refused]]).astype(np.int64)
+                numbers = np.setdiff1d(np.arange(number, number + len(batch) + len(gaps)), gaps)[: len(batch)]
+                for start in range(0, len(batch), _BATCH_ROWS):
+                    part = batch.slice(start, _BATCH_ROWS)
+                    arrays, problems = _decoded({name: part.column(name) for name in columns.all}, self._encoding)
+                    texts = _texts(numbers[start : start + _BATCH_ROWS], arrays, columns, problems)
+                    if texts.ground_truths is not None:  # an empty cell is how CSV says that there is none
+                        texts.ground_truths = pc.if_else(pc.equal(texts.ground_truths, ""), None, texts.ground_truths)
+                    yield texts
+                number = int(numbers[-1]) + 1 if len(numbers) else number
+                yield from _refused(refused, columns)
+            yield from _refused(refused, columns)
+        except _BROKEN as err:
+            yield from _refused(refused, columns)
+            yield _failed([number], columns, ("bad_table", f"from here on the table cannot be read: {_reason(err)}"))
+
+    def _open(self, columns: Columns, refused: list[tuple[int, str]]) -> Iterator[pa.RecordBatch]:
+        def refuse(row: pa_csv.InvalidRow) -> str:
+            refused.append((row.number - 1, f"{row.actual_columns} values in a table of {row.expected_columns} columns"))
+            return "skip"
+
+        stream = io.BufferedReader(self._stream)
+        if not stream.peek(1):
+            return iter([])
+        return pa_csv.open_csv(
+            stream,
+            pa_csv.ReadOptions(use_threads=False, block_size=_CSV_BLOCK_BYTES, column_names=self.schema.names),
+            pa_csv.ParseOptions(delimiter=self._delimiter, newlines_in_values=True, invalid_row_handler=refuse),
+            pa_csv.ConvertOptions(column_types=dict.fromkeys(self.schema.names, pa.binary()), include_columns=columns.all),
+        )
+
+
+class ParquetTable:
+    """Parquet; passthrough columns keep their types, dictionaries resolved."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._file = pq.ParquetFile(stream)
+        self.schema = pa.schema([(field.name, _plain_type(field.type)) for field in self._file.schema_arrow])
+
+    def batches(self, columns: Columns) -> Iterator[Texts]:
+        number = 0
+        for name in (columns.text, columns.ground_truth):
+            if name and not _is_text(self.schema.field(name).type):
+                raise ConfigError(f"column {name} holds {self.schema.field(name).type}, not text")
+        try:
+            for batch in self._file.iter_batches(self._batch_rows(), columns=columns.all):
+                arrays = {name: batch.column(name) for name in columns.all}
+                arrays = {name: array.cast(self.schema.field(name).type) for name, array in arrays.items()}
+                if columns.id and not _is_text(arrays[columns.id].type):
+                    arrays[columns.id] = arrays[columns.id].cast(pa.string())
+                texts, problems = _decoded({name: array for name, array in arrays.items() if _is_text(array.type)}, "utf-8")
+                yield _texts(np.arange(number, number + len(batch)), arrays | texts, columns, problems)
+                number += len(batch)
+        except _BROKEN as err:
+            yield _failed([number], columns, ("bad_table", f"from here on the table cannot be read: {_reason(err)}"))
+
+    def _batch_rows(self) -> int:
+        metadata = self._file.metadata
+        groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
+        row_bytes = max((group.total_byte_size / max(1, group.num_rows) for group in groups), default=1)
+        return int(min(_BATCH_ROWS, max(1, _BATCH_BYTES / max(1, row_bytes))))
+
+
+def _texts(numbers: np.ndarray, arrays: dict[str, pa.Array], columns: Columns, problems: dict[int, tuple[str, str]]) -> Texts:
+    return Texts(
+        numbers,
+        arrays[columns.text],
+        problems,
+        arrays[columns.ground_truth] if columns.ground_truth else None,
+        arrays[columns.id] if columns.id else None,
+        [arrays[name] for name in columns.passthrough],
+    )
+
+
+def _failed(numbers: Sequence[int], columns: Columns, problem: tuple[str, str]) -> Texts:
+    blank = pa.nulls(len(numbers), pa.string())
+    return _texts(np.array(numbers), dict.fromkeys(columns.all, blank), columns, dict.fromkeys(range(len(numbers)), problem))
+
+
+def _refused(refused: list[tuple[int, str]], columns: Columns) -> Iterator[Texts]:
+    for number, message in refused:
+        yield _failed([number], columns, ("bad_row", message))
+    refused.clear()
+
+
+def _decoded(arrays: dict[str, pa.Array], encoding: str) -> tuple[dict[str, pa.Array], dict[int, tuple[str, str]]]:
+    """The arrays as strings, with null for a value that is no text in `encoding`, and a problem for its row."""
+    problems: dict[int, tuple[str, str]] = {}
+    strings = {}
+    for name, array in arrays.items():
+        octets = array if array.type == pa.null() else array.cast(pa.binary())
+        try:
+            if encoding != "utf-8":
+                raise pa.ArrowInvalid
+            strings[name] = octets.cast(pa.string())
+        except pa.ArrowInvalid:
+            values: list[str | None] = []
+            for position, value in enumerate(octets.to_pylist()):
+                try:
+                    values.append(None if value is None else decode(value, encoding, name))
+                except RecordError as err:
+                    problems[position] = (err.kind, str(err))
+                    values.append(None)
+            strings[name] = pa.array(values, pa.string())
+    return strings, problems
+
+
+def _strings(values: list[str | None]) -> pa.Array:
+    try:
+        return pa.array(values, pa.string())
+    except UnicodeEncodeError:  # a lone surrogate, which JSON can spell
+        return pa.array([None if value is None else sanitise(value) for value in values], pa.string())
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    types = pa.types
+    return (
+        types.is_string(kind)
+        or types.is_large_string(kind)
+        or types.is_string_view(kind)
+        or types.is_binary(kind)
+        or types.is_null(kind)
+    )
+
+
+def _plain_type(kind: pa.DataType) -> pa.DataType:
+    return kind.value_type if pa.types.is_dictionary(kind) else kind
+
+
+def _reason(err: Exception) -> str:
+    return " ".join(str(err).split()) or type(err).__name__

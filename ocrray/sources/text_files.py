@@ -1,0 +1,111 @@
+"""Plain text: the lines or paragraphs of a file, or all of it."""
+
+from collections.abc import Iterable, Iterator
+from typing import BinaryIO, Literal
+
+import numpy as np
+import pyarrow as pa
+
+from ocrray.errors import RecordError
+from ocrray.sources import files
+from ocrray.sources.rows import Texts
+from ocrray.text.normalise import sanitise
+
+MAX_LINE_BYTES = 1 << 26
+_BLOCK_BYTES = 1 << 22
+
+
+def read_text_file(uri: str, encoding: str, max_bytes: int) -> str:
+    """All of a text file, clean; form feeds (page ends) are dropped.
+
+    Raises RecordError: `bad_encoding`, `too_large`, `empty_file`, `missing`, `unreadable`.
+    """
+    text = decode(files.read_bytes(files.parse(uri), max_bytes), encoding, uri)
+    return sanitise(text.replace("\f", ""))
+
+
+def decode(data: bytes, encoding: str, where: str) -> str:
+    """Text of bytes, without a byte order mark; raises RecordError (`bad_encoding`)."""
+    try:
+        return data.decode(encoding).removeprefix("\ufeff")
+    except UnicodeDecodeError as err:
+        utf_16 = " (it looks like UTF-16)" if data.startswith((b"\xff\xfe", b"\xfe\xff")) else ""
+        message = f"{where}: byte {err.start} is not {encoding}{utf_16}; convert the file, or set input.encoding"
+        raise RecordError(message, kind="bad_encoding") from None
+
+
+def read_units(file: BinaryIO, unit: Literal["line", "paragraph"], encoding: str) -> Iterator[Texts]:
+    """The lines, or the paragraphs (parted by blank lines) of a text file, numbered from 0, in batches of bounded size.
+
+    Line ends are LF, CR LF or CR; the last one starts no line. What is no text in `encoding` (one based on ASCII) is a problem of
+    its own line or paragraph.
+    """
+    lines = (_split(block, encoding) for block in line_blocks(file))
+    first = 0
+    for units in lines if unit == "line" else _paragraphs(lines):
+        problems = {i: (text.kind, str(text)) for i, text in enumerate(units) if isinstance(text, RecordError)}
+        texts = pa.array([None if i in problems else text for i, text in enumerate(units)] if problems else units, pa.string())
+        yield Texts(np.arange(first, first + len(units)), texts, problems)
+        first += len(units)
+
+
+def line_blocks(file: BinaryIO) -> Iterator[bytes | None]:
+    """Whole lines, a few megabytes of them at a time, without the last line end; None for a line beyond `MAX_LINE_BYTES`."""
+    rest, too_long = b"", False
+    while block := file.read(_BLOCK_BYTES):
+        if too_long:
+            _, line_end, block = block.partition(b"\n")
+            if not line_end:
+                continue
+            yield None
+        head, line_end, rest = (rest + block).rpartition(b"\n")
+        if line_end:
+            yield head
+        too_long = len(rest) > MAX_LINE_BYTES
+        rest = b"" if too_long else rest
+    if too_long:
+        yield None
+    elif rest:
+        yield rest
+
+
+def _split(block: bytes | None, encoding: str) -> list[str | RecordError]:
+    if block is None:
+        return [RecordError(f"a line of more than {MAX_LINE_BYTES:,} bytes", kind="too_long")]
+    try:
+        text = block.removesuffix(b"\r").decode(encoding).removeprefix("\ufeff")
+        return list(text.replace("\r\n", "\n").replace("\r", "\n").replace("\f", "").split("\n"))
+    except UnicodeDecodeError:
+        return [_line(line, encoding) for line in block.split(b"\n")]
+
+
+def _line(line: bytes, encoding: str) -> str | RecordError:
+    try:
+        return decode(line, encoding, "the line").removesuffix("\r").replace("\f", "")
+    except RecordError as err:
+        return err
+
+
+def _paragraphs(batches: Iterable[list[str | RecordError]]) -> Iterator[list[str | RecordError]]:
+    lines: list[str | RecordError] = []
+    chars = 0
+    for batch in batches:
+        complete = []
+        for line in batch:
+            if isinstance(line, RecordError) or line.strip():
+                lines.append(line)
+                chars += len(str(line))
+            elif lines:
+                complete.append(_joined(lines))
+                lines, chars = [], 0
+            if chars > MAX_LINE_BYTES:
+                lines, chars = [RecordError(f"a paragraph of more than {MAX_LINE_BYTES:,} characters", kind="too_long")], 0
+        if complete:
+            yield complete
+    if lines:
+        yield [_joined(lines)]
+
+
+def _joined(lines: list[str | RecordError]) -> str | RecordError:
+    problem = next((line for line in lines if isinstance(line, RecordError)), None)
+    return problem or "\n".join(map(str, lines))

@@ -1,0 +1,265 @@
+"""What `input.paths` names: files, folders, globs and list files, walked one folder at a time so that a million files fit."""
+
+import os
+import posixpath
+import re
+from collections import Counter, deque
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
+from itertools import islice
+from typing import Literal, NamedTuple
+
+from pyarrow import fs
+
+from ocrray.errors import ConfigError, RecordError
+from ocrray.sources import files
+from ocrray.sources.files import FileStat, Location
+
+_WILD = re.compile(r"[*?\[]")
+_FOLDERS_AHEAD = 16
+_BATCH_FILES = 512
+_MAX_LIST_LINE_BYTES = 1 << 16
+
+
+Origin = Literal["file", "folder", "glob"]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One file: `name` is its path as the user would write it, `stat` its size and tag or why it cannot be read.
+
+    `origin` says whether the user named this very file, or a folder or glob that holds it; `siblings` are the names in its
+    folder, None where that was not listed.
+    """
+
+    name: str
+    location: Location
+    stat: FileStat | RecordError
+    origin: Origin
+    siblings: Collection[str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Item:
+    """One entry of `input.paths`, found to exist; a folder is the glob `**` in it, a list file holds the names of files."""
+
+    name: str
+    location: Location
+    origin: Origin | Literal["list"]
+    pattern: Sequence[str] = ()
+
+
+@dataclass(slots=True)
+class Walk:
+    """All files that `paths` name, in a stable order, some of them perhaps twice.
+
+    Raises ConfigError with one line for each path that matches nothing.
+    """
+
+    paths: Sequence[str]
+    _items: list[_Item] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        problems = []
+        for path in self.paths:
+            try:
+                item = _resolve(path)
+                with closing(_files(item, Counter())) as found:
+                    if next(found, None) is None:
+                        raise RecordError(f"{path}: there is no file here")
+                self._items.append(item)
+            except (RecordError, OSError) as err:
+                problems.append(f"input.paths: {' '.join(str(err).split())}")
+        if problems:
+            raise ConfigError("\n".join(problems))
+
+    def batches(self, skipped: Counter[str]) -> Iterator[list[Found]]:
+        """A few hundred files at a time; what is passed over is counted. Raises ConfigError when a folder cannot be listed."""
+        found = (file for item in self._items for file in _files(item, skipped))
+        try:
+            while batch := list(islice(found, _BATCH_FILES)):
+                yield batch
+        except OSError as err:
+            raise ConfigError(f"input.paths: a folder cannot be listed: {err}") from None
+
+
+def _resolve(path: str) -> _Item:
+    if path.startswith("@"):
+        location = files.parse(path[1:])
+        files.stat(location)
+        return _Item(path[1:], location, "list")
+    location = files.parse(path)
+    name = _name(path, location)
+    kind = _kind(location)
+    if kind == fs.FileType.Directory:
+        return _Item("" if name == "." else name, location, "folder", ("**",))
+    if kind == fs.FileType.NotFound and _WILD.search(location.path):
+        return _glob(name, location)
+    if kind == fs.FileType.NotFound:
+        raise RecordError(f"{path}: no such file or folder")
+    return _Item(name, location, "file")
+
+
+def _name(path: str, location: Location) -> str:
+    """What record ids start with: the path as given, without what does not tell files apart."""
+    if location.prefix:
+        return location.prefix + location.path
+    return posixpath.normpath(path.removeprefix("file://"))
+
+
+def _glob(name: str, location: Location) -> _Item:
+    """The folder before the first wildcard, and the pattern below it."""
+    parts = location.path.split("/")
+    first = next(i for i, part in enumerate(parts) if _WILD.search(part))
+    pattern = parts[first:]
+    root = Location(location.prefix, "/".join(parts[:first]) or "/", location.query)
+    if _kind(root) != fs.FileType.Directory:
+        raise RecordError(f"{name}: no such folder: {root.uri}")
+    above = name.split("/")[: -len(pattern)]
+    return _Item("/" if above == [""] else "/".join(above), root, "glob", pattern)
+
+
+def _kind(location: Location) -> fs.FileType:
+    system = files.filesystem(location) if location.prefix else fs.LocalFileSystem()
+    return system.get_file_info(location.path).type
+
+
+def _files(item: _Item, skipped: Counter[str]) -> Iterator[Found]:
+    if item.origin == "list":
+        yield from _listed(item)
+    elif item.origin == "file":
+        yield _found(item.name, item.location, "file")
+    else:
+        yield from _walk(item, skipped)
+
+
+def _listed(item: _Item) -> Iterator[Found]:
+    with files.open_binary(item.location) as lines:
+        while line := lines.readline(_MAX_LIST_LINE_BYTES):
+            path = line.decode("utf-8", errors="surrogateescape").strip("\r\n \ufeff")
+            if not path:
+                continue
+            try:
+                location = files.parse(path)
+            except RecordError as err:
+                yield Found(path, Location("", path), err, "file")
+                continue
+            yield _found(_name(path, location), location, "file")
+
+
+def _found(
+    name: str, location: Location, origin: Origin, status: FileStat | None = None, siblings: Collection[str] | None = None
+) -> Found:
+    try:
+        name.encode()
+        return Found(name, location, status or files.stat(location), origin, siblings)
+    except UnicodeEncodeError:
+        name, path = (text.encode(errors="backslashreplace").decode() for text in (name, location.path))
+        problem = RecordError(f"{path}: the file's name is not UTF-8; rename it", kind="bad_path")
+        return Found(name, replace(location, path=path), problem, origin)
+    except RecordError as err:
+        return Found(name, location, err, origin)
+
+
+def _walk(item: _Item, skipped: Counter[str]) -> Iterator[Found]:
+    """Depth first, files before folders, by name."""
+    with ThreadPoolExecutor(_FOLDERS_AHEAD) as pool:
+        root = _Folder(item.location, item.name, _closure(item.pattern, {0}))
+        levels = [_listed_ahead(pool, iter([root]))]
+        while levels:
+            if (following := next(levels[-1], None)) is None:
+                levels.pop()
+                continue
+            folder, (members, folders) = following
+            for member in sorted(members, key=_mets_first):
+                if len(item.pattern) in _advance(item.pattern, folder.states, member):
+                    place, name = folder.location.child(member), posixpath.join(folder.name, member)
+                    yield _found(name, place, item.origin, members[member], members)
+                elif member.startswith("."):
+                    skipped["hidden"] += 1
+            levels.append(_listed_ahead(pool, _below(item.pattern, folder, folders, skipped)))
+
+
+class _Folder(NamedTuple):
+    location: Location
+    name: str
+    states: frozenset[int]
+
+
+_Members = tuple[dict[str, FileStat | None], dict[str, bool]]
+
+
+def _listed_ahead(pool: ThreadPoolExecutor, folders: Iterator[_Folder]) -> Iterator[tuple[_Folder, _Members]]:
+    """Each folder with what it holds; the next few are being listed meanwhile, as object stores answer slowly."""
+    ahead: deque[tuple[_Folder, Future[_Members]]] = deque()
+    for folder in folders:
+        ahead.append((folder, pool.submit(_list_folder, folder.location)))
+        if len(ahead) > _FOLDERS_AHEAD:
+            first, members = ahead.popleft()
+            yield first, members.result()
+    for folder, members in ahead:
+        yield folder, members.result()
+
+
+def _below(pattern: Sequence[str], folder: _Folder, folders: dict[str, bool], skipped: Counter[str]) -> Iterator[_Folder]:
+    recursive = {i for i in folder.states if i < len(pattern) and pattern[i] == "**"}
+    for name in sorted(folders):
+        states = _advance(pattern, folder.states, name) - {len(pattern)}
+        # A link may lead round in circles, so `**` does not follow it; a name or a `*` does.
+        if folders[name] and states <= _closure(pattern, recursive):
+            skipped["linked_folder"] += 1
+        elif states:
+            yield _Folder(folder.location.child(name), posixpath.join(folder.name, name), states)
+
+
+def _list_folder(folder: Location) -> _Members:
+    """Files with what is known of them (nothing yet, on a local disk), and folders with whether they are links."""
+    members: dict[str, FileStat | None] = {}
+    folders: dict[str, bool] = {}
+    if folder.prefix:
+        for info in files.filesystem(folder).get_file_info(fs.FileSelector(folder.path)):
+            if info.type == fs.FileType.Directory:
+                folders[info.base_name] = False
+            else:
+                members[info.base_name] = FileStat(info.size, f"{info.size}-{info.mtime_ns}")
+        return members, folders
+    with os.scandir(folder.path) as entries:
+        for entry in entries:
+            if entry.is_dir():
+                folders[entry.name] = entry.is_symlink()
+            else:
+                members[entry.name] = None
+    return members, folders
+
+
+def _mets_first(name: str) -> tuple[bool, str]:
+    # The files that a METS names are then known before they are met on their own.
+    return "mets" not in name.lower(), name
+
+
+def _closure(pattern: Sequence[str], states: Iterable[int]) -> frozenset[int]:
+    """`states` (positions in `pattern`) and those reached by letting a `**` stand for no folder at all."""
+    reached = set(states)
+    for state in states:
+        following = state
+        while following < len(pattern) and pattern[following] == "**":
+            following += 1
+            reached.add(following)
+    return frozenset(reached)
+
+
+def _advance(pattern: Sequence[str], states: Iterable[int], name: str) -> frozenset[int]:
+    """Where in `pattern` one may be after `name`; hidden names are matched only by a part that starts with a dot."""
+    after = set()
+    for state in states:
+        part = pattern[state] if state < len(pattern) else "."
+        if name.startswith(".") and not part.startswith("."):
+            continue
+        if part == "**":
+            after.add(state)
+        elif state < len(pattern) and fnmatchcase(name, part):
+            after.add(state + 1)
+    return _closure(pattern, after)

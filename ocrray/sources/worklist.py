@@ -1,0 +1,167 @@
+"""The work list: everything that a run's `input` names, listed once, one row a record."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from pyarrow import fs
+
+from ocrray.errors import ConfigError
+from ocrray.sources.input import InputConfig
+from ocrray.sources.pages import Inspected, Inspector
+from ocrray.sources.rows import Row, table_of_rows, with_unique_ids
+from ocrray.sources.seen import Seen
+from ocrray.sources.streams import Streams
+from ocrray.sources.walk import Found, Walk
+
+_TABLE_ROWS, _TABLE_BYTES = 4096, 1 << 25
+_PART_ROWS, _PART_BYTES = 1 << 15, 1 << 27
+_OPENED_AT_ONCE = 16  # object stores answer slowly, but many at a time
+
+
+@dataclass(slots=True)
+class Listing:
+    """What was listed: records in all and per kind, those already found unusable, and the files they come from.
+
+    `skipped` files of folders and globs were left out (`skipped_by_reason`); `digest` changes when any input file does.
+    """
+
+    records: int = 0
+    counts: Counter[str] = field(default_factory=Counter)
+    failed: int = 0
+    files: int = 0
+    size_bytes: int = 0
+    skipped_by_reason: Counter[str] = field(default_factory=Counter)
+    passthrough: pa.Schema = field(default_factory=lambda: pa.schema([]))
+    digest: str = ""
+
+    @property
+    def skipped(self) -> int:
+        """How many files were left out."""
+        return sum(self.skipped_by_reason.values())
+
+
+class Folder(Protocol):
+    """A folder on a pyarrow filesystem, such as `corpus.folder.Folder`."""
+
+    @property
+    def filesystem(self) -> fs.FileSystem: ...
+
+    @property
+    def path(self) -> str: ...
+
+
+def list_records(config: InputConfig, *, images: bool, limit: int | None = None) -> Iterator[pa.Table]:
+    """The work list as tables of a few thousand rows: `WORK_LIST_SCHEMA`, then the passthrough columns, in a stable order.
+
+    `images` says whether scans can be recognized. Raises ConfigError with a line for each path that matches nothing, and for
+    columns that a table lacks.
+    """
+    return _Lister(config, images).tables(limit)
+
+
+def count_records(config: InputConfig, *, images: bool, limit: int | None = None) -> Listing:
+    """What `write_work_list` would list; raises ConfigError as `list_records` does."""
+    lister = _Lister(config, images)
+    for _ in lister.tables(limit):
+        pass
+    return lister.listing
+
+
+def write_work_list(config: InputConfig, folder: Folder, *, images: bool, limit: int | None = None) -> Listing:
+    """List the input into `part-00000.parquet`, ... in an existing, empty folder; raises ConfigError as `list_records` does."""
+    lister = _Lister(config, images)
+    for number, part in enumerate(_chunked(lister.tables(limit), _PART_ROWS, _PART_BYTES)):
+        pq.write_table(part, f"{folder.path}/part-{number:05d}.parquet", filesystem=folder.filesystem, row_group_size=_TABLE_ROWS)
+    return lister.listing
+
+
+class _Lister:
+    def __init__(self, config: InputConfig, images: bool) -> None:
+        if not images and (config.image_column or config.kind in ("image", "pdf")):
+            raise ConfigError("input: these are scans, and nothing recognizes them: set `recognize`")
+        self.config = config
+        self.listing = Listing()
+        self._walk = Walk(config.paths)
+        self._inspector = Inspector(config.kind, images, config.encoding, config.text_unit == "file", config.max_file_bytes)
+        self._files_seen = Seen()
+        self._digest = hashlib.sha256()
+
+    def tables(self, limit: int | None) -> Iterator[pa.Table]:
+        """The tables, counted in `listing` as they go."""
+        listing, ids, copies = self.listing, Seen(), Counter[str]()
+        with ThreadPoolExecutor(_OPENED_AT_ONCE) as pool:
+            for table in _chunked(self._tables(pool), _TABLE_ROWS, _TABLE_BYTES):
+                table = with_unique_ids(table, ids, copies)
+                if limit is not None:
+                    table = table.slice(0, limit - listing.records)
+                listing.records += len(table)
+                listing.failed += len(table) - table["error_kind"].null_count
+                for entry in pc.value_counts(table["kind"]).to_pylist():
+                    listing.counts[entry["values"]] += entry["counts"]
+                if len(table):
+                    yield table
+                if listing.records == limit:
+                    break
+        listing.digest = self._digest.hexdigest()
+
+    def _tables(self, pool: ThreadPoolExecutor) -> Iterator[pa.Table]:
+        streams = Streams(self.config, self._walk, pool)
+        self.listing.passthrough = streams.passthrough
+        for batch in self._walk.batches(self.listing.skipped_by_reason):
+            rows: list[Row] = []
+            for inspected in self._inspect(batch, pool):
+                rows += inspected.rows
+                if inspected.stream:
+                    yield table_of_rows(rows, streams.passthrough)
+                    rows = []
+                    yield from streams.read(inspected.found, inspected.stream)
+            yield table_of_rows(rows, streams.passthrough)
+
+    def _inspect(self, batch: Sequence[Found], pool: ThreadPoolExecutor) -> Iterator[Inspected]:
+        """Each file once, a METS's members instead of itself; what a METS named before is not even opened."""
+        known = self._files_seen.contains([_key(found) for found in batch])
+        new = [found for found, is_known in zip(batch, known, strict=True) if not is_known]
+        files = list(pool.map(self._inspector.file, new))
+        members = pool.map(self._inspector.member, [member for file in files for member in file.members])
+        inspected = [entry for file in files for entry in (file, *(next(members) for _ in file.members))]
+        self._files_seen.first([member.image_uri for file in files for member in file.members if member.image_uri])
+        first = self._files_seen.first([_key(entry.found) for entry in inspected])
+        for entry, is_first in zip(inspected, first, strict=True):
+            if entry.skipped and is_first:
+                self.listing.skipped_by_reason[entry.skipped] += 1
+            elif is_first:
+                self._note(entry)
+                yield entry
+
+    def _note(self, entry: Inspected) -> None:
+        status = entry.found.stat
+        size, etag = (0, str(status)) if isinstance(status, Exception) else (status.size, status.etag)
+        self.listing.files += 1
+        self.listing.size_bytes += size
+        self._digest.update(f"{_key(entry.found)}\0{size}\0{etag}\n".encode())
+        for row in entry.rows:
+            self._digest.update(f"{row.page}\0{row.ground_truth}\0{row.error}\n".encode())
+
+
+def _key(found: Found) -> str:
+    return found.name if isinstance(found.stat, Exception) else found.location.uri
+
+
+def _chunked(tables: Iterator[pa.Table], rows: int, size_bytes: int) -> Iterator[pa.Table]:
+    """The same rows in tables of about that many rows or bytes, whichever comes first; the last may be smaller."""
+    waiting: list[pa.Table] = []
+    for table in tables:
+        for start in range(0, len(table), rows):
+            waiting.append(table.slice(start, rows))
+            if sum(map(len, waiting)) >= rows or sum(part.nbytes for part in waiting) >= size_bytes:
+                yield pa.concat_tables(waiting)
+                waiting = []
+    if waiting:
+        yield pa.concat_tables(waiting)
