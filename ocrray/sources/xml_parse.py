@@ -10,7 +10,8 @@ from lxml import etree
 from ocrray.errors import RecordError
 
 MAX_BYTES = 64_000_000
-"""The largest document that is parsed. libxml2's own limits come on top: a text or attribute of 10 MB, elements 256 deep."""
+"""The largest document that is parsed: its tree may take 18 times as much memory. libxml2 adds limits of its own: 10 MB a text or
+attribute, elements 256 deep."""
 
 # Comments and processing instructions would split the text around them in two.
 _SAFE: dict[str, Any] = {"no_network": True, "huge_tree": False, "remove_comments": True, "remove_pis": True}
@@ -79,6 +80,8 @@ def _parse_tag_soup(data: bytes) -> etree._Element:
     if fatal := parser.error_log.filter_from_fatals():
         kind = "too_large" if fatal[0].type == etree.ErrorTypes.ERR_RESOURCE_LIMIT else "invalid_xml"
         raise RecordError(f"cannot be read as HTML: line {fatal[0].line}: {fatal[0].message.strip()}", kind=kind)
+    if root is None:
+        raise RecordError("there is no element in it", kind="invalid_xml")
     return root
 
 
