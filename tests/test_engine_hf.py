@@ -10,6 +10,7 @@ import transformers
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ocrray.engines import padded
 from ocrray.engines.hf import HfConfig, HfCorrector, batches, check
 from ocrray.engines.padded import generate_padded
 from ocrray.errors import ConfigError, EngineError
@@ -174,6 +175,19 @@ def test_correct_with_a_lora_adapter_writes_what_peft_writes(tmp_path):
     assert [one.tokens for one in generate_padded(bare._generator, prompts, [20] * len(prompts))] != [one.tokens for one in ours]
     assert corrector.info.adapter.startswith(f"{adapter}@")
     assert corrector.info.revision == bare.info.revision
+
+
+def test_correct_batch_that_does_not_fit_the_memory_is_halved(writer, monkeypatch):
+    """A GPU too small for a batch costs time, not results; the memory error is raised here by hand, the rest is real."""
+
+    def two_rows_at_most(generator, prompts, bounds):
+        if len(prompts) > 2:
+            raise torch.OutOfMemoryError
+        return generate_padded(generator, prompts, bounds)
+
+    monkeypatch.setattr(padded, "generate_padded", two_rows_at_most)
+
+    assert [correction.text for correction in HfCorrector(_config(writer)).correct(TEXTS)] == ["Hi yo"] * len(TEXTS)
 
 
 def test_correct_no_texts_gives_no_corrections(writer):

@@ -97,8 +97,8 @@ def test_split_line_of_100_000_characters_is_fast_and_asks_seldom():
         assert time.perf_counter() - start < 2
         assert "".join(pieces) == text
         assert len(pieces) <= 110
-        assert len(asked) <= 15 * len(pieces)
-        assert sum(asked) <= 25 * len(text)
+        assert len(asked) <= 8 * len(pieces)
+        assert sum(asked) <= 8 * len(text)
 
 
 @given(_TEXTS)

@@ -107,7 +107,9 @@ def load_generator(
     """
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
+    from transformers.utils import logging
 
+    logging.disable_progress_bar()  # one per worker would drown the run's own
     cuda = torch.cuda.is_available()
     if device == "cuda" and not cuda:
         raise EngineError("device: cuda, but no GPU is visible here")

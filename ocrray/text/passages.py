@@ -13,6 +13,7 @@ _SENTENCE_END = regex.compile(r"[.!?…।॥][\p{Pe}\p{Pf}\"']*\s+|[。！？][
 _SPACE = regex.compile(r"\s+")
 _LEVELS = (_PARAGRAPH_END, _LINE_END, _SENTENCE_END, _SPACE)
 _CLUSTER = regex.compile(r"\X")
+_FIRST_GUESS = 1_000  # clusters
 
 
 def split(text: str, fits: Callable[[str], bool]) -> list[str]:
@@ -27,7 +28,7 @@ def split(text: str, fits: Callable[[str], bool]) -> list[str]:
         return [text]
     bounds = _cluster_bounds(text)
     last = len(bounds) - 1
-    passages, first, reach = [], 0, last
+    passages, first, reach = [], 0, _FIRST_GUESS
     while first < last:
         end = _longest(text, bounds, first, reach, fits)
         reach = end - first
@@ -53,14 +54,18 @@ def _cluster_bounds(text: str) -> Sequence[int]:
 
 
 def _longest(text: str, bounds: Sequence[int], first: int, reach: int, fits: Callable[[str], bool]) -> int:
-    """Index into `bounds` where the longest passage from `first` ends; tries the last passage's length, `reach`, first."""
+    """Index into `bounds` where the longest passage from `first` ends, give or take 3 %; `reach` clusters is a first guess.
+
+    Texts are much the same all along, so it looks near the last passage's length first: two or three calls instead of ten.
+    """
     low, high = first + 1, len(bounds) - 1
-    while low < high:
-        probe = max(low + 1, min((low + high + 1) // 2, first + reach))
-        if fits(text[bounds[first] : bounds[probe]]):
-            low, reach = probe, 2 * reach
-        else:
-            high = probe - 1
+    probe, step = min(first + max(2, reach), high), max(1, reach // 32)
+    while high - low > (low - first) // 32:
+        taken = fits(text[bounds[first] : bounds[probe]])
+        low, high = (probe, high) if taken else (low, probe - 1)
+        middle = (low + high + 1) // 2
+        probe = min(middle, probe + step) if taken else max(middle, probe - step)
+        step *= 2
     return low
 
 
