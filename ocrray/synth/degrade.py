@@ -4,16 +4,24 @@ Lengths are tuned for body type of about 30 px (10 point at 200 dpi). Every func
 """
 
 import io
+from typing import Literal
 
 import numpy as np
 from PIL import Image, ImageChops, ImageFilter
 
 
-def degrade(image: Image.Image, *, severity: float, rng: np.random.Generator, verso: Image.Image | None = None) -> Image.Image:
-    """A scan of `image`, damaged by `severity` in 0..1; half of the scans are grey (mode L), half black and white (mode 1).
+def degrade(
+    image: Image.Image,
+    *,
+    severity: float,
+    rng: np.random.Generator,
+    mode: Literal["1", "L"] | None = None,
+    verso: Image.Image | None = None,
+) -> Image.Image:
+    """A scan of `image`, damaged by `severity` in 0..1: black and white (`mode` 1) or grey (L), either one by default.
 
-    The kinds of damage differ from call to call, as `rng` decides. `verso` is what shines through from the back (by default the
-    page itself).
+    The kinds of damage differ from call to call, as `rng` decides. `verso` is the page on the back that shines through, by
+    default the page itself.
     """
     if not 0 <= severity <= 1:
         raise ValueError(f"severity is {severity}, not in 0..1")
@@ -21,12 +29,12 @@ def degrade(image: Image.Image, *, severity: float, rng: np.random.Generator, ve
     wear = (severity * rng.uniform(0.7, 1.0, size=4)).tolist()
     scan = transfer_ink(scan, weight=rng.uniform(-0.12, 0.75) * wear[0], roughness=0.83 * wear[1] ** 0.45, rng=rng)
     scan = speckle(scan, density=wear[2], rng=rng)
-    scan = bleed_through(scan, verso or image, opacity=0.25 * wear[3] * rng.random())
+    scan = bleed_through(scan, verso or image, opacity=0.4 * wear[3] * rng.random())
     scan = tone_paper(scan, darkness=0.1 + 0.2 * severity * rng.random(), rng=rng)
     scan = light_unevenly(scan, fall_off=0.35 * severity * rng.random(), rng=rng)
     scan = skew(scan, angle_deg=severity * rng.uniform(-0.8, 0.8))
     scan = lower_resolution(scan, scale=1 - 0.5 * severity * rng.uniform(0.4, 1.0))
-    if rng.random() < 0.5:
+    if (mode or rng.choice(["1", "L"])) == "1":
         return binarise(scan, window_px=60)
     return compress(scan, quality=round(85 - 55 * severity * rng.random()))
 
@@ -36,13 +44,14 @@ def transfer_ink(image: Image.Image, *, weight: float, roughness: float, rng: np
 
     Below 0 hairlines break; above 0 counters fill in and letters touch.
     """
-    clean = _array(image)
     paper = _array(image.filter(ImageFilter.GaussianBlur(0.5 + 0.9 * roughness)))
     printed = np.clip((255 - _array(image.filter(ImageFilter.GaussianBlur(5)))) / 40, 0, 1)
     patches = 30 * _noise(image.size, 90, rng) + 22 * _noise(image.size, 12, rng)
     paper += printed * roughness * (patches + 60 * _noise(image.size, 2, rng))
-    inked_frac = np.mean(clean < 128) * (1 + weight)
-    return _image(128 + (paper - np.quantile(paper, inked_frac)) * 2.2)
+    inked_frac = min(1.0, np.mean(_array(image) < 128) * (1 + weight))
+    # A blank page has no ink to set the level by; its paper must stay white.
+    level = min(200, np.quantile(paper, inked_frac))
+    return _image(128 + (paper - level) * 2.2)
 
 
 def speckle(image: Image.Image, *, density: float, rng: np.random.Generator) -> Image.Image:

@@ -86,17 +86,19 @@ def render_page(
     indent_px = round(font_size_px * rng.uniform(0.8, 2.0))
     set_lines = [line for paragraph in re.split(r"\n\s*\n", text) for line in setter.paragraph(paragraph.split(), indent_px)]
     pitch_px = round(font_size_px * leading)
-    height_px = 2 * margin_px + max(1, len(set_lines)) * pitch_px
+    headings = sum(line.align == "centre" for line in set_lines)
+    height_px = 2 * margin_px + round((max(1, len(set_lines)) + headings / 2) * pitch_px)
     if height_px > MAX_HEIGHT_PX:
         raise RecordError(f"{len(set_lines)} lines make a page {height_px} px high, over {MAX_HEIGHT_PX}", kind="too_long")
     image = Image.new("L", (width_px, height_px), 255)
     draw = ImageDraw.Draw(image)
-    for index, line in enumerate(set_lines):
-        baseline_px = margin_px + index * pitch_px + font_size_px
+    baseline_px = margin_px + font_size_px
+    for line in set_lines:
         for word, x_px in setter.positions(line):
             # Hand-set sorts do not stand quite level.
             y_px = baseline_px + rng.normal(0, font_size_px / 80)
             draw.text((margin_px + x_px, y_px), word, fill=0, font=font, anchor="ls")
+        baseline_px += round(pitch_px * (1.5 if line.align == "centre" else 1))
     return RenderedPage(image, [" ".join(line.words) for line in set_lines])
 
 
