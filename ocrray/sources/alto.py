@@ -55,7 +55,7 @@ def _line(element: etree._Element, gap: str) -> Line:
                 parts.append(" ")
             case "HYP":
                 parts.append(child.get("CONTENT") or "-")
-    return Line(clean("".join(parts)), *_box(element), words=words)
+    return Line(clean("".join(parts)), *_box(element), words=tuple(words))
 
 
 def _box(element: etree._Element) -> Box:

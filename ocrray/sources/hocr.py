@@ -96,7 +96,7 @@ class _Reader:
         unit = self._units[-1]
         if text := _collapse(unit.parts):
             place = _box(unit.element) if unit.is_line else NO_BOX
-            self.lines.append(Line(text, *place, _confidence(unit.element), unit.words))
+            self.lines.append(Line(text, *place, _confidence(unit.element), tuple(unit.words)))
         unit.parts, unit.words = [], []
 
 

@@ -92,7 +92,7 @@ def _line(element: etree._Element) -> Line:
     words = [_word(child) for child in element if local_name(child) == "Word"]
     words = [word for word in words if word.text]
     text, certainty = _text(element)
-    return Line(clean(text) or " ".join(word.text for word in words), *_box(element), certainty, words)
+    return Line(clean(text) or " ".join(word.text for word in words), *_box(element), certainty, tuple(words))
 
 
 def _word(element: etree._Element) -> Word:

@@ -1,0 +1,144 @@
+"""What is read from ALTO: texts, boxes, confidences, reading order, dialects."""
+
+from xml.sax.saxutils import quoteattr
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ocrray.records import Line, Word
+from ocrray.sources.xml_formats import Document, count_pages, read_page
+
+
+def alto(body: str, before: str = "") -> Document:
+    namespace = "http://www.loc.gov/standards/alto/ns-v4#"
+    source = f'<alto xmlns="{namespace}">{before}<Layout><Page><PrintSpace>{body}</PrintSpace></Page></Layout></alto>'
+    return read_page("alto", source.encode(), 0)
+
+
+def texts(document: Document) -> list[str]:
+    return [line.text for line in document.lines]
+
+
+def test_alto_line_keeps_words_boxes_and_confidences():
+    """Fractions round, a box is left, top, right, bottom, and confidences stay in 0..1."""
+    document = alto(
+        '<TextLine HPOS="10.4" VPOS="20" WIDTH="100.2" HEIGHT="30">'
+        '<String CONTENT="old" HPOS="10.4" VPOS="20" WIDTH="50" HEIGHT="30" WC="0.75"/><SP/><String CONTENT="news"/></TextLine>'
+    )
+
+    assert document.lines == [
+        Line(
+            "old news",
+            10,
+            20,
+            111,
+            50,
+            words=(
+                Word("old", 10, 20, 60, 50, 0.75),
+                Word("news"),
+            ),
+        ),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "text"),
+    [
+        ('<String CONTENT="Heeren"/><String CONTENT=","/><SP/><String CONTENT="a"/>', "Heeren, a"),
+        ('<String CONTENT="Heeren"/><String CONTENT=","/>', "Heeren ,"),
+        ('<SP/><String CONTENT="ad" SUBS_TYPE="HypPart1" SUBS_CONTENT="adherents"/><HYP CONTENT="-"/>', "ad-"),
+        ('<String CONTENT="ad"/><HYP/>', "ad-"),
+        ('<String CONTENT="a&#10;b"/><String/><String CONTENT=""/>', "a b"),
+        ('<String CONTENT="a"><ALTERNATIVE>b</ALTERNATIVE><Glyph CONTENT="c"/></String>', "a"),
+    ],
+)
+def test_alto_line_text_is_the_line_as_printed(line: str, text: str):
+    """Strings touch where the file writes its spaces itself; the hyphen stays, and what it hyphenates is not filled in."""
+    assert texts(alto(f"<TextLine>{line}</TextLine>")) == [text]
+
+
+def test_alto_without_reading_order_follows_the_file():
+    """Lines of blocks in blocks come where they stand, and those without text not at all."""
+    lines = [f'<TextLine><String CONTENT="{name}"/></TextLine>' for name in "abc"]
+    composed = f"<ComposedBlock><ComposedBlock><TextBlock>{lines[1]}<TextLine/></TextBlock></ComposedBlock></ComposedBlock>"
+
+    assert texts(alto(f"<TextBlock>{lines[0]}</TextBlock>{composed}<TextBlock>{lines[2]}</TextBlock>")) == ["a", "b", "c"]
+
+
+def test_alto_reading_order_is_followed_and_the_rest_comes_last():
+    """References name blocks, lines or strings, several at once, repeatedly or in vain; every line is read once."""
+    body = "".join(
+        f'<TextBlock ID="b{block}">'
+        + "".join(
+            f'<TextLine ID="l{block}{line}"><String ID="s{block}{line}" CONTENT="{block}{line}"/></TextLine>' for line in (1, 2)
+        )
+        + "</TextBlock>"
+        for block in (1, 2, 3)
+    )
+    order = (
+        '<ReadingOrder><OrderedGroup><ElementRef REF="b3"/><UnorderedGroup><ElementRef REF="l22 b3"/></UnorderedGroup>'
+        '<ElementRef REF="s12"/><ElementRef REF="nothing"/></OrderedGroup></ReadingOrder>'
+    )
+
+    assert texts(alto(body, order)) == ["31", "32", "22", "12", "11", "21"]
+
+
+@pytest.mark.parametrize("value", ["", "-5", "NaN", "inf", "1e300", "4294967296", "12px"])
+def test_alto_useless_coordinate_gives_no_box(value: str):
+    """A coordinate that is no place on a page costs the box, not the line; a confidence out of range is none."""
+    line = f'<TextLine HPOS="{value}" VPOS="1" WIDTH="1" HEIGHT="1"><String CONTENT="a" WC="{value}"/></TextLine>'
+
+    assert alto(line).lines == [Line("a", words=(Word("a"),))]
+
+
+def test_alto_image_name_is_that_of_the_description():
+    """The scan is named as the file names it, white space aside; a blank name is none."""
+    source = "<Description><sourceImageInformation><fileName>{}</fileName></sourceImageInformation></Description>"
+
+    assert alto("", source.format("\n  ../MASTER/1.jp2 ")).image_name == "../MASTER/1.jp2"
+    assert alto("", source.format("\n")).image_name is None
+
+
+def test_alto_pages_are_read_apart():
+    """Each Page is a page of its own, an empty one too; a file without any is one page without lines."""
+    source = "<alto><Layout><Page>{}</Page><Page/><Page>{}</Page></Layout></alto>"
+    data = source.format(*(f'<TextLine><String CONTENT="{name}"/></TextLine>' for name in "ab")).encode()
+
+    assert [texts(read_page("alto", data, page)) for page in range(count_pages("alto", data))] == [["a"], [], ["b"]]
+    assert texts(read_page("alto", b"<alto><Layout/></alto>", 0)) == []
+
+
+word = st.text(
+    st.characters(codec="utf-8", exclude_categories=["Cc", "Zs", "Zl", "Zp"], exclude_characters="\ufffe\uffff"), min_size=1
+)
+boxes = st.one_of(
+    st.just((None,) * 4), st.tuples(*[st.integers(0, 2**15)] * 4).map(lambda b: (b[0], b[1], b[0] + b[2], b[1] + b[3]))
+)
+words = st.builds(lambda text, box, confidence: Word(text, *box, confidence), word, boxes, st.none() | st.floats(0, 1))
+lines = st.builds(
+    lambda box, words: Line(" ".join(word.text for word in words), *box, words=tuple(words)), boxes, st.lists(words, min_size=1)
+)
+
+
+def place(item: Line | Word) -> str:
+    if item.left is None:
+        return ""
+    width, height = item.right - item.left, item.bottom - item.top
+    return f'HPOS="{item.left}.0" VPOS="{item.top}" WIDTH="{width}" HEIGHT="{height}"'
+
+
+def certainty(word: Word) -> str:
+    return "" if word.confidence is None else f'WC="{word.confidence}"'
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(lines), st.sampled_from(["<SP/>", ""]))
+def test_alto_generated_page_reads_back(lines: list[Line], space: str):
+    """Lines written as ALTO, with or without its spaces, are read back as they were."""
+    rows = []
+    for line in lines:
+        strings = [f"<String CONTENT={quoteattr(word.text)} {place(word)} {certainty(word)}/>" for word in line.words]
+        rows.append(f"<TextLine {place(line)}>{space.join(strings)}</TextLine>")
+    # One SP on the page says that the file writes its spaces.
+    assert alto("".join(rows) + f"<TextLine>{space}</TextLine>").lines == lines
