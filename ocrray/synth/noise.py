@@ -22,10 +22,10 @@ f>s s>f l>1 I>l I>1 1>l 1>I l>I O>0 0>O o>0 S>8 5>S B>8 .>, ,>. r>i i>r v>y y>v 
 ll>U il>d n>ri u>ii b>h g>q q>g hi>lu th>tli th>tb wh>wb ha>lia he>lie be>he on>ou in>iu is>ia as>aa rr>n t>i i>t i>j j>i ,>; :>;
 """
 _CLASSICAL_WEAK = """
-C>G G>C C>( E>F F>E H>II H>11 M>AI N>K R>B B>R D>I) P>F T>I T>'I' W>AV V>Y U>TJ J>.I K>IC A>.4 Q>O Z>Z. K>E L>I I>J I>T I>! I>| I>[
-l>! l>| l>/ t>r r>t k>b k>lc k>h d>il d>tl a>n a>o a>u a>i e>s e>t o>c o>a n>a n>v n>m m>n m>tn m>ra w>n- w>tv w>u v>r v>w p>j) p>i> y>j
-y>r g>s g>y g>;j x>z z>x s>t s>e s>i b>6 g>9 3>8 8>3 6>5 5>6 7>1 1>7 9>0 4>1 2>3 3>5 fi>fl ff>fi fi>h fl>ff ri>n ti>n ct>d st>ft tt>u
-r>v u>a c>o h>n n>h h>k t>! ">'' ">* '>, '>` '>. ?>! ?>7 !>l ->. ;>: .>; .>- ;>, ,>' £>L £>l
+C>G G>C C>( E>F F>E H>II H>11 M>AI N>K R>B B>R D>I) P>F T>I T>'I' W>AV V>Y U>TJ J>.I K>IC A>.4 Q>O Z>Z. K>E L>I I>J I>T I>!
+I>| I>[ l>! l>| l>/ t>r r>t k>b k>lc k>h d>il d>tl a>n a>o a>u a>i e>s e>t o>c o>a n>a n>v n>m m>n m>tn m>ra w>n- w>tv w>u v>r
+v>w p>j) p>i> y>j y>r g>s g>y g>;j x>z z>x s>t s>e s>i b>6 g>9 3>8 8>3 6>5 5>6 7>1 1>7 9>0 4>1 2>3 3>5 fi>fl ff>fi fi>h fl>ff
+ri>n ti>n ct>d st>ft tt>u r>v u>a c>o h>n n>h h>k t>! ">'' ">* '>, '>` '>. ?>! ?>7 !>l ->. ;>: .>; .>- ;>, ,>' £>L £>l
 """
 _STRAY = ".,'-:;|*^~_\"!i1lt°•■"
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
@@ -33,7 +33,7 @@ _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 @dataclass(frozen=True)
 class NoiseModel:
-    """Confusions in groups; a group maps a clean n-gram (1..4 characters) to what is read instead and how often, 0..1 of its uses.
+    """Confusions in groups: clean n-gram (1..4 characters) -> what is read instead -> how often, 0..1 of its uses.
 
     A document draws its own mixture of the groups and its own favourites among their confusions.
     """
@@ -43,7 +43,7 @@ class NoiseModel:
 
     @classmethod
     def fit(cls, pairs: Iterable[tuple[str, str]], min_count: int = 2) -> "NoiseModel":
-        """Count the confusions in (clean, read) pairs, bare and with the neighbour on either side; rarer than `min_count` are left out."""
+        """Count the confusions in (clean, read) pairs, bare and with either neighbour; those rarer than `min_count` are left out."""
         confusions: Counter[tuple[str, str]] = Counter()
         ngrams: Counter[str] = Counter()
         for clean, read in pairs:

@@ -1,7 +1,7 @@
 """Edit labels: a correction as one label a source character, and back.
 
-A label is a string: `keep`, `delete`, `write:xy` (these characters instead of this one) or `append:xy` (this one, then these). What is
-inserted belongs to the character before it; at the very start, to the first one (`write:xy`, its own character included).
+A label is a string: `keep`, `delete`, `write:xy` (these characters instead of this one) or `append:xy` (this one, then these).
+What is inserted belongs to the character before it; at the very start, to the first one (`write:xy`, its own one included).
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ Span = tuple[int, int, str]  # source[start:end] becomes this text
 def labels_between(source: str, target: str) -> list[str] | None:
     """One label a character of `source`, so that `apply_labels` gives `target`; None where labels cannot say it.
 
-    None means that some character would have to become more than MAX_LABEL_CHARS characters, or that an empty source would have to grow.
+    None means that a character would have to become more than MAX_LABEL_CHARS characters, or that an empty source would grow.
     """
     labels = [KEEP] * len(source)
     for span in _spans(source, target):
@@ -56,7 +56,7 @@ def apply_labels(source: str, labels: Sequence[str]) -> str:
 
 
 def _write(labels: list[str], span: Span) -> bool:
-    """Write one edit into `labels`, or nothing and False: characters pair up from the left, the last takes what is left of the text."""
+    """Write one edit into `labels`, or nothing and False: characters pair up from the left, the last takes the rest of the text."""
     start, end, text = span
     if len(text) - max(end - start - 1, 0) > MAX_LABEL_CHARS or not labels:
         return False
@@ -72,7 +72,7 @@ def _write(labels: list[str], span: Span) -> bool:
 def _spans(source: str, target: str) -> list[Span]:
     """The edits from `source` to `target`, touching ones joined; a lone insertion or deletion as far right as it goes.
 
-    Levenshtein alignments are ambiguous ("to o" may lose either of two characters of a run): one choice, always the same, can be learned.
+    Alignments are ambiguous (which of two equal characters was deleted?): one choice, always the same, can be learned.
     """
     joined: list[list[int]] = []
     for op in Levenshtein.opcodes(source, target):
