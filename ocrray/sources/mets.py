@@ -25,7 +25,7 @@ _TEXT_RANKS: _Ranks = [
 ]
 _IMAGE_RANKS: _Ranks = [
     (re.compile(r"\b(?:min|logo)\b|small|preview|thumb|icon|teaser"), 8),
-    (re.compile(r"\b(?:bin\w*|crop|clip|desk\w*|despeck|denoise|dewarp|seg)\b"), 7),
+    (re.compile(r"\b(?:bin\w*|crop\w*|clip|desk\w*|despeck|denoise|dewarp|seg)\b"), 7),
     (re.compile(r"service|access|reference|derivat|reduced|download|screen"), 6),
     (re.compile(r"master|archiv|preserv|original"), 0),
     (re.compile(r"\bmax\b"), 1),
