@@ -43,7 +43,7 @@ class TesseractConfig(StrictModel):
     """A page that takes longer fails."""
     default_dpi: int = Field(default=300, ge=_MIN_DPI, le=_MAX_DPI)
     """For images that do not say their resolution, or say something absurd."""
-    blank_below_ink_frac: float = Field(default=1e-5, ge=0, lt=1)
+    blank_below_ink_frac: float = Field(default=1e-6, ge=0, lt=1)
     """A page with a smaller share of ink is blank and not read; specks and borders are no ink. 0 reads every page."""
 
 
@@ -89,7 +89,7 @@ class Tesseract:
         try:
             self._connection.send(_page(image, self._config.default_dpi))
             return [line for items in self._connection.recv() if (line := _line(items)).text]
-        except (EOFError, ConnectionError):
+        except (EOFError, OSError):
             raise self._death() from None
         except BaseException:  # Ctrl-C: what is still being read must not become the answer for the next page
             self.close()
@@ -164,11 +164,9 @@ def _tessdata(config: TesseractConfig) -> Path:
     """The first folder that has data for every language, or else any data at all; raises ConfigError when none has."""
     folders = [Path(config.tessdata)] if config.tessdata else list(_known_folders())
     with_data = [folder for folder in folders if any(folder.glob("*.traineddata"))]
-    for folder in with_data:
-        if all((folder / f"{language}.traineddata").is_file() for language in config.languages):
-            return folder
+    complete = [folder for folder in with_data if all((folder / f"{name}.traineddata").is_file() for name in config.languages)]
     if with_data:
-        return with_data[0]
+        return (complete or with_data)[0]
     places = ", ".join(map(str, folders))
     raise ConfigError(
         f"recognize.tessdata: no Tesseract language data in {places}; "
