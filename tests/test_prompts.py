@@ -31,7 +31,7 @@ def test_extract_of_a_completion_gives_the_target_back(name, source, target):
     """The answer is the same whether the model's output repeats the prompt or not, and white space at its ends is dropped."""
     prompt = PROMPTS[name]
 
-    assert prompt.extract(prompt.completion(target)) == target.strip()
+    assert prompt.extract(prompt.completion(target)) == prompt.extract(f"\n {target} \n") == target.strip()
     if prompt.template != "{text}":  # a model read through these never repeats its prompt
         assert prompt.extract(prompt.render(source) + prompt.completion(target)) == target.strip()
 
@@ -44,7 +44,8 @@ def test_extract_answer_that_copies_a_marker_from_a_hostile_source_is_kept_whole
 
 
 def test_render_source_with_braces_is_shown_as_it_is():
-    """A source is text, never a template."""
+    """A source is text, never a template, and a template may hold braces of its own."""
+    assert resolve('{"ocr": "{text}"}').render("a") == '{"ocr": "a"}'
     assert resolve("Fix: {text} Fixed:").render("{text} {0} {x!r} %s") == "Fix: {text} {0} {x!r} %s Fixed:"
 
 

@@ -4,19 +4,22 @@ from typing import Annotated
 
 from pydantic import Field
 
-from ocrray.engines import fake, given, hf, http
+from ocrray.engines import fake, given, hf, http, tagger
 from ocrray.engines.base import Corrector, EngineInfo
 from ocrray.engines.fake import FakeConfig
 from ocrray.engines.given import GivenConfig
 from ocrray.engines.hf import HfConfig
 from ocrray.engines.http import HttpConfig
+from ocrray.engines.tagger import TaggerConfig
 
-CorrectConfig = Annotated[HfConfig | HttpConfig | GivenConfig | FakeConfig, Field(discriminator="engine")]
+CorrectConfig = Annotated[TaggerConfig | HfConfig | HttpConfig | GivenConfig | FakeConfig, Field(discriminator="engine")]
 
 
 def check(config: CorrectConfig) -> EngineInfo:
     """Who would correct, told without loading anything; raises ConfigError with one line for every problem that already shows."""
     match config:
+        case TaggerConfig():
+            return tagger.check(config)
         case HfConfig():
             return hf.check(config)
         case HttpConfig():
@@ -30,6 +33,8 @@ def check(config: CorrectConfig) -> EngineInfo:
 def open_corrector(config: CorrectConfig) -> Corrector:
     """The corrector, loaded and ready; raises ConfigError or EngineError. `given` has none (its stage reads a column)."""
     match config:
+        case TaggerConfig():
+            return tagger.Tagger(config)
         case HfConfig():
             return hf.HfCorrector(config)
         case HttpConfig():

@@ -85,9 +85,6 @@ def _natural_end(text: str, bounds: Sequence[int], first: int, limit: int, fits:
 
 
 def _last_end(level: regex.Pattern, text: str, bounds: Sequence[int], low: int, high: int) -> int | None:
-    """Index into `bounds` of the last match of `level` in `text[low:high]` that ends between two clusters."""
-    for match in reversed(list(level.finditer(text, low, high))):
-        end = bisect_left(bounds, match.end())
-        if bounds[end] == match.end() > low:
-            return end
-    return None
+    """Index into `bounds` of the cluster in which the last match of `level` in `text[low:high]` ends."""
+    matches = list(level.finditer(text, low, high))
+    return bisect_left(bounds, matches[-1].end()) if matches else None
