@@ -24,7 +24,7 @@ from ocrray.text.normalise import sanitise
 EXTENSIONS = (*(ext + gz for ext in (".jsonl", ".ndjson", ".csv", ".tsv") for gz in ("", ".gz")), ".parquet")
 _BATCH_ROWS = 4096
 _BATCH_BYTES = 1 << 25
-_CSV_BLOCK_BYTES = 1 << 24  # no row may be larger
+_CSV_BLOCK_BYTES = 1 << 23  # no row may be larger
 _HEADER_BYTES = 1 << 20
 
 
@@ -181,7 +181,7 @@ class ParquetTable:
     """Parquet; passthrough columns keep their types, dictionaries resolved."""
 
     def __init__(self, stream: BinaryIO) -> None:
-        self._file = pq.ParquetFile(stream)
+        self._file = pq.ParquetFile(stream, pre_buffer=False)
         self.schema = pa.schema([(field.name, _plain_type(field.type)) for field in self._file.schema_arrow])
 
     def batches(self, columns: Columns) -> Iterator[Texts]:
