@@ -42,7 +42,7 @@ def degrade(
 def transfer_ink(image: Image.Image, *, weight: float, roughness: float, rng: np.random.Generator) -> Image.Image:
     """Ink as a press leaves it: `weight` is the change of inked area as a fraction of it, `roughness` (0..1) frays the edges.
 
-    Below 0 hairlines break; above 0 counters fill in and letters touch.
+    Below 0 hairlines break; above 0, as far as the soft edges of the letters reach, counters fill in and letters touch.
     """
     paper = _array(image.filter(ImageFilter.GaussianBlur(0.5 + 0.9 * roughness)))
     printed = np.clip((255 - _array(image.filter(ImageFilter.GaussianBlur(5)))) / 40, 0, 1)

@@ -56,12 +56,15 @@ def generate(folder: str | Path = FOLDER) -> list[Path]:
     Raises ConfigError when a font or the text is missing.
     """
     texts = _read_texts(Path(folder) / "texts.md")
+    installed = {path.name: path for path in fonts()}
+    if missing := sorted({page.font for page in PAGES} - installed.keys()):
+        raise ConfigError(f"not installed: {' '.join(missing)}; see the packages at the top of ocrray/synth/render.py")
     scans = Path(folder) / "scans"
     scans.mkdir(exist_ok=True)
     files: dict[Path, list[Image.Image]] = {}
     verso = Image.new("L", (1, 1), 255)
     for page in PAGES:
-        image, lines, verso = _make(page, texts, verso)
+        image, lines, verso = _make(page, texts.get(page.section, ""), installed[page.font], verso)
         (scans / f"{page.section}.gt.txt").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
         name = re.sub(r"\.\d+$", "", page.section) + page.suffix
         files.setdefault(scans / name, []).append(image)
@@ -70,16 +73,10 @@ def generate(folder: str | Path = FOLDER) -> list[Path]:
     return list(files)
 
 
-def _make(page: DemoPage, texts: dict[str, str], verso: Image.Image) -> tuple[Image.Image, list[str], Image.Image]:
-    """The scan, its lines, and the clean page for the next scan to show through from behind."""
-    installed = {path.name: path for path in fonts()}
-    if page.font not in installed:
-        raise ConfigError(
-            f"{page.section} is set in {page.font}, which is not installed: see the packages in ocrray/synth/render.py"
-        )
+def _make(page: DemoPage, text: str, font_path: Path, verso: Image.Image) -> tuple[Image.Image, list[str], Image.Image]:
+    """The scan, its lines, and the clean page, for the next scan to show through from behind."""
     rng = np.random.default_rng(page.seed)
-    text = texts.get(page.section, "")
-    rendered = render_page(text, font_path=installed[page.font], font_size_px=page.font_size_px, width_px=page.width_px, rng=rng)
+    rendered = render_page(text, font_path=font_path, font_size_px=page.font_size_px, width_px=page.width_px, rng=rng)
     clean = rendered.image if text else Image.new("L", verso.size, 255)
     return degrade(clean, severity=page.severity, rng=rng, mode=page.mode, verso=verso), rendered.lines, clean
 

@@ -1,9 +1,11 @@
 """Set a text as one page of a book or one newspaper column, and know the ground truth line by line."""
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import Literal
 
@@ -13,6 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 from ocrray.errors import ConfigError, RecordError
 
 MAX_HEIGHT_PX = 12_000
+MAX_WORD_CHARS = 1_000
 
 _FONT_FOLDERS = (
     Path("/usr/share/fonts"),
@@ -73,23 +76,28 @@ def render_page(
     leading: float = 1.25,
     hyphenate: bool = False,
 ) -> RenderedPage:
-    """Set `text` in justified lines on a page `width_px` wide, as high as it needs to be.
+    """Set `text`, of a script that runs from left to right, in justified lines on a page `width_px` wide, as high as it needs.
 
     A blank line separates paragraphs; a paragraph all in capitals that fits on one line is centred, as headings were.
     `leading` is the distance of baselines in font sizes. `hyphenate` lets Latin words divide at line ends, and the hyphen is
-    then part of the line. Raises RecordError when the font lacks a character or the page would exceed MAX_HEIGHT_PX.
+    then part of the line. Raises RecordError: `missing_glyph` when the font lacks a character, `too_long` for a page over
+    MAX_HEIGHT_PX or a word over MAX_WORD_CHARS; ConfigError when `font_path` is no font; ValueError
+    when the page is narrower than ten letters' height.
     """
     font = _load_font(str(font_path), font_size_px)
-    _require_glyphs(font, text)
+    _require_settable(font, text)
+    if width_px < 10 * font_size_px:
+        raise ValueError(f"a page {width_px} px wide is too narrow for type of {font_size_px} px")
     margin_px = round(font_size_px * rng.uniform(1.5, 3.0))
     setter = _Setter(font, width_px - 2 * margin_px, hyphenate)
     indent_px = round(font_size_px * rng.uniform(0.8, 2.0))
-    set_lines = [line for paragraph in re.split(r"\n\s*\n", text) for line in setter.paragraph(paragraph.split(), indent_px)]
     pitch_px = round(font_size_px * leading)
+    # One line more than fits is enough to know that the text is too long, however long it is.
+    set_lines = list(islice(setter.lines(text, indent_px), MAX_HEIGHT_PX // pitch_px + 1))
     headings = sum(line.align == "centre" for line in set_lines)
     height_px = 2 * margin_px + round((max(1, len(set_lines)) + headings / 2) * pitch_px)
     if height_px > MAX_HEIGHT_PX:
-        raise RecordError(f"{len(set_lines)} lines make a page {height_px} px high, over {MAX_HEIGHT_PX}", kind="too_long")
+        raise RecordError(f"the text makes a page more than {MAX_HEIGHT_PX:,} px high; split it", kind="too_long")
     image = Image.new("L", (width_px, height_px), 255)
     draw = ImageDraw.Draw(image)
     baseline_px = margin_px + font_size_px
@@ -116,9 +124,14 @@ class _Setter:
         self.font = font
         self.measure_px = measure_px
         self.hyphenate = hyphenate
+        self.length_px = lru_cache(maxsize=65_536)(font.getlength)
         self.space_px = font.getlength(" ")
 
-    def paragraph(self, words: list[str], indent_px: int) -> Iterator[_SetLine]:
+    def lines(self, text: str, indent_px: int) -> Iterator[_SetLine]:
+        for paragraph in re.split(r"\n\s*\n", text):
+            yield from self._paragraph(paragraph.split(), indent_px)
+
+    def _paragraph(self, words: list[str], indent_px: int) -> Iterator[_SetLine]:
         if " ".join(words).isupper() and self._width(words) <= self.measure_px:
             yield _SetLine(words, "centre", 0)
             return
@@ -142,7 +155,7 @@ class _Setter:
         gap_px = self.space_px + (spare_px / max(1, len(line.words) - 1) if line.align == "justify" else 0)
         for word in line.words:
             yield word, x_px
-            x_px += self.font.getlength(word) + gap_px
+            x_px += self.length_px(word) + gap_px
 
     def _divide(self, word: str, line: list[str], room_px: float) -> tuple[str, str]:
         """Head and tail of a word too long for the rest of a line; no head where the word can go to the next line whole."""
@@ -154,11 +167,11 @@ class _Setter:
             return max(fitting, key=lambda pair: len(pair[0]))
         if line:
             return "", word
-        end = next((end for end in range(len(word), 1, -1) if self._width([word[:end]]) <= room_px), 1)
+        end = bisect_right(range(2, len(word) + 1), room_px, key=lambda end: self.font.getlength(word[:end])) + 1
         return word[:end], word[end:]
 
     def _width(self, words: list[str]) -> float:
-        return sum(map(self.font.getlength, words)) + self.space_px * max(0, len(words) - 1)
+        return sum(map(self.length_px, words)) + self.space_px * max(0, len(words) - 1)
 
 
 @lru_cache(maxsize=64)
@@ -169,7 +182,9 @@ def _load_font(path: str, size_px: int) -> ImageFont.FreeTypeFont:
         raise ConfigError(f"{path}: cannot be read as a font: {err}") from None
 
 
-def _require_glyphs(font: ImageFont.FreeTypeFont, text: str) -> None:
+def _require_settable(font: ImageFont.FreeTypeFont, text: str) -> None:
+    if max(map(len, text.split()), default=0) > MAX_WORD_CHARS:
+        raise RecordError(f"a word of more than {MAX_WORD_CHARS:,} characters cannot be set; is this text?", kind="too_long")
     missing = sorted(char for char in set(text) if not char.isspace() and not _has_glyph(font.path, char))
     if missing:
         names = " ".join(f"{char!r} (U+{ord(char):04X})" for char in missing[:5])
