@@ -1,0 +1,217 @@
+"""Files are found, named and read the same way on a disk and in an object store (moto's server stands in for S3)."""
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from itertools import product
+from pathlib import Path
+
+import boto3
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from moto.server import ThreadedMotoServer
+
+from ocrray.errors import ConfigError, RecordError
+from ocrray.sources import files
+from ocrray.sources.images import open_page
+from ocrray.sources.input import InputConfig
+from ocrray.sources.seen import Seen
+from ocrray.sources.text_files import read_text_file
+from ocrray.sources.walk import Walk
+from ocrray.sources.worklist import list_records
+
+TREE = ["a.txt", "b.TXT", "deep/er/c.txt", "deep/d.txt", "deep/mets.xml", "deep/a.xml", "e [1].txt", ".hidden.txt", ".git/x.txt"]
+
+
+def found(*paths: str) -> list[str]:
+    return [file.name for batch in Walk(list(paths)).batches(Counter()) for file in batch]
+
+
+@pytest.fixture
+def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working directory, with the files of TREE in it."""
+    for name in TREE:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(name)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture(scope="session")
+def bucket() -> Iterator[str]:
+    """Query options that lead to a bucket called `scans` holding TREE below `old/`, and keys that need encoding."""
+    server = ThreadedMotoServer(port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    keys = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_DEFAULT_REGION": "us-east-1"}
+    previous = {name: os.environ.get(name) for name in keys}
+    os.environ.update(keys)
+    client = boto3.client("s3", endpoint_url=f"http://{host}:{port}")
+    client.create_bucket(Bucket="scans")
+    for name in [*TREE, "100%/ä b#1.txt"]:
+        client.put_object(Bucket="scans", Key=f"old/{name}", Body=name.encode())
+    yield f"?endpoint_override={host}:{port}&scheme=http&region=us-east-1"
+    server.stop()
+    for name, value in previous.items():
+        os.environ.pop(name) if value is None else os.environ.update({name: value})
+
+
+@pytest.mark.parametrize(
+    ("path", "names"),
+    [
+        ("a.txt", ["a.txt"]),
+        ("./a.txt", ["a.txt"]),
+        ("deep", ["deep/mets.xml", "deep/a.xml", "deep/d.txt", "deep/er/c.txt"]),
+        (".", ["a.txt", "b.TXT", "e [1].txt", "deep/mets.xml", "deep/a.xml", "deep/d.txt", "deep/er/c.txt"]),
+        ("*.txt", ["a.txt", "e [1].txt"]),
+        ("**/*.txt", ["a.txt", "e [1].txt", "deep/d.txt", "deep/er/c.txt"]),
+        ("**/er/*", ["deep/er/c.txt"]),
+        ("deep/**", ["deep/mets.xml", "deep/a.xml", "deep/d.txt", "deep/er/c.txt"]),
+        ("d*/*/?.txt", ["deep/er/c.txt"]),
+        ("*/[de].txt", ["deep/d.txt"]),
+        ("e [1].txt", ["e [1].txt"]),
+        (".hid*", [".hidden.txt"]),
+        (".git/*", [".git/x.txt"]),
+    ],
+)
+def test_walk_paths_name_files_folders_and_globs(tree: Path, path: str, names: list[str]) -> None:
+    """Files keep the name the user gave them, come in a stable order (a METS first), and hidden ones are left out."""
+    assert found(path) == names
+    assert found(f"{tree}/{path}") == [os.path.normpath(f"{tree}/{name}") for name in names]
+
+
+@pytest.mark.usefixtures("tree")
+def test_walk_same_glob_finds_the_same_files_in_an_object_store(bucket: str) -> None:
+    """A bucket is walked like a folder."""
+    for pattern in ("", "/*.txt", "/**/*.txt", "/*/[de].txt", "/**/er/*"):
+        local = found(f".{pattern}" if pattern else ".")
+        remote = [name.removeprefix("s3://scans/old/") for name in found(f"s3://scans/old{pattern}{bucket}")]
+        assert [name for name in remote if not name.startswith("100%")] == local
+
+
+def test_walk_object_store_uri_reads_back(bucket: str) -> None:
+    """A URI with its query options and odd characters in the key opens the file again."""
+    (file,) = (file for batch in Walk([f"s3://scans/old/100%25/*{bucket}"]).batches(Counter()) for file in batch)
+    assert file.name == "s3://scans/old/100%/ä b#1.txt"
+    assert read_text_file(file.location.uri, "utf-8", 1000) == "100%/ä b#1.txt"
+    assert files.stat(files.parse(file.location.uri)) == file.stat
+    (table,) = list_records(InputConfig(paths=[f"s3://scans/old/a.txt{bucket}"]), images=False)
+    (row,) = table.to_pylist()
+    assert row["text"] == "a.txt"
+    assert row["record_id"] == "s3://scans/old/a.txt#0"
+    assert row["uri"] == f"s3://scans/old/a.txt{bucket}"
+
+
+def test_walk_object_store_page_opens(bucket: str, tmp_path: Path) -> None:
+    """A scan in a bucket is opened like one on a disk; one that is not there is missing."""
+    from PIL import Image
+
+    Image.new("L", (50, 40)).save(tmp_path / "page.png")
+    client = boto3.client("s3", endpoint_url="http://" + bucket.partition("=")[2].partition("&")[0])
+    client.upload_file(str(tmp_path / "page.png"), "scans", "new/page.png")
+    image, _ = open_page(f"s3://scans/new/page.png{bucket}", max_pixels=10_000, max_file_bytes=10_000)
+    assert image.size == (50, 40)
+    with pytest.raises(RecordError) as error:
+        open_page(f"s3://scans/new/none.png{bucket}", max_pixels=10_000, max_file_bytes=10_000)
+    assert error.value.kind == "missing"
+
+
+@pytest.mark.usefixtures("tree")
+def test_walk_list_file_names_files_line_by_line() -> None:
+    """A list may hold blank lines and Windows line ends; a file that is not there is found as missing."""
+    Path("list.txt").write_bytes(b"\xef\xbb\xbfa.txt\r\n\r\ndeep/d.txt\nnowhere.txt\ndeep\n")
+    listed = [file for batch in Walk(["@list.txt"]).batches(Counter()) for file in batch]
+    assert [file.name for file in listed] == ["a.txt", "deep/d.txt", "nowhere.txt", "deep"]
+    assert [getattr(file.stat, "kind", None) for file in listed] == [None, None, "missing", "not_a_file"]
+
+
+def test_walk_paths_that_match_nothing_are_all_reported(tree: Path, bucket: str) -> None:
+    """One message lists every path that names nothing, before anything is read."""
+    (tree / "empty").mkdir()
+    bad = [
+        "nowhere",
+        "*.tif",
+        "nowhere/*.txt",
+        "empty",
+        "@nolist.txt",
+        f"s3://scans/none{bucket}",
+        "ftp://x/y",
+        "s3://key:secret@b/x",
+    ]
+    with pytest.raises(ConfigError) as error:
+        Walk(["a.txt", *bad])
+    lines = str(error.value).splitlines()
+    assert len(lines) == len(bad)
+    assert "secret" not in str(error.value)
+
+
+def test_walk_circular_links_end(tree: Path) -> None:
+    """`**` does not follow a link to a folder, which may lead round in circles; it is counted."""
+    (tree / "deep/back").symlink_to(tree)
+    skipped: Counter[str] = Counter()
+    names = [file.name for batch in Walk(["**/*.txt"]).batches(skipped) for file in batch]
+    assert names == ["a.txt", "e [1].txt", "deep/d.txt", "deep/er/c.txt"]
+    assert skipped["linked_folder"] == 1
+    assert found("deep/*/*.txt") == ["deep/back/a.txt", "deep/back/e [1].txt", "deep/er/c.txt"]
+
+
+def test_walk_file_name_that_is_not_utf8_is_a_problem_of_its_own(tree: Path) -> None:
+    """Such a name could not be written into the corpus."""
+    os.close(os.open(os.fsencode(tree) + b"/deep/\xff.txt", os.O_CREAT))
+    os.close(os.open(os.fsencode(tree) + b"/deep/\xfe.txt", os.O_CREAT))
+    listed = [file for batch in Walk(["deep/*.txt"]).batches(Counter()) for file in batch]
+    assert [getattr(file.stat, "kind", None) for file in listed] == [None, "bad_path", "bad_path"]
+    assert len({file.name.encode() for file in listed}) == 3
+
+
+@pytest.mark.parametrize("depth", [400])
+def test_walk_deep_folders_are_reached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, depth: int) -> None:
+    """Folders nested hundreds deep do not exhaust the stack."""
+    monkeypatch.chdir(tmp_path)
+    folder = Path("/".join(["d"] * depth))
+    folder.mkdir(parents=True)
+    (folder / "a.txt").touch()
+    assert found("**/*.txt") == [f"{folder}/a.txt"]
+
+
+def test_read_bytes_reads_at_most_the_limit(tmp_path: Path) -> None:
+    """A file one byte over the limit is an error, and so is an empty one."""
+    path = tmp_path / "file"
+    for size, kind in ((10, None), (11, "too_large"), (0, "empty_file")):
+        path.write_bytes(b"x" * size)
+        if kind is None:
+            assert files.read_bytes(files.parse(str(path)), 10) == b"x" * 10
+            continue
+        with pytest.raises(RecordError) as error:
+            files.read_bytes(files.parse(str(path)), 10)
+        assert error.value.kind == kind
+
+
+@given(path=st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1))
+def test_parse_object_store_location_survives_its_uri(path: str) -> None:
+    """Any key, with any characters, is the same after it was written as a URI and read back."""
+    location = files.Location("s3://", f"bucket/{path}".rstrip("/"), "?region=x&scheme=http")
+    assert files.parse(location.uri) == location
+
+
+@given(batches=st.lists(st.lists(st.text(max_size=3))))
+def test_seen_agrees_with_a_set(batches: list[list[str]]) -> None:
+    """The first time of each key, in whatever batches they come."""
+    seen, known = Seen(), set()
+    for batch in batches:
+        assert seen.contains(batch).tolist() == [key in known for key in batch]
+        expected = []
+        for key in batch:
+            expected.append(key not in known)
+            known.add(key)
+        assert seen.first(batch).tolist() == expected
+
+
+def test_seen_many_keys_are_held_in_few_runs() -> None:
+    """A hundred thousand keys in small batches stay quick and exact."""
+    seen = Seen()
+    keys = ["".join(letters) for letters in product("abcdefghij", repeat=5)]
+    for start in range(0, len(keys), 1000):
+        assert seen.first(keys[start : start + 1000]).all()
+    assert not seen.first(keys).any()
