@@ -24,7 +24,7 @@ def test_hocr_line_keeps_words_boxes_and_confidences():
     document = hocr(
         "<div class='ocr_carea' title='bbox 0 0 9 9'><p class='ocr_par'><span class='ocr_line' id='l'"
         " title='baseline 0 -5; bbox 10 20 110.4 50; x_size 3'>\n"
-        " <span class='ocrx_word' title='x_bboxes 1 1 1 1; bbox 10 20 60 50; x_wconf 75'><strong>o</strong>ld</span>\n"
+        " <span class='ocrx_word' title='x_bbox 1 1 1 1; bbox 10 20 60 50; x_wconf 75'><strong>o</strong>ld</span>\n"
         " <span class='ocrx_word extra' title='x_wconf 101'>news</span> </span></p></div>"
     )
 
@@ -63,6 +63,8 @@ def test_hocr_useless_box_is_none(title: str):
         ("<span class='ocrx_line'><span class='ocr_line'>a</span><span class='ocr_line'>b</span></span>", ["a", "b"]),
         ("<p class='ocr_par'><span class='ocrx_word'>no</span> <span class='ocrx_word'>lines</span></p>", ["no lines"]),
         ("<p class='ocr_par'>before<span class='ocr_line'>line</span>after</p>", ["before", "line", "after"]),
+        ("<span class='ocrx_line'>a</span><span class='ocrx_line'>b</span>", ["a", "b"]),
+        ("<span class='ocrx_word'>a<span class='ocr_line'>b</span></span>", ["ab"]),
         ("<span class='ocr_word'><span class='xocr_word'>old</span></span>", ["old"]),
         ("<span class='ocrx_word'>a<span class='ocrx_cinfo'>b</span><span class='ocrx_cinfo'>c</span></span>", ["abc"]),
         ("<span class='ocr_line'>a<br/>b<!-- no --><script>no</script>c</span>", ["a bc"]),
@@ -72,6 +74,13 @@ def test_hocr_useless_box_is_none(title: str):
 def test_hocr_dialects_give_every_text_once(body: str, expected: list[str]):
     """Lines are the innermost lines; text that an engine left outside of them is a line of its own and is not lost."""
     assert texts(hocr(body)) == expected
+
+
+def test_hocr_text_outside_lines_has_no_box_but_its_words():
+    """The box of a paragraph is not the box of a line; words of the first hOCR engines count as words."""
+    body = "<p class='ocr_par' title='bbox 1 2 3 4'><span class='ocr_word' title='bbox 5 6 7 8'>old</span></p>"
+
+    assert hocr(body).lines == [Line("old", words=(Word("old", 5, 6, 7, 8),))]
 
 
 def test_hocr_tag_soup_reads_as_a_browser_would():

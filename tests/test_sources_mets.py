@@ -34,10 +34,10 @@ def test_pages_come_in_the_order_of_the_physical_map():
     groups = group("FULLTEXT", file("t1", "1.xml"), file("t2", "2.xml")) + group(
         "MASTER", file("i1", "1.tif"), file("i2", "2.tif")
     )
-    logical = f'<structMap TYPE="LOGICAL">{division("t1", kind="article")}</structMap>'
+    others = "".join(f'<structMap TYPE="{kind}">{division("t1")}</structMap>' for kind in ("LOGICAL", "OTHER"))
     area = '<fptr><par><area FILEID="i1" COORDS="0,0,9,9"/><area FILEID="t1"/></par></fptr>' + division("t2", kind="pagearea")
 
-    found = pages(groups, logical + physical(division("i2", "t2"), division("lost"), division(inside=area)))
+    found = pages(groups, others + physical(division("i2", "t2"), division("lost"), division(inside=area)))
 
     assert found == [MetsPage("2.xml", "2.tif"), MetsPage(None, None), MetsPage("1.xml", "1.tif")]
 
@@ -60,6 +60,7 @@ def test_pages_are_divisions_by_type_or_the_innermost_with_files(kind: str):
         ("OCR-D-IMG-BINPAGE-sauvola", "OCR-D-GT-ALTO"),
         ("METADATA", "something"),
         ("something", "ALTO"),
+        ("something", "news_ocr"),
     ],
 )
 def test_pages_take_the_best_text(worse: str, better: str):
@@ -125,7 +126,10 @@ def test_pages_without_structure_follow_the_best_groups():
 
     assert paired == [MetsPage("1.xml", "1.tif"), MetsPage("2.xml", "2.tif")]
     assert pages(group("thumbs", *thumbs) + group("ocr", *texts)) == [MetsPage("1.xml", None), MetsPage("2.xml", None)]
-    assert pages(group("master", *scans)) == [MetsPage(None, "1.tif"), MetsPage(None, "2.tif")]
+    assert pages(group("master", *scans), f'<structMap TYPE="LOGICAL">{division("i2")}</structMap>') == [
+        MetsPage(None, "1.tif"),
+        MetsPage(None, "2.tif"),
+    ]
 
 
 def test_pages_use_of_the_file_counts_where_groups_are_pages():

@@ -138,6 +138,7 @@ def test_sniff_root_element_in_any_dress_says_the_kind(data: bytes, kind: str | 
         ("alto", ENTITIES + ALTO.format(ALTO_LINE.format("&a;")), "unsafe_xml"),
         ("page", ENTITIES + "<PcGts/>", "unsafe_xml"),
         ("hocr", ENTITIES + "<html><div class='ocr_page'>&h;</div></html>", "unsafe_xml"),
+        ("hocr", ENTITIES + "<html><div class='ocr_page'>unused</div></html>", "unsafe_xml"),
         ("hocr", ENTITIES + "<html><div class='ocr_page'><br></div></html>", "unsafe_xml"),
         ("alto", '<!DOCTYPE alto [<!ENTITY % p SYSTEM "file:///etc/passwd"> %p;]>' + ALTO, "unsafe_xml"),
         ("alto", '<!DOCTYPE alto SYSTEM "alto.dtd">' + ALTO, "unsafe_xml"),

@@ -31,14 +31,12 @@ def _in_reading_order(page: etree._Element) -> Iterator[etree._Element]:
     order = page.find("{*}ReadingOrder")
     references = [] if order is None else [reference for reference in _references(order) if reference in by_id]
     named = frozenset(references)
-    done = set()
+    done: set[etree._Element] = set()
     for start in [by_id[reference] for reference in references] + regions:
-        if start in done:
-            continue
-        for region in _with_nested(start, named):
-            if region not in done:
-                done.add(region)
-                yield region
+        if start not in done:
+            found = list(_with_nested(start, named))
+            done.update(found)
+            yield from found
 
 
 def _with_nested(element: etree._Element, named: frozenset[str]) -> Iterator[etree._Element]:

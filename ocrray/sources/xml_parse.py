@@ -107,8 +107,6 @@ def _as_record_error(err: etree.LxmlError, data: bytes) -> RecordError:
 
 def _html_encoding(data: bytes) -> str | None:
     """The declared encoding, else UTF-8 where the bytes allow it (libxml2 would say Latin-1), else None: libxml2's own guess."""
-    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return None
     declared = _DECLARED_ENCODING.search(data[:_DECLARATION_BYTES])
     name = declared[1].decode("ascii") if declared and not data.startswith(codecs.BOM_UTF8) else "utf-8"
     try:
