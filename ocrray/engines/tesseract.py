@@ -84,10 +84,11 @@ class Tesseract:
             raise RecordError(f"{size}, and Tesseract reads no side over {_MAX_SIDE_PX:,}; cut the page up", kind="too_large")
         if is_blank(image, self._config.blank_below_ink_frac):
             return []
+        page = _page(image, self._config.default_dpi)
         if self._process.poll() is not None:
             self._start()
         try:
-            self._connection.send(_page(image, self._config.default_dpi))
+            self._connection.send(page)
             return [line for items in self._connection.recv() if (line := _line(items)).text]
         except (EOFError, OSError):
             raise self._death() from None
@@ -104,7 +105,13 @@ class Tesseract:
     def _start(self) -> None:
         config = self._config
         self._connection, theirs = Pipe()
-        arguments = (theirs.fileno(), _tessdata(config), "+".join(config.languages), config.page_segmentation, config.timeout_s)
+        arguments = (
+            theirs.fileno(),
+            tessdata_folder(config),
+            "+".join(config.languages),
+            config.page_segmentation,
+            config.timeout_s,
+        )
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", f"{__package__}.tesseract_process", *map(str, arguments)],
             stdin=subprocess.DEVNULL,
@@ -119,7 +126,9 @@ class Tesseract:
             self._connection.recv()
         except EOFError:
             self.close()
-            raise EngineError(f"Tesseract cannot load {self.info.model} from {_tessdata(config)}; are the files whole?") from None
+            raise EngineError(
+                f"Tesseract cannot load {self.info.model} from {tessdata_folder(config)}; are the files whole?"
+            ) from None
 
     def _death(self) -> RecordError:
         """Why the process is no more, as the error of the page that it had."""
@@ -155,12 +164,12 @@ def _line(items: "LineItems") -> Line:
 
 def _data_files(config: TesseractConfig) -> dict[str, Path]:
     """The `.traineddata` file of each language, there or not."""
-    folder = _tessdata(config)
+    folder = tessdata_folder(config)
     languages = [*config.languages, *(["osd"] if config.page_segmentation in _OSD_MODES else [])]
     return {language: folder / f"{language}.traineddata" for language in languages}
 
 
-def _tessdata(config: TesseractConfig) -> Path:
+def tessdata_folder(config: TesseractConfig) -> Path:
     """The first folder that has data for every language, or else any data at all; raises ConfigError when none has."""
     folders = [Path(config.tessdata)] if config.tessdata else list(_known_folders())
     with_data = [folder for folder in folders if any(folder.glob("*.traineddata"))]
