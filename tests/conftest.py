@@ -1,5 +1,6 @@
 """What every test may use."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,3 +13,20 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"development data not found at {folder}")
     return folder
+
+
+@pytest.fixture(scope="session")
+def ray_cluster() -> Iterator[str]:
+    """The one Ray cluster of the test session, with more logical CPUs than cores; yields its address."""
+    from ray.cluster_utils import Cluster
+
+    head = {"num_cpus": 8, "object_store_memory": 512 << 20, "include_dashboard": False}
+    cluster = Cluster(initialize_head=True, head_node_args=head)
+    yield cluster.address
+    cluster.shutdown()
+
+
+@pytest.fixture
+def on_cluster(ray_cluster: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs started by this test join the session's cluster instead of starting one of their own."""
+    monkeypatch.setenv("RAY_ADDRESS", ray_cluster)

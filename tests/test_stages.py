@@ -14,7 +14,7 @@ from ocrray.engines.fake import FakeConfig, FakeCorrector
 from ocrray.errors import EngineError, RecordError
 from ocrray.guard import GuardConfig
 from ocrray.records import SCHEMA, WORK_LIST_SCHEMA, Line
-from ocrray.sources.worklist import InputConfig
+from ocrray.sources.input import InputConfig
 from ocrray.stages.correct import Correct, TakeGiven
 from ocrray.stages.guard import Guard
 from ocrray.stages.load import Load

@@ -10,26 +10,31 @@ the corpus once however often a process dies (`ray.data.checkpoint`, Ray 2.60).
 import logging
 import os
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pyarrow as pa
 import ray
 from ray.data import ActorPoolStrategy, DataContext
+from ray.data._internal.logging import get_log_directory
 from ray.data.checkpoint import CheckpointConfig
 
 from ocrray.corpus.folder import Folder
 from ocrray.engines import correctors, recognizers
+from ocrray.errors import EngineError, OcrrayError
 from ocrray.guard import GuardConfig
 from ocrray.records import SCHEMA
 from ocrray.runtime.resources import WorkersConfig
 from ocrray.sources.images import open_page
-from ocrray.sources.worklist import InputConfig
+from ocrray.sources.input import InputConfig
 from ocrray.stages.correct import Correct, TakeGiven
 from ocrray.stages.guard import Guard
 from ocrray.stages.load import Load
 from ocrray.stages.recognize import Recognize
 from ocrray.stages.score import Score
 
+_MAX_ACTOR_INIT_DEATHS = 5  # a worker killed while it loads is not yet a reason to end the run, which is Ray's default
 _NO_PROGRESS_TIMEOUT_S = 6 * 3600  # Ray's default of 30 minutes ends a run that waits for spot GPUs
 
 
@@ -66,13 +71,17 @@ def run_pipeline(pipeline: Pipeline, output: Folder, monitor: ray.actor.ActorHan
         rows = _map_in_pool(
             rows,
             CorrectTexts,
-            (pipeline.correct,),
+            (pipeline.correct, monitor),
             compute=_pool(pipeline.workers.correct, pipeline.on_cluster),
             num_cpus=pipeline.workers.correct_cpus,
             num_gpus=pipeline.workers.correct_gpus or None,
         )
     rows = _map(rows, Finish(pipeline.guard, monitor))
-    rows.write_parquet(f"{output.path}/data", filesystem=output.filesystem)
+    try:
+        rows.write_parquet(f"{output.path}/data", filesystem=output.filesystem)
+    except ray.exceptions.RayError as error:
+        reason = ray.get(monitor.reason.remote())
+        raise EngineError(reason or f"Ray gave up: {_last_line(error)} (its logs are in {get_log_directory()})") from None
 
 
 class RecognizePages:
@@ -85,20 +94,36 @@ class RecognizePages:
         def count_attempt(record_id: str) -> int:
             return ray.get(monitor.attempt.remote(record_id))
 
-        self.stage = Recognize(recognizers.open_recognizer(config), open_within_limits, count_attempt)
+        self.monitor = monitor
+        with _telling(monitor):
+            self.stage = Recognize(recognizers.open_recognizer(config), open_within_limits, count_attempt)
 
     def __call__(self, table: pa.Table) -> pa.Table:
-        return self.stage(table)
+        with _telling(self.monitor):
+            return self.stage(table)
 
 
 class CorrectTexts:
     """One corrector process: the model is loaded once and reads batch after batch."""
 
-    def __init__(self, config: correctors.CorrectConfig) -> None:
-        self.stage = Correct(correctors.open_corrector(config))
+    def __init__(self, config: correctors.CorrectConfig, monitor: ray.actor.ActorHandle) -> None:
+        self.monitor = monitor
+        with _telling(monitor):
+            self.stage = Correct(correctors.open_corrector(config))
 
     def __call__(self, table: pa.Table) -> pa.Table:
-        return self.stage(table)
+        with _telling(self.monitor):
+            return self.stage(table)
+
+
+@contextmanager
+def _telling(monitor: ray.actor.ActorHandle) -> Iterator[None]:
+    """Leave the reason of an error that ends the run with the monitor: Ray Data passes on a traceback, not the exception."""
+    try:
+        yield
+    except OcrrayError as error:
+        ray.get(monitor.stop_because.remote(str(error)))
+        raise
 
 
 class Finish:
@@ -135,10 +160,17 @@ def _pool(workers: int | None, on_cluster: bool) -> ActorPoolStrategy:
     return ActorPoolStrategy(size=workers or os.cpu_count() or 1)
 
 
+def _last_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[-1]
+
+
 def _set_context(output: Folder) -> None:
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    for handler in logging.getLogger("ray.data").handlers:
+        if handler.name == "console":
+            handler.setLevel(logging.CRITICAL)  # we say in one line what went wrong; Ray's log file still has all of it
     context = DataContext.get_current()
     context.enable_progress_bars = False
+    context.max_consecutive_actor_init_deaths = _MAX_ACTOR_INIT_DEATHS
     context.execution_no_progress_timeout_s = _NO_PROGRESS_TIMEOUT_S
     context.checkpoint_config = CheckpointConfig(
         id_column="record_id",

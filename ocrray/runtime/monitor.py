@@ -32,6 +32,7 @@ class RunMonitor:
     def __init__(self) -> None:
         self.finished: Counter[str] = Counter()
         self.attempts: Counter[str] = Counter()
+        self.stop_reason = ""
 
     def finish(self, counts: Mapping[str, int], record_ids: list[str]) -> None:
         """Add a committed batch; its pages can no longer kill anybody and are forgotten."""
@@ -43,6 +44,14 @@ class RunMonitor:
         """Count one more begin of this page, and return how many there were."""
         self.attempts[record_id] += 1
         return self.attempts[record_id]
+
+    def stop_because(self, reason: str) -> None:
+        """Keep why a worker ends the run; the first one to say so is heard."""
+        self.stop_reason = self.stop_reason or reason
+
+    def reason(self) -> str:
+        """What a worker left with `stop_because`, empty if none did."""
+        return self.stop_reason
 
     def snapshot(self) -> tuple[dict[str, int], int]:
         """Finished records per status, and how many pages are begun and not finished."""

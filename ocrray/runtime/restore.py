@@ -27,7 +27,8 @@ from ocrray.runtime import terminal
 from ocrray.runtime.output import OutputConfig, Run
 from ocrray.runtime.resources import WorkersConfig
 from ocrray.sources.images import open_page
-from ocrray.sources.worklist import InputConfig, Listing, count_records, write_work_list
+from ocrray.sources.input import InputConfig
+from ocrray.sources.worklist import Listing, count_records, write_work_list
 
 IMAGE_KINDS = ("image", "pdf")
 
@@ -36,8 +37,8 @@ class RestoreConfig(StrictModel):
     """One complete run of `ocrray restore`."""
 
     input: InputConfig
-    recognize: recognizers.RecognizeConfig | None = Field(default_factory=recognizers.RecognizeConfig)
-    correct: correctors.CorrectConfig | None = Field(default_factory=correctors.TaggerConfig)
+    recognize: recognizers.RecognizeConfig | None = Field(default_factory=lambda: recognizers.RecognizeConfig(engine="tesseract"))
+    correct: correctors.CorrectConfig | None = Field(default_factory=lambda: correctors.TaggerConfig(engine="tagger"))
     guard: GuardConfig | None = GuardConfig()
     output: OutputConfig
     workers: WorkersConfig = WorkersConfig()

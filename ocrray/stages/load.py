@@ -1,31 +1,17 @@
 """The work list to rows: text that came with the list, or that waits in an OCR file, is read; images are left for `recognize`."""
 
 import hashlib
-from collections.abc import Callable
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from ocrray.errors import RecordError
-from ocrray.records import SCHEMA, WORK_LIST_SCHEMA, Line, lines_to_rows
+from ocrray.records import SCHEMA, WORK_LIST_SCHEMA, lines_to_rows
+from ocrray.sources.open_document import LoadedPage, open_document
+from ocrray.sources.input import InputConfig
 from ocrray.stages.tables import attempt, under_way, with_columns, with_failures
 
-OpenDocument = Callable[[str, str, int], "LoadedPage"]
-"""Reads page `page` of the OCR file of kind `kind` at `uri`, given as `(kind, uri, page)`."""
-
 IMAGE_KINDS = ("image", "pdf")
-
-
-class LoadedPage:
-    """One page of an OCR file: its text, its lines where the format has any, the scan behind it, the sha256 of the file."""
-
-    __slots__ = ("content_hash", "image_uri", "lines", "text")
-
-    def __init__(self, text: str, lines: list[Line] | None, image_uri: str | None, content_hash: str) -> None:
-        self.text = text
-        self.lines = lines
-        self.image_uri = image_uri
-        self.content_hash = content_hash
 
 
 class Load:
@@ -33,8 +19,8 @@ class Load:
 
     name = "load"
 
-    def __init__(self, open_document: OpenDocument) -> None:
-        self.open_document = open_document
+    def __init__(self, config: InputConfig) -> None:
+        self.config = config
 
     def __call__(self, work: pa.Table) -> pa.Table:
         table = _blank_rows(work)
@@ -54,7 +40,7 @@ class Load:
         failures: dict[int, RecordError] = {}
         for position in waiting:
             uri, page = table["source_uri"][position].as_py(), table["page"][position].as_py()
-            loaded = attempt(lambda i=position, uri=uri, page=page: self.open_document(kinds[i], uri, page))
+            loaded = attempt(lambda kind=kinds[position], uri=uri, page=page: self._open(kind, uri, page))
             if isinstance(loaded, RecordError):
                 failures[position] = loaded
                 continue
@@ -63,6 +49,9 @@ class Load:
             columns["image_uri"][position] = loaded.image_uri or columns["image_uri"][position]
             columns["content_hash"][position] = loaded.content_hash
         return with_failures(with_columns(table, columns), self.name, failures)
+
+    def _open(self, kind: str, uri: str, page: int) -> LoadedPage:
+        return open_document(kind, uri, page, encoding=self.config.encoding, max_file_bytes=self.config.max_file_bytes)
 
 
 def _blank_rows(work: pa.Table) -> pa.Table:

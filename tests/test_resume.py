@@ -1,0 +1,148 @@
+"""Processes are killed at any moment, and the corpus comes out as if nothing had happened."""
+
+import json
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pyarrow.dataset
+import pytest
+import yaml
+
+from ocrray.corpus.manifest import read_manifest
+
+
+def written_config(folder: Path, records: int, delay_s: float) -> Path:
+    """A config that corrects this many lines, taking its time over each."""
+    lines = [{"id": f"line-{i:05d}", "ocr": f"tbe line {i}", "gt": f"the line {i}"} for i in range(records)]
+    (folder / "lines.jsonl").write_text("\n".join(json.dumps(line) for line in lines))
+    config: dict[str, Any] = {
+        "input": {"paths": [str(folder / "lines.jsonl")], "id_column": "id", "text_column": "ocr", "ground_truth_column": "gt"},
+        "recognize": None,
+        "correct": {"engine": "fake", "replace": {"tbe": "the"}, "delay_s": delay_s},
+        "output": {"path": str(folder / "out")},
+        "workers": {"rows_per_block": 50},
+    }
+    path = folder / "config.yaml"
+    path.write_text(yaml.safe_dump(config))
+    return path
+
+
+def started(config: Path) -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, "-m", "ocrray", "restore", str(config)], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+
+
+def finished(config: Path) -> None:
+    process = started(config)
+    _, error = process.communicate(timeout=280)
+    assert process.returncode == 0, error.decode()
+
+
+def committed_files(folder: Path) -> int:
+    return len([path for path in folder.glob("out/_checkpoint/*.parquet") if ".pending." not in path.name])
+
+
+def wait_for_commits(process: subprocess.Popen, folder: Path, at_least: int) -> None:
+    deadline = time.monotonic() + 120
+    while committed_files(folder) < at_least and process.poll() is None:
+        assert time.monotonic() < deadline, "the run commits nothing"
+        time.sleep(0.05)
+
+
+def assert_whole(folder: Path, records: int) -> None:
+    """Every id is in the corpus once, with the text and status of an uninterrupted run."""
+    rows = (
+        pyarrow.dataset.dataset(folder / "out" / "data").to_table(columns=["record_id", "corrected_text", "status"]).to_pylist()
+    )
+    expected = [{"record_id": f"line-{i:05d}", "corrected_text": f"the line {i}", "status": "corrected"} for i in range(records)]
+    assert sorted(rows, key=lambda row: row["record_id"]) == expected
+    assert read_manifest(folder / "out").counts.listed == records
+
+
+def test_resume_after_driver_is_killed_completes_the_corpus(tmp_path: Path):
+    """The driver gets SIGKILL in mid-run; the same command goes on from the committed rows, and each is there once."""
+    config = written_config(tmp_path, records=600, delay_s=0.02)
+    process = started(config)
+    wait_for_commits(process, tmp_path, at_least=3)
+    process.kill()
+    process.wait()
+    assert not (tmp_path / "out" / "manifest.json").exists()
+    committed = committed_files(tmp_path)
+
+    finished(config)
+
+    assert_whole(tmp_path, records=600)
+    assert 3 <= committed < 12
+
+
+def test_interrupt_stops_cleanly_and_says_how_to_go_on(tmp_path: Path):
+    """Ctrl-C ends the run with 130, a hint and no traceback; the same command then finishes it."""
+    config = written_config(tmp_path, records=400, delay_s=0.02)
+    process = started(config)
+    wait_for_commits(process, tmp_path, at_least=2)
+
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=60)
+
+    assert process.returncode == 130
+    assert f"restore {config}" in error.decode()
+    assert "Traceback" not in error.decode()
+    finished(config)
+    assert_whole(tmp_path, records=400)
+
+
+def test_two_runs_on_one_output_the_second_is_refused(tmp_path: Path):
+    """A run that finds its output held by another one says so, and leaves it alone."""
+    config = written_config(tmp_path, records=400, delay_s=0.02)
+    first = started(config)
+    wait_for_commits(first, tmp_path, at_least=1)
+
+    second = started(config)
+    _, error = second.communicate(timeout=60)
+
+    assert second.returncode == 2
+    assert "another run" in error.decode()
+    first.communicate(timeout=200)
+    assert first.returncode == 0
+    assert_whole(tmp_path, records=400)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1500)
+def test_resume_after_ten_kills_at_random_moments_completes_the_corpus(tmp_path: Path):
+    """2,000 records, ten drivers killed at random moments (start-up and listing too), and a worker or actor before each."""
+    rng = random.Random(0)
+    config = written_config(tmp_path, records=2000, delay_s=0.05)
+    for _ in range(10):
+        process = started(config)
+        deadline = time.monotonic() + rng.uniform(1, 25)
+        while time.monotonic() < deadline and process.poll() is None:
+            time.sleep(rng.uniform(0.5, 4))
+            kill_one_worker(process, rng)
+        process.kill()
+        process.wait()
+
+    finished(config)
+
+    assert_whole(tmp_path, records=2000)
+
+
+def kill_one_worker(driver: subprocess.Popen, rng: random.Random) -> None:
+    """SIGKILL one Ray worker process of this driver, be it an actor or a task."""
+    try:
+        workers = [
+            process
+            for process in psutil.Process(driver.pid).children(recursive=True)
+            if process.cmdline() and process.cmdline()[0].startswith("ray::") and "IDLE" not in process.cmdline()[0]
+        ]
+        if workers:
+            rng.choice(workers).kill()
+    except psutil.NoSuchProcess:
+        pass
