@@ -2,8 +2,8 @@
 
 import csv
 import gzip
-import io
 import json
+import re
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,19 +13,21 @@ from typing import Any, BinaryIO, Protocol, cast
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 from ocrray.errors import ConfigError, RecordError
 from ocrray.sources.rows import Texts
-from ocrray.sources.text_files import decode, line_blocks
+from ocrray.sources.text_files import MAX_LINE_BYTES, decode, line_blocks
 from ocrray.text.normalise import sanitise
 
 EXTENSIONS = (*(ext + gz for ext in (".jsonl", ".ndjson", ".csv", ".tsv") for gz in ("", ".gz")), ".parquet")
 _BATCH_ROWS = 4096
 _BATCH_BYTES = 1 << 25
-_CSV_BLOCK_BYTES = 1 << 23  # no row may be larger
-_HEADER_BYTES = 1 << 20
+_BATCH_BLOCKS = 8  # of `line_blocks`, a few megabytes each
+_SURROGATES = re.compile("[\ud800-\udfff]")
+
+Problems = dict[int, tuple[str, str]]
+"""What is wrong (kind, message) with which row of a batch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,7 @@ def open_table(file: BinaryIO, name: str, encoding: str) -> Table:
         raise RecordError(f"{name}: the table cannot be read: {_reason(err)}", kind="bad_table") from None
 
 
-_BROKEN = (pa.ArrowException, OSError, EOFError, zlib.error, UnicodeDecodeError)
+_BROKEN = (pa.ArrowException, OSError, EOFError, zlib.error, csv.Error)
 
 
 class JsonTable:
@@ -91,11 +93,11 @@ class JsonTable:
                     yield self._texts(part, number, columns)
                     number += len(part)
         except _BROKEN as err:
-            yield _failed([number], columns, ("bad_table", f"from here on the table cannot be read: {_reason(err)}"))
+            yield _broken_from(number, columns, err)
 
     def _texts(self, lines: Sequence[bytes | None], first: int, columns: Columns) -> Texts:
         parsed = [(first + i, self._parse(line)) for i, line in enumerate(lines) if line is None or line.strip()]
-        problems: dict[int, tuple[str, str]] = {}
+        problems: Problems = {}
         values: dict[str, list[str | None]] = {name: [] for name in columns.all}
         must_be_text = (columns.text, columns.ground_truth)
         for position, (_, row) in enumerate(parsed):
@@ -108,7 +110,7 @@ class JsonTable:
                         problems[position] = ("wrong_type", f"{name} holds a {type(value).__name__}, not text")
                     value = json.dumps(value, ensure_ascii=False)
                 into.append(value)
-        arrays = {name: _strings(column) for name, column in values.items()}
+        arrays = {name: _strings(column)[0] for name, column in values.items()}
         return _texts(np.array([number for number, _ in parsed], dtype=np.int64), arrays, columns, problems)
 
     def _parse(self, line: bytes | None) -> dict[str, Any] | RecordError:
@@ -126,55 +128,71 @@ class JsonTable:
 
 
 class CsvTable:
-    """Comma- (or semicolon-) and tab-separated values with a header, quoted with `"`; values are strings."""
+    """Comma- (or semicolon-) and tab-separated values with a header, quoted with `"`; values are strings, blank lines no rows."""
 
     def __init__(self, stream: BinaryIO, delimiter: str, encoding: str) -> None:
-        self._stream, self._encoding = stream, encoding
-        header = decode(stream.readline(_HEADER_BYTES), encoding, "the header").strip("\r\n")
+        self._encoding = encoding
+        self._blocks_read = 0
+        lines = self._lines(stream)
+        header = next(lines, "").removeprefix("\ufeff")
         if delimiter not in header:
             delimiter = next((mark for mark in ";\t" if mark in header), delimiter)
-        self._delimiter = delimiter
-        names = next(csv.reader([header], delimiter=delimiter), [])
+        csv.field_size_limit(MAX_LINE_BYTES)
+        self._rows = csv.reader(chain([header], lines), delimiter=delimiter)
+        names = next(self._rows, [])
+        if _strings(names, encoding)[1]:
+            raise RecordError(
+                f"the table's header is not {encoding}; convert the file, or set input.encoding", kind="bad_encoding"
+            )
         if len(set(names)) < len(names) or not names:
             raise RecordError("the table's header names a column twice, or none", kind="bad_table")
         self.schema = pa.schema([(name, pa.string()) for name in names])
 
     def batches(self, columns: Columns) -> Iterator[Texts]:
-        refused: list[tuple[int, str]] = []
-        gaps = np.array([], dtype=np.int64)
         number = 0
         try:
-            for batch in self._open(columns, refused):
-                gaps = np.concatenate([gaps[gaps >= number], [row for row, _ in refused]]).astype(np.int64)
-                numbers = np.setdiff1d(np.arange(number, number + len(batch) + len(gaps)), gaps)[: len(batch)]
-                for start in range(0, len(batch), _BATCH_ROWS):
-                    part = batch.slice(start, _BATCH_ROWS)
-                    arrays, problems = _decoded({name: part.column(name) for name in columns.all}, self._encoding)
-                    texts = _texts(numbers[start : start + _BATCH_ROWS], arrays, columns, problems)
-                    if texts.ground_truths is not None:  # an empty cell is how CSV says that there is none
-                        texts.ground_truths = pc.if_else(pc.equal(texts.ground_truths, ""), None, texts.ground_truths)
-                    yield texts
-                number = int(numbers[-1]) + 1 if len(numbers) else number
-                yield from _refused(refused, columns)
-            yield from _refused(refused, columns)
+            while (batch := self._read()) is not None:
+                rows, problems = batch
+                by_name = dict(zip(self.schema.names, zip(*rows, strict=True), strict=True))
+                arrays = {}
+                for name in columns.all:
+                    arrays[name], undecodable = _strings(by_name[name], self._encoding)
+                    problems = undecodable | problems
+                texts = _texts(np.arange(number, number + len(rows)), arrays, columns, problems)
+                if texts.ground_truths is not None:  # an empty cell is how CSV says that there is none
+                    texts.ground_truths = pc.if_else(pc.equal(texts.ground_truths, ""), None, texts.ground_truths)
+                yield texts
+                number += len(rows)
         except _BROKEN as err:
-            yield from _refused(refused, columns)
-            yield _failed([number], columns, ("bad_table", f"from here on the table cannot be read: {_reason(err)}"))
+            yield _broken_from(number, columns, err)
 
-    def _open(self, columns: Columns, refused: list[tuple[int, str]]) -> Iterator[pa.RecordBatch]:
-        def refuse(row: pa_csv.InvalidRow) -> str:
-            refused.append((row.number - 1, f"{row.actual_columns} values in a table of {row.expected_columns} columns"))
-            return "skip"
+    def _read(self) -> tuple[list[list[str]], Problems] | None:
+        """The next few thousand rows, those of another width left empty; None at the end."""
+        rows: list[list[str]] = []
+        problems: Problems = {}
+        width = len(self.schema)
+        last_block = self._blocks_read + _BATCH_BLOCKS
+        while len(rows) < _BATCH_ROWS and self._blocks_read <= last_block:
+            try:
+                row = next(self._rows)
+            except StopIteration:
+                break
+            except csv.Error as err:
+                row, problems[len(rows)] = [""] * width, ("bad_row", _reason(err))
+            if row and len(row) != width:
+                problems[len(rows)] = ("bad_row", f"{len(row)} values in a table of {width} columns")
+                row = [""] * width
+            if row:
+                rows.append(row)
+        return (rows, problems) if rows else None
 
-        stream = io.BufferedReader(self._stream)
-        if not stream.peek(1):
-            return iter([])
-        return pa_csv.open_csv(
-            stream,
-            pa_csv.ReadOptions(use_threads=False, block_size=_CSV_BLOCK_BYTES, column_names=self.schema.names),
-            pa_csv.ParseOptions(delimiter=self._delimiter, newlines_in_values=True, invalid_row_handler=refuse),
-            pa_csv.ConvertOptions(column_types=dict.fromkeys(self.schema.names, pa.binary()), include_columns=columns.all),
-        )
+    def _lines(self, stream: BinaryIO) -> Iterator[str]:
+        for block in line_blocks(stream):
+            self._blocks_read += 1
+            # What is no text becomes surrogates, which `_strings` finds again, cell by cell.
+            text = "\udcff" if block is None else block.decode(self._encoding, errors="surrogateescape")
+            for line in text.split("\n"):
+                yield line + "\n"
 
 
 class ParquetTable:
@@ -199,7 +217,7 @@ class ParquetTable:
                 yield _texts(np.arange(number, number + len(batch)), arrays | texts, columns, problems)
                 number += len(batch)
         except _BROKEN as err:
-            yield _failed([number], columns, ("bad_table", f"from here on the table cannot be read: {_reason(err)}"))
+            yield _broken_from(number, columns, err)
 
     def _batch_rows(self) -> int:
         metadata = self._file.metadata
@@ -208,7 +226,7 @@ class ParquetTable:
         return int(min(_BATCH_ROWS, max(1, _BATCH_BYTES / max(1, row_bytes))))
 
 
-def _texts(numbers: np.ndarray, arrays: dict[str, pa.Array], columns: Columns, problems: dict[int, tuple[str, str]]) -> Texts:
+def _texts(numbers: np.ndarray, arrays: dict[str, pa.Array], columns: Columns, problems: Problems) -> Texts:
     return Texts(
         numbers,
         arrays[columns.text],
@@ -219,20 +237,16 @@ def _texts(numbers: np.ndarray, arrays: dict[str, pa.Array], columns: Columns, p
     )
 
 
-def _failed(numbers: Sequence[int], columns: Columns, problem: tuple[str, str]) -> Texts:
-    blank = pa.nulls(len(numbers), pa.string())
-    return _texts(np.array(numbers), dict.fromkeys(columns.all, blank), columns, dict.fromkeys(range(len(numbers)), problem))
+def _broken_from(number: int, columns: Columns, err: Exception) -> Texts:
+    blank = dict.fromkeys(columns.all, pa.nulls(1, pa.string()))
+    return _texts(
+        np.array([number]), blank, columns, {0: ("bad_table", f"from here on the table cannot be read: {_reason(err)}")}
+    )
 
 
-def _refused(refused: list[tuple[int, str]], columns: Columns) -> Iterator[Texts]:
-    for number, message in refused:
-        yield _failed([number], columns, ("bad_row", message))
-    refused.clear()
-
-
-def _decoded(arrays: dict[str, pa.Array], encoding: str) -> tuple[dict[str, pa.Array], dict[int, tuple[str, str]]]:
+def _decoded(arrays: dict[str, pa.Array], encoding: str) -> tuple[dict[str, pa.Array], Problems]:
     """The arrays as strings, with null for a value that is no text in `encoding`, and a problem for its row."""
-    problems: dict[int, tuple[str, str]] = {}
+    problems: Problems = {}
     strings = {}
     for name, array in arrays.items():
         octets = array if array.type == pa.null() else array.cast(pa.binary())
@@ -252,11 +266,15 @@ def _decoded(arrays: dict[str, pa.Array], encoding: str) -> tuple[dict[str, pa.A
     return strings, problems
 
 
-def _strings(values: list[str | None]) -> pa.Array:
+def _strings(values: Sequence[str | None], encoding: str | None = None) -> tuple[pa.Array, Problems]:
+    """The values as an array. A lone surrogate stands for a byte that is no text in `encoding`; JSON (None) can spell them itself."""
     try:
-        return pa.array(values, pa.string())
-    except UnicodeEncodeError:  # a lone surrogate, which JSON can spell
-        return pa.array([None if value is None else sanitise(value) for value in values], pa.string())
+        return pa.array(values, pa.string()), {}
+    except UnicodeEncodeError:
+        problem = ("bad_encoding", f"a value is not {encoding}; convert the file, or set input.encoding")
+        bad = [i for i, value in enumerate(values) if value is not None and _SURROGATES.search(value)]
+        cleaned = [None if value is None else sanitise(value) for value in values]
+        return pa.array(cleaned, pa.string()), dict.fromkeys(bad, problem) if encoding else {}
 
 
 def _is_text(kind: pa.DataType) -> bool:
