@@ -54,6 +54,8 @@ class Streams:
 
     def _cast(self, found: Found, index: int, array: pa.Array) -> pa.Array:
         column = self.passthrough.field(index)
+        if array.null_count == len(array):
+            return pa.nulls(len(array), column.type)
         try:
             return array.cast(column.type)
         except pa.ArrowException:

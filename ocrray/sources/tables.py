@@ -141,11 +141,9 @@ class CsvTable:
         self._rows = csv.reader(chain([header], lines), delimiter=delimiter)
         names = next(self._rows, [])
         if _strings(names, encoding)[1]:
-            raise RecordError(
-                f"the table's header is not {encoding}; convert the file, or set input.encoding", kind="bad_encoding"
-            )
+            raise RecordError(f"the header is not {encoding}; convert the table, or set input.encoding", kind="bad_encoding")
         if len(set(names)) < len(names) or not names:
-            raise RecordError("the table's header names a column twice, or none", kind="bad_table")
+            raise RecordError("the header names a column twice, or none", kind="bad_table")
         self.schema = pa.schema([(name, pa.string()) for name in names])
 
     def batches(self, columns: Columns) -> Iterator[Texts]:
@@ -166,11 +164,12 @@ class CsvTable:
         except _BROKEN as err:
             yield _broken_from(number, columns, err)
 
-    def _read(self) -> tuple[list[list[str]], Problems] | None:
+    def _read(self) -> tuple[list[list[str | None]], Problems] | None:
         """The next few thousand rows, those of another width left empty; None at the end."""
-        rows: list[list[str]] = []
+        rows: list[list[str | None]] = []
         problems: Problems = {}
         width = len(self.schema)
+        blank = [None] * width
         last_block = self._blocks_read + _BATCH_BLOCKS
         while len(rows) < _BATCH_ROWS and self._blocks_read <= last_block:
             try:
@@ -178,10 +177,10 @@ class CsvTable:
             except StopIteration:
                 break
             except csv.Error as err:
-                row, problems[len(rows)] = [""] * width, ("bad_row", _reason(err))
+                row, problems[len(rows)] = blank, ("bad_row", _reason(err))
             if row and len(row) != width:
                 problems[len(rows)] = ("bad_row", f"{len(row)} values in a table of {width} columns")
-                row = [""] * width
+                row = blank
             if row:
                 rows.append(row)
         return (rows, problems) if rows else None
@@ -267,7 +266,7 @@ def _decoded(arrays: dict[str, pa.Array], encoding: str) -> tuple[dict[str, pa.A
 
 
 def _strings(values: Sequence[str | None], encoding: str | None = None) -> tuple[pa.Array, Problems]:
-    """The values as an array. A lone surrogate stands for a byte that is no text in `encoding`; JSON (None) can spell them itself."""
+    """The values as an array. A lone surrogate is a byte that is no text in `encoding`; JSON (None) can spell them itself."""
     try:
         return pa.array(values, pa.string()), {}
     except UnicodeEncodeError:
