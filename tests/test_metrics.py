@@ -55,15 +55,15 @@ def test_distances_unequal_lengths_raises() -> None:
 
 def test_cer_totals_worked_example_gives_each_average_its_own_value() -> None:
     """Short records improve and a long one decays: micro says worse, mean of ratios says better."""
-    totals = cer_totals([10, 10, 980, 20], [2, 4, 20, 0], [0, 0, 40, 1])
-    assert (totals.records, totals.improved, totals.made_worse, totals.clean, totals.broke_clean) == (4, 2, 2, 1, 1)
-    assert totals.micro_raw_cer == pytest.approx(26 / 1020)
-    assert totals.micro_corrected_cer == pytest.approx(41 / 1020)
-    assert totals.micro_cer_reduction == pytest.approx(1 - 41 / 26)
-    assert totals.macro_raw_cer == pytest.approx((0.2 + 0.4 + 20 / 980 + 0) / 4)
-    assert totals.macro_corrected_cer == pytest.approx((0 + 0 + 40 / 980 + 0.05) / 4)
-    assert totals.mean_relative_reduction == pytest.approx((1 + 1 - 1) / 3)
-    assert totals.made_worse_frac == 0.5
+    totals = cer_totals([10, 10, 980, 20, 5], [2, 4, 20, 0, 1], [0, 0, 40, 1, 1])
+    assert (totals.records, totals.improved, totals.made_worse, totals.clean, totals.broke_clean) == (5, 2, 2, 1, 1)
+    assert totals.micro_raw_cer == pytest.approx(27 / 1025)
+    assert totals.micro_corrected_cer == pytest.approx(42 / 1025)
+    assert totals.micro_cer_reduction == pytest.approx(1 - 42 / 27)
+    assert totals.macro_raw_cer == pytest.approx((0.2 + 0.4 + 20 / 980 + 0 + 0.2) / 5)
+    assert totals.macro_corrected_cer == pytest.approx((0 + 0 + 40 / 980 + 0.05 + 0.2) / 5)
+    assert totals.mean_relative_reduction == pytest.approx((1 + 1 - 1 + 0) / 4)
+    assert totals.made_worse_frac == 0.4
     assert totals.broke_clean_frac == 1.0
 
 

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from ocrray.corpus.folder import Folder
 
-BATCH_ROWS = 16_384
+BATCH_ROWS = 4_096
 
 
 @dataclass(frozen=True, slots=True, order=True)

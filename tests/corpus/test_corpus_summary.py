@@ -49,8 +49,9 @@ def test_summarise_ground_truth_equals_totals_of_all_rows(corpus, rows) -> None:
 
 def test_summarise_failed_record_with_truth_is_counted_apart(corpus, rows) -> None:
     """A CER over the survivors only would flatter: the report must be able to say how many are missing from it."""
-    summary = summarise(corpus([rows.failure("a", ground_truth="lost"), rows.row("b", "x", "x", "x")]) / "data")
-    assert (summary.quality.records, summary.failed_with_truth) == (1, 1)
+    scored = [rows.row("b", "x", "x", "x"), rows.row("c", "y", "y", "y")]
+    summary = summarise(corpus([rows.failure("a", ground_truth="lost"), *scored]) / "data")
+    assert (summary.quality.records, summary.failed_with_truth) == (2, 1)
 
 
 def test_summarise_shares_on_bin_ends_fall_in_the_lower_bin(corpus, rows) -> None:
