@@ -211,7 +211,7 @@ def test_parquet_passthrough_keeps_its_types(tmp_path: Path) -> None:
     )
     pq.write_table(table, tmp_path / "a.parquet")
     written(tmp_path, "b.jsonl", [{"text": "y", "year": 1851, "tags": None, "title": "U"}])
-    config = InputConfig(paths=[str(tmp_path)], passthrough=["year", "tags", "title"])
+    config = InputConfig(paths=[str(tmp_path)], id_column="year", passthrough=["year", "tags", "title"])
     (listing,) = list_records(config, images=False)
     assert listing.schema.types[-3:] == [pa.int16(), pa.list_(pa.field("element", pa.string())), pa.string()]
     assert listing.select(["text", "year", "tags"]).to_pylist() == [

@@ -208,15 +208,22 @@ class ParquetTable:
                 raise ConfigError(f"column {name} holds {self.schema.field(name).type}, not text")
         try:
             for batch in self._file.iter_batches(self._batch_rows(), columns=columns.all):
-                arrays = {name: batch.column(name) for name in columns.all}
-                arrays = {name: array.cast(self.schema.field(name).type) for name, array in arrays.items()}
-                if columns.id and not _is_text(arrays[columns.id].type):
-                    arrays[columns.id] = arrays[columns.id].cast(pa.string())
-                texts, problems = _decoded({name: array for name, array in arrays.items() if _is_text(array.type)}, "utf-8")
-                yield _texts(np.arange(number, number + len(batch)), arrays | texts, columns, problems)
+                yield self._texts(batch, number, columns)
                 number += len(batch)
         except _BROKEN as err:
             yield _broken_from(number, columns, err)
+
+    def _texts(self, batch: pa.RecordBatch, first: int, columns: Columns) -> Texts:
+        arrays = {name: batch.column(name).cast(self.schema.field(name).type) for name in columns.all}
+        strings: dict[str, pa.Array] = {}
+        problems: Problems = {}
+        for name, array in arrays.items():
+            if name in (columns.text, columns.id, columns.ground_truth) or array.type == pa.string():
+                strings[name], undecodable = _as_strings(array)
+                problems |= undecodable
+        texts = _texts(np.arange(first, first + len(batch)), arrays | strings, columns, problems)
+        texts.passthrough = [(strings if arrays[name].type == pa.string() else arrays)[name] for name in columns.passthrough]
+        return texts
 
     def _batch_rows(self) -> int:
         metadata = self._file.metadata
@@ -243,26 +250,16 @@ def _broken_from(number: int, columns: Columns, err: Exception) -> Texts:
     )
 
 
-def _decoded(arrays: dict[str, pa.Array], encoding: str) -> tuple[dict[str, pa.Array], Problems]:
-    """The arrays as strings, with null for a value that is no text in `encoding`, and a problem for its row."""
-    problems: Problems = {}
-    strings = {}
-    for name, array in arrays.items():
-        octets = array if array.type == pa.null() else array.cast(pa.binary())
-        try:
-            if encoding != "utf-8":
-                raise pa.ArrowInvalid
-            strings[name] = octets.cast(pa.string())
-        except pa.ArrowInvalid:
-            values: list[str | None] = []
-            for position, value in enumerate(octets.to_pylist()):
-                try:
-                    values.append(None if value is None else decode(value, encoding, name))
-                except RecordError as err:
-                    problems[position] = (err.kind, str(err))
-                    values.append(None)
-            strings[name] = pa.array(values, pa.string())
-    return strings, problems
+def _as_strings(array: pa.Array) -> tuple[pa.Array, Problems]:
+    """A Parquet column as strings: no one has checked yet that those it calls strings are UTF-8."""
+    if not _is_text(array.type):
+        return array.cast(pa.string()), {}
+    octets = array.cast(pa.binary())
+    try:
+        return octets.cast(pa.string()), {}
+    except pa.ArrowInvalid:
+        values = octets.to_pylist()
+        return _strings([None if value is None else value.decode(errors="surrogateescape") for value in values], "utf-8")
 
 
 def _strings(values: Sequence[str | None], encoding: str | None = None) -> tuple[pa.Array, Problems]:
@@ -277,14 +274,7 @@ def _strings(values: Sequence[str | None], encoding: str | None = None) -> tuple
 
 
 def _is_text(kind: pa.DataType) -> bool:
-    types = pa.types
-    return (
-        types.is_string(kind)
-        or types.is_large_string(kind)
-        or types.is_string_view(kind)
-        or types.is_binary(kind)
-        or types.is_null(kind)
-    )
+    return kind in (pa.string(), pa.large_string(), pa.string_view(), pa.binary(), pa.large_binary(), pa.null())
 
 
 def _plain_type(kind: pa.DataType) -> pa.DataType:
