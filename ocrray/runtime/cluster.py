@@ -2,13 +2,25 @@
 
 import logging
 import os
+import shutil
+import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import psutil
-import ray
+# Ray reads these when it is imported or starts; each keeps something off the user's terminal that is no news to him.
+_ENVIRONMENT = {
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # a warning about this very variable, on every start of Ray 2.60
+    "RAY_BACKEND_LOG_LEVEL": "fatal",  # its C++ core says of every actor pool that it has arguments in the object store
+    "RAY_DEDUP_LOGS_SKIP_REGEX": "worker processes have been started",  # advice about what a 2-core machine starts normally
+}
+for _name, _value in _ENVIRONMENT.items():
+    os.environ.setdefault(_name, _value)
 
-from ocrray.errors import ConfigError
+import psutil  # noqa: E402
+import ray  # noqa: E402
+
+from ocrray.errors import ConfigError  # noqa: E402
 
 # A streaming run keeps little in flight, while Ray's own default is 30 % of the machine's memory.
 _LOCAL_OBJECT_STORE_BYTES = 1 << 30
@@ -25,7 +37,6 @@ def connected(local_cpus: int) -> Iterator[str]:
 
     Raises ConfigError when the cluster cannot be reached or started.
     """
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # else Ray 2.60 prints a warning about it on every start
     local = {
         "address": "local",
         "num_cpus": local_cpus,
@@ -33,13 +44,34 @@ def connected(local_cpus: int) -> Iterator[str]:
         "include_dashboard": False,
     }
     try:
-        ray.init(log_to_driver=False, logging_level=logging.ERROR, **({} if is_remote() else local))
+        with _silent_stderr():
+            ray.init(log_to_driver=False, logging_level=logging.ERROR, **({} if is_remote() else local))
     except (ConnectionError, OSError, RuntimeError, ValueError) as error:
         raise ConfigError(f"Ray cannot be reached or started: {' '.join(str(error).split())}") from None
     try:
         yield ray.get_runtime_context().get_session_name()
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def _silent_stderr() -> Iterator[None]:
+    """Keep what C++ code writes to standard error (that a log level was set) off the terminal, unless an exception follows."""
+    sys.stderr.flush()
+    terminal = os.dup(2)
+    with tempfile.TemporaryFile() as kept:
+        os.dup2(kept.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            kept.seek(0)
+            with os.fdopen(os.dup(terminal), "wb") as stream:
+                shutil.copyfileobj(kept, stream)
+            raise
+        finally:
+            sys.stderr.flush()
+            os.dup2(terminal, 2)
+            os.close(terminal)
 
 
 def end_session(session: str) -> None:

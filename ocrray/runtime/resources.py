@@ -37,9 +37,10 @@ class WorkersConfig(StrictModel):
     def local_cpus(self, *, recognizes: bool, corrects: bool) -> int:
         """Logical CPUs that a cluster on this machine alone must offer, so that nothing waits for ever for one.
 
-        All pools at once, a task a core, and one for the filter that Ray Data starts when it resumes.
+        All pools at once, tasks (one beside a pool, else one a core), and one for the filter that Ray Data starts to resume.
         """
         cores = os.cpu_count() or 1
         recognizer_cpus = (self.recognize or cores) if recognizes else 0
         corrector_cpus = math.ceil((self.correct or cores) * self.correct_cpus) if corrects else 0
-        return recognizer_cpus + corrector_cpus + cores + 1
+        pool_cpus = recognizer_cpus + corrector_cpus
+        return pool_cpus + (1 if pool_cpus else cores) + 1
