@@ -15,7 +15,7 @@ from tesserocr import RIL
 
 # What goes over the connection, as plain tuples: a page as its pixels row by row, and a line or word as its text, box
 # (left, top, right, bottom; pixels) and confidence (0..100).
-Page = tuple[bytes, int, int, int, int]  # pixels, width, height, bytes per pixel (1: grey, 3: RGB), dpi
+Page = tuple[bytes, int, int, int, int]  # pixels, width, height, bytes per pixel (0: bits, 1 is white; 1: grey; 3: RGB), dpi
 Item = tuple[str, tuple[int, int, int, int], float]
 LineItems = tuple[Item, list[Item]]  # a line, its words
 
@@ -44,7 +44,7 @@ def read(api: tesserocr.PyTessBaseAPI, page: Page) -> list[LineItems]:
     pixels, width, height, bytes_per_pixel, dpi = page
     # Raw bytes and the resolution: `SetImage` encodes the image as a BMP or PNG file first and loses the resolution, without
     # which layout analysis finds other lines than it does for the same file.
-    api.SetImageBytes(pixels, width, height, bytes_per_pixel, width * bytes_per_pixel)
+    api.SetImageBytes(pixels, width, height, bytes_per_pixel, len(pixels) // height)
     api.SetSourceResolution(dpi)
     if not api.Recognize():
         raise RuntimeError("Tesseract gave up on the page")
