@@ -73,6 +73,11 @@ def list_pages(data: bytes) -> list[MetsPage]:
     return pages
 
 
+def list_files(data: bytes) -> list[str]:
+    """Every file that the METS names, of all groups, as it writes them; raises RecordError as `list_pages` does for bad XML."""
+    return list(dict.fromkeys(href for element in parse_xml(data).iter("{*}file") if (href := _href(element))))
+
+
 def _pages_by_structure(root: etree._Element, files: dict[str | None, _File]) -> list[MetsPage]:
     maps = [element for element in root.iter("{*}structMap") if (element.get("TYPE") or "").lower() != "logical"]
     for structure in sorted(maps, key=lambda element: (element.get("TYPE") or "").lower() != "physical"):

@@ -43,12 +43,16 @@ class Member:
 
 @dataclass(slots=True)
 class Inspected:
-    """A file is `rows` for its pages, a `stream` of texts still to be read, the `members` of a METS, or `skipped` and why."""
+    """A file is `rows` for its pages, a `stream` of texts still to be read, the `members` of a METS, or `skipped` and why.
+
+    `claims` are the URIs of all files that a METS names, whether it has a better one for the same page or not.
+    """
 
     found: Found
     rows: list[Row] = field(default_factory=list)
     stream: Literal["text", "table"] | None = None
     members: list[Member] = field(default_factory=list)
+    claims: list[str] = field(default_factory=list)
     skipped: str = ""
 
 
@@ -131,7 +135,7 @@ class Inspector:
         data = files.read_bytes(found.location, self.max_file_bytes)
         try:
             if kind == "mets":
-                return Inspected(found, members=list(_members(found, data)))
+                return Inspected(found, members=list(_members(found, data)), claims=_claims(found, data))
             return Inspected(found, [page_row(found, kind, page) for page in range(xml_formats.count_pages(kind, data))])
         except RecordError as err:
             problem = RecordError(f"{found.name}: {err}", kind=err.kind)
@@ -177,9 +181,8 @@ def pages_of(found: Found, format_: Format) -> int:
 
 def named_file(base: Found, reference: str) -> Found:
     """A file that another file names, relative to its folder; its `stat` is `unsafe_path` where that leads out of the folder."""
-    path = unquote(reference).replace("\\", "/")
-    path = posixpath.normpath(path.removeprefix("file://./").removeprefix("file:./"))
-    if _SCHEME.match(path) or path.startswith(("/", "../")) or path in ("..", ".") or "\0" in path:
+    path = _path_below(reference)
+    if path is None:
         problem = f"{base.name} names {sanitise(reference)[:200]}: only files below its own folder are read"
         return Found(f"{base.name}/{sanitise(reference)}", base.location, RecordError(problem, kind="unsafe_path"), "file")
     location = base.location.parent().child(path)
@@ -188,6 +191,19 @@ def named_file(base: Found, reference: str) -> Found:
         return Found(name, location, files.stat(location), "file")
     except RecordError as err:
         return Found(name, location, RecordError(f"{base.name} names a file that cannot be read: {err}", kind=err.kind), "file")
+
+
+def _path_below(reference: str) -> str | None:
+    path = unquote(reference).replace("\\", "/")
+    path = posixpath.normpath(path.removeprefix("file://./").removeprefix("file:./"))
+    leads_out = _SCHEME.match(path) or path.startswith(("/", "../")) or path in ("..", ".") or "\0" in path
+    return None if leads_out else path
+
+
+def _claims(base: Found, data: bytes) -> list[str]:
+    folder = base.location.parent()
+    paths = map(_path_below, mets.list_files(data))
+    return [folder.child(path).uri for path in paths if path is not None]
 
 
 def _members(base: Found, data: bytes) -> Iterator[Member]:

@@ -131,8 +131,10 @@ class _Lister:
         files = list(pool.map(self._inspector.file, new))
         members = pool.map(self._inspector.member, [member for file in files for member in file.members])
         inspected = [entry for file in files for entry in (file, *(next(members) for _ in file.members))]
-        self._files_seen.first([member.image_uri for file in files for member in file.members if member.image_uri])
-        first = self._files_seen.first([_key(entry.found) for entry in inspected])
+        chosen = {_key(member.found) for file in files for member in file.members}
+        self._files_seen.first([uri for file in files for uri in file.claims if uri not in chosen])
+        # What a folder left out may still be named.
+        first = self._files_seen.first(["skipped: " * bool(entry.skipped) + _key(entry.found) for entry in inspected])
         for entry, is_first in zip(inspected, first, strict=True):
             if entry.skipped and is_first:
                 self.listing.skipped_by_reason[entry.skipped] += 1
