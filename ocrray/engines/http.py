@@ -24,9 +24,9 @@ class HttpConfig(StrictModel):
     """Up to and with `/v1`."""
     model: str
     """As the server calls it."""
-    api: Literal["completions", "chat"]
-    """`completions` sends the rendered prompt, `chat` the prompt's instruction and the text as messages."""
-    prompt: str
+    api: Literal["chat", "completions"] = "chat"
+    """`chat` sends the prompt's instruction and the text as messages, `completions` the rendered prompt."""
+    prompt: str = "chat_ocr"
     """The name of a prompt in `ocrray/prompts.py`, or a template that holds `{text}`."""
     api_key_env: str | None = None
     """The name of the environment variable that holds the key; the key itself never stands in a config."""
