@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, PositiveInt
 
-from ocrray.config import StrictModel
+from ocrray.config import StrictModel, fingerprint
 from ocrray.engines.base import Correction, EngineInfo
 from ocrray.errors import ConfigError, EngineError, OcrrayError
 from ocrray.models.loading import Device, model_problems, weights_revision
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 DEFAULT_FOLDER = Path(__file__).parents[1] / "models" / "default_tagger"
 THRESHOLD_KEY = "edit_threshold"  # in the folder's config.json: what its maker found safe
+_TEXT_FILES = ("config.json", "tokenizer.json")
 _LENGTH_STEP_CHARS = 32  # texts are padded to a multiple of it, whatever stands beside them
 
 
@@ -49,7 +50,7 @@ def check(config: TaggerConfig) -> EngineInfo:
         problems = _folder_problems(Path(location))
     if problems:
         raise ConfigError("\n".join(f"correct.model: {problem}" for problem in problems))
-    return EngineInfo(engine="tagger", model=config.model, revision=weights_revision(location, config.revision))
+    return EngineInfo(engine="tagger", model=config.model, revision=_revision(location, config.revision))
 
 
 class Tagger:
@@ -161,6 +162,14 @@ def _padded_chars(text: str) -> int:
 
 def _location(config: TaggerConfig) -> str:
     return str(DEFAULT_FOLDER) if config.model == "default" else config.model
+
+
+def _revision(location: str, revision: str | None) -> str:
+    """What tells two states of a tagger apart: the weights, and config.json, which holds labels and threshold."""
+    weights = weights_revision(location, revision)
+    if not Path(location).is_dir():
+        return weights
+    return fingerprint([weights, *((Path(location) / name).read_text(encoding="utf-8") for name in _TEXT_FILES)])
 
 
 def _folder_problems(folder: Path) -> list[str]:

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from rapidfuzz.distance import Levenshtein
@@ -43,7 +42,7 @@ class NoiseModel:
 
     @classmethod
     def fit(cls, pairs: Iterable[tuple[str, str]], min_count: int = 2) -> "NoiseModel":
-        """Count the confusions in (clean, read) pairs, bare and with either neighbour; those rarer than `min_count` are left out."""
+        """Count the confusions in (clean, read) pairs, bare and with either neighbour; rarer than `min_count` are left out."""
         confusions: Counter[tuple[str, str]] = Counter()
         ngrams: Counter[str] = Counter()
         for clean, read in pairs:

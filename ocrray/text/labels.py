@@ -56,7 +56,7 @@ def apply_labels(source: str, labels: Sequence[str]) -> str:
 
 
 def _write(labels: list[str], span: Span) -> bool:
-    """Write one edit into `labels`, or nothing and False: characters pair up from the left, the last takes the rest of the text."""
+    """Write one edit into `labels`, or nothing and False: characters pair from the left, the last takes the rest."""
     start, end, text = span
     if len(text) - max(end - start - 1, 0) > MAX_LABEL_CHARS or not labels:
         return False

@@ -10,7 +10,7 @@ import numpy as np
 
 PASSAGE_CHARS = 1500
 
-_TYPEWRITER = str.maketrans({"“": '"', "”": '"', "‘": "'", "’": "'", "—": "-", "–": "-", "…": "..."})
+_STRAIGHT = str.maketrans("“”‘’—–", "\"\"''--")
 _EMPHASIS = re.compile(r"_([^_\n]{1,200})_")
 
 
@@ -31,10 +31,15 @@ def read_passages(paths: Sequence[Path]) -> list[str]:
     return passages
 
 
+def straighten(text: str) -> str:
+    """The text with a typewriter's quotation marks and dashes, character for character."""
+    return text.translate(_STRAIGHT)
+
+
 def vary(passage: str, rng: np.random.Generator) -> str:
     """The passage as another printer or transcriber might have it: other quotation marks, figures, capitals, lines of type."""
     if rng.random() < 0.7:
-        passage = passage.translate(_TYPEWRITER)
+        passage = straighten(passage)
     if rng.random() < 0.4:
         passage = _with_figures(passage, rng)
     if rng.random() < 0.5:

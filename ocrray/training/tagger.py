@@ -8,7 +8,7 @@ import copy
 import json
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,21 +20,20 @@ from transformers import ModernBertConfig, ModernBertForTokenClassification, Pre
 
 from ocrray.synth.noise import NoiseModel
 from ocrray.text.labels import KEEP, possible_labels
-from ocrray.training.clean import read_passages, vary
+from ocrray.training.clean import read_passages, straighten, vary
 
 LABELS = 1200
-BATCH_CHARS = 4608
+BATCH_CHARS = 3072
 CROP_CHARS = (64, 192, 256, 384)
 MAX_CHARS = 512
 CLEAN_SHARE = 0.2
 REAL_SHARE = 0.25
 MEDIAN_CER = 0.05
+SAVE_EVERY_S = 240
 PAD, UNKNOWN = "[PAD]", "[UNK]"
 CHARACTERS = "\n" + "".join(
     chr(code) for code in [*range(0x20, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100), *range(0x2013, 0x2023), 0x2026]
 ) + "ŒœŠšŽžŸſƒ™€■●♦►◄▲▼\ufffd\ufb00\ufb01\ufb02\ufb03\ufb04"  # fmt: skip
-
-_QUOTES = str.maketrans("“”‘’—–", "\"\"''--")
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,7 @@ class Documents:
     def __init__(self, passages: Sequence[str], pairs: Sequence[tuple[str, str]], seed: int) -> None:
         self.passages = passages
         self.rng = np.random.default_rng(seed)
-        straight = [(clean.translate(_QUOTES), read.translate(_QUOTES)) for clean, read in pairs]
+        straight = [(straighten(clean), straighten(read)) for clean, read in pairs]
         self.noise = NoiseModel.fit(straight)
         # The style of quotation marks is no error: labels come from straight ones, the text may keep what was read.
         labels = [possible_labels(read, clean) for clean, read in straight]
@@ -104,10 +103,10 @@ def make_model(labels: Sequence[str], vocabulary_size: int) -> ModernBertForToke
     """A small ModernBERT: positions are relative, and two layers of three look at the neighbourhood alone."""
     config = ModernBertConfig(
         vocab_size=vocabulary_size,
-        hidden_size=256,
-        intermediate_size=384,
+        hidden_size=192,
+        intermediate_size=288,
         num_hidden_layers=6,
-        num_attention_heads=4,
+        num_attention_heads=3,
         local_attention=64,
         global_attn_every_n_layers=3,
         max_position_embeddings=MAX_CHARS,
@@ -122,13 +121,15 @@ def make_model(labels: Sequence[str], vocabulary_size: int) -> ModernBertForToke
     return ModernBertForTokenClassification(config)
 
 
-def batches(documents: Documents, vocabulary: dict[str, int], label_ids: dict[str, int]) -> Iterator[dict[str, torch.Tensor]]:
-    """Endless batches of BATCH_CHARS characters; a label that the model lacks is not learned from."""
+def batches(
+    documents: Documents, vocabulary: dict[str, int], label_ids: dict[str, int], batch_chars: int = BATCH_CHARS
+) -> Iterator[dict[str, torch.Tensor]]:
+    """Endless batches of `batch_chars` characters; a label that the model lacks is not learned from."""
     supplies = {chars: documents.crops(chars) for chars in CROP_CHARS}
     unknown = vocabulary[UNKNOWN]
     while True:
         chars = int(documents.rng.choice(CROP_CHARS))
-        shape = (BATCH_CHARS // chars, chars)
+        shape = (batch_chars // chars, chars)
         inputs, mask, labels = np.zeros(shape, np.int64), np.zeros(shape, np.int64), np.full(shape, -100, np.int64)
         for row in range(shape[0]):
             crop = next(supplies[chars])
@@ -153,15 +154,25 @@ def make_optimizers(model: torch.nn.Module, lr: float) -> list[torch.optim.Optim
 
 
 def train(
-    model: torch.nn.Module, supply: Iterator[dict[str, torch.Tensor]], *, minutes: float, lr: float, save_every_min: float, save
+    model: torch.nn.Module,
+    supply: Iterator[dict[str, torch.Tensor]],
+    *,
+    lr: float,
+    progress: Callable[[int], float],
+    save: Callable[[], None],
 ) -> None:
-    """Train for `minutes` of wall time, the learning rate rising over the first 2 % and falling to nothing at the end."""
+    """Train until `progress` of the number of steps done reaches 1; the learning rate rises for 100 steps and falls to nothing.
+
+    `save` is called every SAVE_EVERY_S seconds, and at the end.
+    """
     optimizers = make_optimizers(model, lr)
-    started, saved, losses, chars, step = time.monotonic(), time.monotonic(), [], 0, 0
+    started = saved = time.monotonic()
+    losses: list[float] = []
+    chars = 0
     model.train()
-    while (done := (time.monotonic() - started) / (60 * minutes)) < 1:
+    while (done := progress(len(losses))) < 1:
         for optimizer in optimizers:
-            optimizer.param_groups[0]["lr"] = lr * min(1.0, step / 100, 1.4 * (1 - done))
+            optimizer.param_groups[0]["lr"] = lr * min(1.0, (len(losses) + 1) / 100, 1.5 * (1 - done))
         batch = next(supply)
         with torch.autocast("cpu", dtype=torch.bfloat16):
             loss = model(**batch).loss
@@ -172,13 +183,13 @@ def train(
             optimizer.zero_grad()
         losses.append(loss.item())
         chars += batch["input_ids"].numel()
-        step += 1
-        if step % 25 == 0:
-            rate = chars / (time.monotonic() - started)
-            print(f"step {step}  {chars / 1e6:.1f}M chars  {rate:.0f} chars/s  loss {np.mean(losses[-25:]):.4f}", flush=True)
-        if time.monotonic() - saved > 60 * save_every_min:
+        now = time.monotonic()
+        if len(losses) % 50 == 0:
+            rate = chars / (now - started)
+            print(f"step {len(losses)}  {chars / 1e6:.2f}M chars  {rate:.0f}/s  loss {np.mean(losses[-50:]):.4f}", flush=True)
+        if now - saved > SAVE_EVERY_S:
             save()
-            saved = time.monotonic()
+            saved = now
     save()
 
 
@@ -213,7 +224,14 @@ def main() -> None:
     model = make_model(labels, len(tokenizer))
     supply = batches(documents, tokenizer.get_vocab(), model.config.label2id)
     print(f"{sum(weight.numel() for weight in model.parameters())} parameters, {len(labels)} labels", flush=True)
-    train(model, supply, minutes=args.minutes, lr=args.lr, save_every_min=4, save=lambda: save_folder(model, tokenizer, args.out))
+    started = time.monotonic()
+    train(
+        model,
+        supply,
+        lr=args.lr,
+        progress=lambda _: (time.monotonic() - started) / (60 * args.minutes),
+        save=lambda: save_folder(model, tokenizer, args.out),
+    )
 
 
 if __name__ == "__main__":
