@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from moto.server import ThreadedMotoServer
+from PIL import Image
 
 from ocrray.errors import ConfigError, RecordError
 from ocrray.sources import files
@@ -103,15 +104,23 @@ def test_walk_object_store_uri_reads_back(bucket: str) -> None:
     assert row["uri"] == f"s3://scans/old/a.txt{bucket}"
 
 
-def test_walk_object_store_page_opens(bucket: str, tmp_path: Path) -> None:
-    """A scan in a bucket is opened like one on a disk; one that is not there is missing."""
-    from PIL import Image
-
-    Image.new("L", (50, 40)).save(tmp_path / "page.png")
+def test_list_records_object_store_scans_are_counted_and_open(bucket: str, tmp_path: Path) -> None:
+    """Pages of a TIFF and a PDF in a bucket are counted and opened like those on a disk; ground truth beside them is found."""
+    names = {"book.tif": [50, 60], "book.pdf": [72, 75, 96], "page.png": [40]}
     client = boto3.client("s3", endpoint_url="http://" + bucket.partition("=")[2].partition("&")[0])
-    client.upload_file(str(tmp_path / "page.png"), "scans", "new/page.png")
-    image, _ = open_page(f"s3://scans/new/page.png{bucket}", max_pixels=10_000, max_file_bytes=10_000)
-    assert image.size == (50, 40)
+    for name, widths in names.items():
+        first, *others = [Image.new("L", (width, 40)) for width in widths]
+        first.save(tmp_path / name, **({"save_all": True, "append_images": others} if others else {}), resolution=300)
+        client.upload_file(str(tmp_path / name), "scans", f"new/{name}")
+    client.put_object(Bucket="scans", Key="new/page.gt.txt", Body=b"truth")
+    (table,) = list_records(InputConfig(paths=[f"s3://scans/new{bucket}"]), images=True)
+    rows = table.to_pylist()
+    assert [row["record_id"] for row in rows] == [
+        f"s3://scans/new/{name}#{page}" for name in sorted(names) for page in range(len(names[name]))
+    ]
+    assert rows[-1]["ground_truth"] == "truth"
+    sizes = [open_page(row["uri"], row["page"], max_pixels=10_000, max_file_bytes=100_000)[0].width for row in rows]
+    assert sizes == pytest.approx([width for name in sorted(names) for width in names[name]], abs=1)
     with pytest.raises(RecordError) as error:
         open_page(f"s3://scans/new/none.png{bucket}", max_pixels=10_000, max_file_bytes=10_000)
     assert error.value.kind == "missing"
@@ -138,6 +147,7 @@ def test_walk_paths_that_match_nothing_are_all_reported(tree: Path, bucket: str)
         f"s3://scans/none{bucket}",
         "ftp://x/y",
         "s3://key:secret@b/x",
+        "s3://b/x?no=1",
     ]
     with pytest.raises(ConfigError) as error:
         Walk(["a.txt", *bad])

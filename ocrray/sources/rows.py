@@ -41,7 +41,7 @@ def page_row(found: Found, kind: str, page: int = 0, problem: RecordError | None
     status = found.stat if isinstance(found.stat, FileStat) else FileStat(0, "")
     if problem is not None:
         known |= {"error_kind": problem.kind, "error": sanitise(str(problem))}
-    return Row(f"{found.name}#{page}", found.location.uri, kind, page, status.size, status.etag, **known)
+    return Row(f"{sanitise(found.name)}#{page}", found.location.uri, kind, page, status.size, status.etag, **known)
 
 
 def table_of_rows(rows: Sequence[Row], passthrough: pa.Schema) -> pa.Table:
@@ -101,7 +101,7 @@ def table_of_texts(found: Found, kind: str, batch: Texts, passthrough: pa.Schema
 
 def record_ids(found: Found, batch: Texts, problems: dict[int, tuple[str, str]]) -> pa.Array:
     """The user's ids, or `<file>#<number>`; a missing one becomes a problem."""
-    made = pc.binary_join_element_wise(pa.scalar(found.name), pc.cast(pa.array(batch.numbers), pa.string()), "#")
+    made = pc.binary_join_element_wise(pa.scalar(sanitise(found.name)), pc.cast(pa.array(batch.numbers), pa.string()), "#")
     if batch.ids is None:
         return made
     ids = pc.if_else(pc.equal(batch.ids, ""), None, batch.ids)

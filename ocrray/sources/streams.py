@@ -12,7 +12,7 @@ from ocrray.sources import files
 from ocrray.sources.input import InputConfig
 from ocrray.sources.pages import format_of, named_file, pages_of
 from ocrray.sources.rows import Texts, page_row, table_of_rows, table_of_texts
-from ocrray.sources.tables import Columns, Table, open_table
+from ocrray.sources.tables import Columns, Table, is_text, open_table
 from ocrray.sources.text_files import read_units
 from ocrray.sources.walk import Found, Walk
 
@@ -88,6 +88,9 @@ class Streams:
         missing = [name for name in columns.all if name not in names]
         if missing and names:
             raise ConfigError(f"{found.name}: no column {', '.join(missing)}; the columns are {', '.join(names)}")
+        for name in {config.text_column, config.ground_truth_column, columns.text} & set(names):
+            if not is_text(table.schema.field(name).type):
+                raise ConfigError(f"{found.name}: column {name} holds {table.schema.field(name).type}, not text")
         return columns
 
     def _passthrough(self, walk: Walk) -> pa.Schema:

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from ocrray.errors import ConfigError, RecordError
+from ocrray.errors import RecordError
 from ocrray.sources.rows import Texts
 from ocrray.sources.text_files import MAX_LINE_BYTES, decode, line_blocks
 from ocrray.text.normalise import sanitise
@@ -203,9 +203,6 @@ class ParquetTable:
 
     def batches(self, columns: Columns) -> Iterator[Texts]:
         number = 0
-        for name in (columns.text, columns.ground_truth):
-            if name and not _is_text(self.schema.field(name).type):
-                raise ConfigError(f"column {name} holds {self.schema.field(name).type}, not text")
         try:
             for batch in self._file.iter_batches(self._batch_rows(), columns=columns.all):
                 yield self._texts(batch, number, columns)
@@ -252,7 +249,7 @@ def _broken_from(number: int, columns: Columns, err: Exception) -> Texts:
 
 def _as_strings(array: pa.Array) -> tuple[pa.Array, Problems]:
     """A Parquet column as strings: no one has checked yet that those it calls strings are UTF-8."""
-    if not _is_text(array.type):
+    if not is_text(array.type):
         return array.cast(pa.string()), {}
     octets = array.cast(pa.binary())
     try:
@@ -273,7 +270,8 @@ def _strings(values: Sequence[str | None], encoding: str | None = None) -> tuple
         return pa.array(cleaned, pa.string()), dict.fromkeys(bad, problem) if encoding else {}
 
 
-def _is_text(kind: pa.DataType) -> bool:
+def is_text(kind: pa.DataType) -> bool:
+    """Whether a column of this type can hold texts."""
     return kind in (pa.string(), pa.large_string(), pa.string_view(), pa.binary(), pa.large_binary(), pa.null())
 
 

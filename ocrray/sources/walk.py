@@ -19,7 +19,7 @@ from ocrray.sources import files
 from ocrray.sources.files import FileStat, Location
 
 _WILD = re.compile(r"[*?\[]")
-_FOLDERS_AHEAD = 16
+_AT_ONCE = 16  # object stores answer slowly, but many at a time
 _BATCH_FILES = 512
 _MAX_LIST_LINE_BYTES = 1 << 16
 
@@ -71,7 +71,7 @@ class Walk:
                     if next(found, None) is None:
                         raise RecordError(f"{path}: there is no file here")
                 self._items.append(item)
-            except (RecordError, OSError) as err:
+            except (RecordError, OSError, ValueError) as err:
                 problems.append(f"input.paths: {' '.join(str(err).split())}")
         if problems:
             raise ConfigError("\n".join(problems))
@@ -137,17 +137,20 @@ def _files(item: _Item, skipped: Counter[str]) -> Iterator[Found]:
 
 
 def _listed(item: _Item) -> Iterator[Found]:
-    with files.open_binary(item.location) as lines:
-        while line := lines.readline(_MAX_LIST_LINE_BYTES):
-            path = line.decode("utf-8", errors="surrogateescape").strip("\r\n \ufeff")
-            if not path:
-                continue
-            try:
-                location = files.parse(path)
-            except RecordError as err:
-                yield Found(path, Location("", path), err, "file")
-                continue
-            yield _found(_name(path, location), location, "file")
+    with files.open_binary(item.location) as file, ThreadPoolExecutor(_AT_ONCE) as pool:
+        lines = iter(lambda: file.readline(_MAX_LIST_LINE_BYTES), b"")
+        paths = (path for line in lines if (path := line.decode(errors="surrogateescape").strip("\r\n \ufeff")))
+        while batch := list(islice(paths, _BATCH_FILES)):
+            yield from pool.map(_listed_file, batch)
+
+
+def _listed_file(path: str) -> Found:
+    try:
+        location = files.parse(path)
+        return _found(_name(path, location), location, "file")
+    except RecordError as err:
+        name = path.encode(errors="backslashreplace").decode()
+        return Found(name, Location("", name), err, "file")
 
 
 def _found(
@@ -166,7 +169,7 @@ def _found(
 
 def _walk(item: _Item, skipped: Counter[str]) -> Iterator[Found]:
     """Depth first, files before folders, by name."""
-    with ThreadPoolExecutor(_FOLDERS_AHEAD) as pool:
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
         root = _Folder(item.location, item.name, _closure(item.pattern, {0}))
         levels = [_listed_ahead(pool, iter([root]))]
         while levels:
@@ -197,7 +200,7 @@ def _listed_ahead(pool: ThreadPoolExecutor, folders: Iterator[_Folder]) -> Itera
     ahead: deque[tuple[_Folder, Future[_Members]]] = deque()
     for folder in folders:
         ahead.append((folder, pool.submit(_list_folder, folder.location)))
-        if len(ahead) > _FOLDERS_AHEAD:
+        if len(ahead) > _AT_ONCE:
             first, members = ahead.popleft()
             yield first, members.result()
     for folder, members in ahead:

@@ -2,10 +2,10 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -23,6 +23,9 @@ from ocrray.sources.walk import Found, Walk
 _TABLE_ROWS, _TABLE_BYTES = 4096, 1 << 25
 _PART_ROWS, _PART_BYTES = 1 << 15, 1 << 27
 _OPENED_AT_ONCE = 16  # object stores answer slowly, but many at a time
+_FILES_A_TASK = 8
+
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -128,8 +131,8 @@ class _Lister:
         """Each file once, a METS's members instead of itself; what a METS named before is not even opened."""
         known = self._files_seen.contains([_key(found) for found in batch])
         new = [found for found, is_known in zip(batch, known, strict=True) if not is_known]
-        files = list(pool.map(self._inspector.file, new))
-        members = pool.map(self._inspector.member, [member for file in files for member in file.members])
+        files = _in_parallel(pool, self._inspector.file, new)
+        members = iter(_in_parallel(pool, self._inspector.member, [member for file in files for member in file.members]))
         inspected = [entry for file in files for entry in (file, *(next(members) for _ in file.members))]
         chosen = {_key(member.found) for file in files for member in file.members}
         self._files_seen.first([uri for file in files for uri in file.claims if uri not in chosen])
@@ -154,6 +157,12 @@ class _Lister:
 
 def _key(found: Found) -> str:
     return found.name if isinstance(found.stat, Exception) else found.location.uri
+
+
+def _in_parallel(pool: ThreadPoolExecutor, inspect: Callable[[T], Inspected], files: Sequence[T]) -> list[Inspected]:
+    # A task of the pool costs more than looking at a file that need not be opened.
+    tasks = [files[start : start + _FILES_A_TASK] for start in range(0, len(files), _FILES_A_TASK)]
+    return [inspected for task in pool.map(lambda task: list(map(inspect, task)), tasks) for inspected in task]
 
 
 def _chunked(tables: Iterator[pa.Table], rows: int, size_bytes: int) -> Iterator[pa.Table]:
