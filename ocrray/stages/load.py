@@ -7,8 +7,8 @@ import pyarrow.compute as pc
 
 from ocrray.errors import RecordError
 from ocrray.records import SCHEMA, WORK_LIST_SCHEMA, lines_to_rows
-from ocrray.sources.open_document import LoadedPage, open_document
 from ocrray.sources.input import InputConfig
+from ocrray.sources.open_document import LoadedPage, open_document
 from ocrray.stages.tables import attempt, under_way, with_columns, with_failures
 
 IMAGE_KINDS = ("image", "pdf")
@@ -40,7 +40,7 @@ class Load:
         failures: dict[int, RecordError] = {}
         for position in waiting:
             uri, page = table["source_uri"][position].as_py(), table["page"][position].as_py()
-            loaded = attempt(lambda kind=kinds[position], uri=uri, page=page: self._open(kind, uri, page))
+            loaded = attempt(lambda kind=kinds[position], uri=uri, page=page: self._open(kind, uri, page), uri)
             if isinstance(loaded, RecordError):
                 failures[position] = loaded
                 continue

@@ -42,7 +42,7 @@ class Recognize:
                 continue
             row = {name: table[name][position].as_py() for name in ("record_id", "source_uri", "page")}
             started = time.perf_counter()
-            outcome = attempt(lambda row=row: self._read(row["record_id"], row["source_uri"], row["page"]))
+            outcome = attempt(lambda row=row: self._read(**row), row["source_uri"])
             seconds[position] = time.perf_counter() - started
             recognizer[position] = f"{info.engine} {info.model} {info.revision}"
             if isinstance(outcome, RecordError):
@@ -63,8 +63,8 @@ class Recognize:
         )
         return with_failures(table, self.name, failures)
 
-    def _read(self, record_id: str, uri: str, page: int) -> tuple[list[Line], str]:
+    def _read(self, record_id: str, source_uri: str, page: int) -> tuple[list[Line], str]:
         if self.count_attempt(record_id) > MAX_ATTEMPTS:
             raise RecordError(f"its process died {MAX_ATTEMPTS} times on this page; look at the scan", kind="crashed")
-        image, content_hash = self.open_page(uri, page)
+        image, content_hash = self.open_page(source_uri, page)
         return self.recognizer.recognize(image), content_hash

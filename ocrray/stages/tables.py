@@ -47,8 +47,8 @@ def with_failures(table: pa.Table, stage: str, failures: Mapping[int, RecordErro
     return with_columns(table, columns)
 
 
-def attempt(work: Callable[[], ResultT]) -> ResultT | RecordError:
-    """The result of `work`, or the error that its record fails with.
+def attempt(work: Callable[[], ResultT], where: str) -> ResultT | RecordError:
+    """The result of `work`, or the error that its record fails with, which says `where` (a URI).
 
     This is the one boundary that turns any exception into a failed record: a page that trips over a bug must not end a run
     of millions. An EngineError passes: with a broken engine every record would fail.
@@ -56,10 +56,10 @@ def attempt(work: Callable[[], ResultT]) -> ResultT | RecordError:
     try:
         return work()
     except RecordError as error:
-        return error
+        return error if where in str(error) else RecordError(f"{where}: {error}", kind=error.kind)
     except EngineError:
         raise
     except Exception as error:
-        where = traceback.extract_tb(error.__traceback__)[-1]
-        message = f"{type(error).__name__}: {error} ({where.filename}:{where.lineno}); this is a bug in ocrray, please report it"
+        bug = traceback.extract_tb(error.__traceback__)[-1]
+        message = f"{where}: {type(error).__name__}: {error} ({bug.filename}:{bug.lineno}); a bug in ocrray, please report it"
         return RecordError(" ".join(message.split()), kind="internal_error")
