@@ -6,8 +6,10 @@ import pytest
 
 from ocrray.errors import ConfigError, EngineError, RecordError
 
+ERRORS = [ConfigError("a\nb"), RecordError("bad page", kind="truncated"), EngineError("down", retryable=True)]
 
-@pytest.mark.parametrize("error", [ConfigError("a\nb"), RecordError("bad page", kind="truncated"), EngineError("down", retryable=True)])
+
+@pytest.mark.parametrize("error", ERRORS)
 def test_error_pickled_keeps_message_and_fields(error: Exception):
     """What a worker raised is what the driver sees."""
     back = pickle.loads(pickle.dumps(error))

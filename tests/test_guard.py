@@ -39,7 +39,10 @@ def test_guard_honest_fix_is_accepted(raw: str, corrected: str):
     [
         (SENTENCE + " The captain was a man of great courage and of much renown in the whole county.", "length"),
         (SENTENCE[:40], "length"),
-        ("On Monday last a fire broke out in the mill at Dundee, which 240 men laboured until the 14th hour to put out.", "similarity"),
+        (
+            "On Monday last a fire broke out in a mill at Dundee, which 240 men fought until the 14th hour.",
+            "similarity",
+        ),
         (SENTENCE[:-30] + " and the and the and the and the and the", "repetition"),
         (SENTENCE + "." * 35, "repetition"),
         (SENTENCE.replace("240", "250"), "digits"),

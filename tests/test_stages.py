@@ -21,6 +21,7 @@ from ocrray.stages.load import Load
 from ocrray.stages.recognize import MAX_ATTEMPTS, Recognize
 from ocrray.stages.score import Score
 
+DUPLICATE = {"text": "x", "error_kind": "duplicate_id", "error": "seen before"}
 LOAD = Load(InputConfig(paths=["unused"]))
 
 
@@ -50,9 +51,10 @@ def test_load_work_list_row_keeps_its_text_and_passthrough():
 
 def test_load_row_found_unusable_when_listed_is_failed():
     """What the listing already knew to be wrong is told in the row."""
-    row = LOAD(work({"text": "x", "error_kind": "duplicate_id", "error": "seen before"})).to_pylist()[0]
+    row = LOAD(work(DUPLICATE)).to_pylist()[0]
 
-    assert (row["status"], row["failed_stage"], row["error_kind"], row["error"]) == ("failed", "load", "duplicate_id", "seen before")
+    columns = ("status", "failed_stage", "error_kind", "error")
+    assert [row[name] for name in columns] == ["failed", "load", "duplicate_id", "seen before"]
 
 
 def test_load_missing_file_is_failed_and_its_neighbour_is_not(tmp_path: Path):
@@ -113,7 +115,7 @@ def test_guard_refused_correction_keeps_raw_and_what_was_refused():
 
 def test_guard_failed_row_stays_failed_without_text():
     """A failed row has no corrected text, whatever comes after."""
-    row = restored(work({"text": "x", "error_kind": "duplicate_id", "error": "seen before"}), FakeCorrector(FakeConfig(engine="fake")))[0]
+    row = restored(work(DUPLICATE), FakeCorrector(FakeConfig(engine="fake")))[0]
 
     assert (row["status"], row["corrected_text"]) == ("failed", None)
 
@@ -163,7 +165,7 @@ def recognized(*widths: int, attempts: Counter[str] | None = None) -> list[dict]
         attempts[record_id] += 1
         return attempts[record_id]
 
-    def open_page(uri: str, page: int) -> tuple[Image.Image, str]:
+    def open_page(uri: str, _page: int) -> tuple[Image.Image, str]:
         return Image.new("L", (int(uri), 20)), "hash"
 
     rows = work(*({"uri": str(width), "kind": "image"} for width in widths))
