@@ -2,7 +2,6 @@
 
 import hashlib
 import io
-import os
 import struct
 import zlib
 from collections.abc import Callable
@@ -261,14 +260,6 @@ def test_open_page_what_is_no_file_is_an_error(tmp_path: Path, name: str, kind: 
     with pytest.raises(RecordError) as error:
         open_page(str(tmp_path / name), **LIMITS)
     assert error.value.kind == kind
-
-
-def test_open_page_named_pipe_does_not_hang(tmp_path: Path) -> None:
-    """Opening a pipe that nobody writes to would wait for ever."""
-    os.mkfifo(tmp_path / "pipe.png")
-    with pytest.raises(RecordError) as error:
-        open_page(str(tmp_path / "pipe.png"), **LIMITS)
-    assert error.value.kind == "not_a_file"
 
 
 @settings(max_examples=150, deadline=None)

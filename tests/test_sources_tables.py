@@ -131,9 +131,12 @@ def test_jsonl_passthrough_values_become_strings(tmp_path: Path) -> None:
 @pytest.mark.parametrize("extension", ["jsonl", "csv", "parquet"])
 def test_table_text_is_sanitised(tmp_path: Path, extension: str) -> None:
     """NUL and other controls become U+FFFD in text, ground truth and ids; everything else stays."""
-    dirty = "a\x07b\x9fc\td\u2028e"
-    row = listed(written(tmp_path, f"t.{extension}", [{"id": dirty, "ocr": dirty, "gt": dirty, "year": "1"}]), **COLUMNS)[0]
-    assert row["record_id"] == row["text"] == row["ground_truth"] == sanitise(dirty)
+    dirty = [f"a{character}b\td\u2028e" for character in "\x07\x7f\x9f\r"]
+    rows = listed(
+        written(tmp_path, f"t.{extension}", [{"id": text, "ocr": text, "gt": text, "year": "1"} for text in dirty]), **COLUMNS
+    )
+    for text, row in zip(dirty, rows, strict=True):
+        assert row["record_id"] == row["text"] == row["ground_truth"] == sanitise(text)
 
 
 def test_jsonl_lone_surrogate_is_replaced(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from collections import Counter, deque
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from itertools import islice
 from typing import Literal, NamedTuple
@@ -52,19 +52,16 @@ class _Item:
     pattern: Sequence[str] = ()
 
 
-@dataclass(slots=True)
 class Walk:
     """All files that `paths` name, in a stable order, some of them perhaps twice.
 
     Raises ConfigError with one line for each path that matches nothing.
     """
 
-    paths: Sequence[str]
-    _items: list[_Item] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
+    def __init__(self, paths: Sequence[str]) -> None:
+        self._items: list[_Item] = []
         problems = []
-        for path in self.paths:
+        for path in paths:
             try:
                 item = _resolve(path)
                 with closing(_files(item, Counter())) as found:
