@@ -198,11 +198,7 @@ def test_read_bytes_reads_at_most_the_limit(tmp_path: Path) -> None:
         assert error.value.kind == kind
 
 
-@given(
-    path=st.text(
-        st.sampled_from("a%41?=&#/ ä+:@") | st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1
-    )
-)
+@given(path=st.lists(st.sampled_from(["a", "%41", "?x=1", "#", " ", "/b", "ä", "+", "\n", "&"]), min_size=1).map("".join))
 def test_parse_object_store_location_survives_its_uri(path: str) -> None:
     """Any key, with any characters, is the same after it was written as a URI and read back."""
     location = files.Location("s3://", f"bucket/{path}".rstrip("/"), "?region=x&scheme=http")

@@ -131,7 +131,7 @@ def test_jsonl_passthrough_values_become_strings(tmp_path: Path) -> None:
 @pytest.mark.parametrize("extension", ["jsonl", "csv", "parquet"])
 def test_table_text_is_sanitised(tmp_path: Path, extension: str) -> None:
     """NUL and other controls become U+FFFD in text, ground truth and ids; everything else stays."""
-    dirty = [f"a{character}b\td\u2028e" for character in "\x07\x7f\x9f\r"]
+    dirty = [f"{number}{character}b\td\u2028e" for number, character in enumerate("\x07\x7f\x9f\r")]
     rows = listed(
         written(tmp_path, f"t.{extension}", [{"id": text, "ocr": text, "gt": text, "year": "1"} for text in dirty]), **COLUMNS
     )
