@@ -1,0 +1,54 @@
+"""Every config that ships is a complete run: it is planned here, and the quick ones are run."""
+
+from pathlib import Path
+
+import pyarrow.dataset
+import pytest
+
+from ocrray.cli import main
+from ocrray.config import load
+from ocrray.runtime.restore import RestoreConfig, make_plan
+
+ROOT = Path(__file__).parents[1]
+CONFIGS = sorted((ROOT / "configs" / "restore").glob("*.yaml"))
+
+
+@pytest.fixture(autouse=True)
+def _in_the_checkout(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Paths in a config are relative to the working directory."""
+    monkeypatch.chdir(ROOT)
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_config_that_ships_is_a_possible_run(path: Path, tmp_path: Path):
+    """Its keys, engines and input all check out."""
+    plan = make_plan(load(path, RestoreConfig, [f"output.path={tmp_path / 'out'}"]), limit=None)
+
+    assert plan.listing.records > 0
+
+
+@pytest.mark.usefixtures("on_cluster")
+def test_config_demo_makes_the_scans_better(tmp_path: Path):
+    """The demo's corpus is nearer to the truth than its raw OCR, and no page is worse for it."""
+    assert main(["restore", "configs/restore/demo.yaml", "--set", f"output.path={tmp_path / 'out'}"]) == 0
+
+    columns = ["status", "raw_distance", "corrected_distance", "ground_truth_chars"]
+    rows = pyarrow.dataset.dataset(tmp_path / "out" / "data").to_table(columns=columns).to_pylist()
+    assert len(rows) == 16
+    raw, corrected, chars = (sum(row[name] for row in rows) for name in columns[1:])
+    assert 0.04 < raw / chars < 0.07
+    assert corrected < raw
+    assert all(row["corrected_distance"] <= row["raw_distance"] for row in rows)
+
+
+@pytest.mark.usefixtures("on_cluster")
+def test_config_judge_given_refuses_the_inventions(tmp_path: Path):
+    """Of the careless corrections in the demo's table, tails, halves and figures are refused and the rest taken."""
+    assert main(["restore", "configs/restore/judge_given.yaml", "--set", f"output.path={tmp_path / 'out'}"]) == 0
+
+    columns = ["raw_text", "ground_truth", "corrected_text", "theirs", "guard_reason", "raw_distance", "corrected_distance"]
+    rows = pyarrow.dataset.dataset(tmp_path / "out" / "data").to_table(columns=columns).to_pylist()
+    invented = [row for row in rows if abs(len(row["theirs"]) - len(row["ground_truth"])) > 20]
+    assert len(invented) >= 10
+    assert {row["guard_reason"] for row in invented} == {"length"}
+    assert sum(row["corrected_distance"] for row in rows) < sum(row["raw_distance"] for row in rows)
