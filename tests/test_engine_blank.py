@@ -72,6 +72,7 @@ WRITTEN: dict[str, Callable[[], Image.Image]] = {
     "faint": lambda: written("The end.", paper(), points=10, ink=225),
     "faint and grained": lambda: grained(written("The end.", paper(220), points=10, ink=140), sigma=15),
     "white on black": lambda: written("The end.", paper(0), points=10, ink=255),
+    "one white stroke": lambda: written("l", paper(0), ink=255),
     "on the scanner bed": lambda: on_scanner_bed(written("7", paper()), degrees=2),
     "a slip on a black ground": lambda: on_scanner_bed(written("Total 3.20", paper()), degrees=1, bed_px=800),
     "specked": lambda: written("12", specked(paper())),

@@ -135,9 +135,19 @@ def test_recognize_hindi_is_read(opened: Callable[..., Tesseract]):
     assert engine.info.model == "hin+eng"
 
 
-def test_recognize_page_segmentation_is_obeyed(opened: Callable[..., Tesseract]):
-    """Mode 7 takes the whole image for one line."""
-    assert texts(opened(page_segmentation=7), rendered(VERSE[:1])) == VERSE[:1]
+def test_recognize_page_segmentation_is_obeyed(english: Tesseract, opened: Callable[..., Tesseract]):
+    """Mode 3 finds two columns and reads one after the other; mode 6 reads across them."""
+    column = rendered(VERSE * 3)
+    page = Image.new("L", (2600, column.height), 255)
+    page.paste(column, (0, 0))
+    page.paste(column, (1400, 0))
+    assert texts(english, page) == VERSE * 6
+    assert texts(opened(page_segmentation=6), page) == [f"{line} {line}" for line in VERSE * 3]
+
+
+def test_recognize_below_the_ink_threshold_is_not_read(opened: Callable[..., Tesseract]):
+    """Whoever has dirty scans may raise the threshold."""
+    assert opened(blank_below_ink_frac=0.9).recognize(rendered(VERSE)) == []
 
 
 @pytest.mark.shared
