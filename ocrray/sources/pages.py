@@ -119,8 +119,11 @@ class Inspector:
             if format_ == "xml":
                 return self._inspect_xml(found)
             return Inspected(found, self._pages(found, format_))
-        except RecordError as err:
-            return Inspected(found, [page_row(found, format_ or "unknown", problem=err)])
+        except (RecordError, OSError) as err:
+            reason = (
+                err if isinstance(err, RecordError) else RecordError(f"{found.name}: cannot be read: {err}", kind="unreadable")
+            )
+            return Inspected(found, [page_row(found, format_ or "unknown", problem=reason)])
 
     def _inspect_xml(self, found: Found) -> Inspected:
         with files.open_binary(found.location) as file:
