@@ -30,6 +30,11 @@ def check(config: CorrectConfig) -> EngineInfo:
             return fake.check(config)
 
 
+def has_model(config: CorrectConfig) -> bool:
+    """Whether the corrector holds something large, or a connection, that is worth a process kept for it."""
+    return not isinstance(config, GivenConfig | FakeConfig)
+
+
 def open_corrector(config: CorrectConfig) -> Corrector:
     """The corrector, loaded and ready; raises ConfigError or EngineError. `given` has none (its stage reads a column)."""
     match config:

@@ -67,6 +67,8 @@ def run_pipeline(pipeline: Pipeline, output: Folder, monitor: ray.actor.ActorHan
         )
     if isinstance(pipeline.correct, correctors.GivenConfig):
         rows = _map(rows, TakeGiven(pipeline.correct.column, correctors.check(pipeline.correct)))
+    elif pipeline.correct and not correctors.has_model(pipeline.correct):
+        rows = _map(rows, CorrectTexts(pipeline.correct, monitor))
     elif pipeline.correct:
         rows = _map_in_pool(
             rows,

@@ -143,7 +143,8 @@ def _run(plan: Plan, folder: Folder) -> terminal.Pace:
         rows_per_block=config.workers.block_rows(plan.listing.records, slowest_engine),
         on_cluster=cluster.is_remote(),
     )
-    local_cpus = config.workers.local_cpus(recognizes=plan.recognizer is not None, corrects=_has_pool(config.correct))
+    has_corrector = config.correct is not None and correctors.has_model(config.correct)
+    local_cpus = config.workers.local_cpus(recognizes=plan.recognizer is not None, corrects=has_corrector)
     started_at = previous.started_at if previous else datetime.now(UTC).isoformat(timespec="seconds")
     with cluster.connected(local_cpus) as session, monitor.monitored(folder) as run_monitor:
         output_folder.write_run(folder, Run(plan.fingerprint, plan.settings, started_at, session))
@@ -213,10 +214,6 @@ def _with_given_column(config: RestoreConfig) -> RestoreConfig:
         return config
     passthrough = [*config.input.passthrough, config.correct.column]
     return config.model_copy(update={"input": config.input.model_copy(update={"passthrough": passthrough})})
-
-
-def _has_pool(correct: correctors.CorrectConfig | None) -> bool:
-    return correct is not None and not isinstance(correct, correctors.GivenConfig)
 
 
 def _dumped(model: StrictModel | None) -> dict[str, Any] | None:

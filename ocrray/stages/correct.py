@@ -1,7 +1,8 @@
 """Text to proposed edits: rows are cut into passages that fit the corrector; what it changed becomes `edits`, not yet judged."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import pyarrow as pa
@@ -11,28 +12,35 @@ from ocrray.engines.base import Correction, Corrector, EngineInfo
 from ocrray.records import Edit, Verdict, edits_to_rows, verdicts_to_rows
 from ocrray.stages.tables import constant, with_columns
 from ocrray.text.edits import edits_between
+from ocrray.text.normalise import sanitise
 from ocrray.text.passages import frame, split
 
 
 @dataclass(slots=True)
-class Proposal:
-    """What a corrector made of one record; `verdicts` name each passage that it changed or left, the latter with the reason."""
+class Proposals:
+    """What a corrector made of the rows of a batch: edits and verdicts only for rows that have any.
 
-    edits: list[Edit] = field(default_factory=list)
-    verdicts: list[Verdict] = field(default_factory=list)
-    input_tokens: int = 0
-    output_tokens: int = 0
+    `verdicts` name each passage that it changed, or left with a reason; offsets are those of the row's raw text.
+    """
 
-    def add(self, start: int, source: str, correction: Correction) -> None:
-        """Take in the correction of the passage `source` that begins at `start`."""
-        self.input_tokens += correction.input_tokens
-        self.output_tokens += correction.output_tokens
-        if correction.text is None:
-            self.verdicts.append(Verdict(start, start + len(source), accepted=False, reason=correction.reason))
-        elif correction.text != source:
-            found = edits_between(source, correction.text)
-            self.edits += [Edit(edit.start + start, edit.end + start, edit.raw, edit.corrected) for edit in found]
-            self.verdicts.append(Verdict(start, start + len(source), accepted=True))
+    rows: Sequence[int]
+    edits: dict[int, list[Edit]] = field(default_factory=dict)
+    verdicts: dict[int, list[Verdict]] = field(default_factory=dict)
+    input_tokens: Counter[int] = field(default_factory=Counter)
+    output_tokens: Counter[int] = field(default_factory=Counter)
+
+    def add(self, row: int, start: int, source: str, correction: Correction) -> None:
+        """Take in the correction of the passage `source` that begins at `start`; passages of a row come in order."""
+        self.input_tokens[row] += correction.input_tokens
+        self.output_tokens[row] += correction.output_tokens
+        if correction.text == source:
+            return
+        verdict = Verdict(start, start + len(source), accepted=correction.text is not None, reason=correction.reason)
+        self.verdicts.setdefault(row, []).append(verdict)
+        if correction.text is not None:
+            edits = edits_between(source, correction.text)
+            shifted = [Edit(edit.start + start, edit.end + start, edit.raw, edit.corrected) for edit in edits]
+            self.edits.setdefault(row, []).extend(shifted)
 
 
 class Correct:
@@ -45,17 +53,16 @@ class Correct:
 
     def __call__(self, table: pa.Table) -> pa.Table:
         started = time.perf_counter()
-        rows = _correctable(table)
         texts = table["raw_text"].to_pylist()
-        passages = [(row, start, source) for row in rows for start, source in _passages(texts[row], self.corrector)]
+        proposals = Proposals(_correctable(table))
+        passages = [(row, start, source) for row in proposals.rows for start, source in _passages(texts[row], self.corrector)]
         fits = [self.corrector.fits(source) for _, _, source in passages]
         corrections = iter(self.corrector.correct([source for (_, _, source), fit in zip(passages, fits, strict=True) if fit]))
-        proposals = {row: Proposal() for row in rows}
         for (row, start, source), fit in zip(passages, fits, strict=True):
-            proposals[row].add(start, source, next(corrections) if fit else Correction(None, reason="too_long"))
-        seconds_per_char = (time.perf_counter() - started) / max(1, sum(len(texts[row]) for row in rows))
-        seconds = {row: seconds_per_char * len(texts[row]) for row in rows}
-        return with_proposals(table, proposals, self.corrector.info, seconds)
+            proposals.add(row, start, source, next(corrections) if fit else Correction(None, reason="too_long"))
+        seconds_per_char = (time.perf_counter() - started) / max(1, sum(len(texts[row]) for row in proposals.rows))
+        seconds = pc.multiply(pc.utf8_length(table["raw_text"]).cast(pa.float64()), seconds_per_char).cast(pa.float32())
+        return with_columns(with_proposals(table, proposals, self.corrector.info), {"correct_s": seconds})
 
 
 class TakeGiven:
@@ -69,41 +76,35 @@ class TakeGiven:
 
     def __call__(self, table: pa.Table) -> pa.Table:
         texts, given = table["raw_text"].to_pylist(), table[self.column].cast(pa.string()).to_pylist()
-        proposals = {}
-        for row in _correctable(table):
-            proposals[row] = Proposal()
-            reason = "" if given[row] is not None else "not_given"
-            proposals[row].add(0, texts[row], Correction(given[row], reason=reason))
-        return with_proposals(table, proposals, self.info, {})
+        proposals = Proposals(_correctable(table))
+        for row in proposals.rows:
+            correction = Correction(None, reason="not_given") if given[row] is None else Correction(sanitise(given[row]))
+            proposals.add(row, 0, texts[row], correction)
+        return with_proposals(table, proposals, self.info)
 
 
-def with_proposals(
-    table: pa.Table, proposals: Mapping[int, Proposal], info: EngineInfo, seconds: Mapping[int, float]
-) -> pa.Table:
-    """`table` with each proposal in its row, and with who made it."""
-    made = [proposals.get(row) for row in range(len(table))]
-    was_read = pa.array([proposal is not None for proposal in made])
-    identity = {
+def with_proposals(table: pa.Table, proposals: Proposals, info: EngineInfo) -> pa.Table:
+    """`table` with each proposal in its row, and with who made it; rows that were not read stay null."""
+    was_read = [False] * len(table)
+    for row in proposals.rows:
+        was_read[row] = True
+    edits, verdicts = proposals.edits, proposals.verdicts
+    values = {
+        "edits": [edits_to_rows(edits.get(row, ())) for row in range(len(table))],
+        "verdicts": [verdicts_to_rows(verdicts.get(row, ())) for row in range(len(table))],
+        "input_tokens": [proposals.input_tokens[row] for row in range(len(table))],
+        "output_tokens": [proposals.output_tokens[row] for row in range(len(table))],
         "corrector": info.engine,
         "model": info.model,
         "model_revision": info.revision,
         "adapter": info.adapter,
         "prompt_version": info.prompt_version,
     }
-    return with_columns(
-        table,
-        {
-            "edits": [proposal and edits_to_rows(proposal.edits) for proposal in made],
-            "verdicts": [proposal and verdicts_to_rows(proposal.verdicts) for proposal in made],
-            "input_tokens": [proposal and proposal.input_tokens for proposal in made],
-            "output_tokens": [proposal and proposal.output_tokens for proposal in made],
-            "correct_s": [seconds.get(row) for row in range(len(table))],
-            **{
-                name: pc.if_else(was_read, constant(table, name, value), constant(table, name, None))
-                for name, value in identity.items()
-            },
-        },
-    )
+    columns = {}
+    for name, value in values.items():
+        whole = constant(table, name, value) if isinstance(value, str) else pa.array(value, table.schema.field(name).type)
+        columns[name] = pc.if_else(pa.array(was_read), whole, constant(table, name, None))
+    return with_columns(table, columns)
 
 
 def _correctable(table: pa.Table) -> list[int]:
