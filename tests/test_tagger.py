@@ -74,13 +74,15 @@ def shy(folder: Path) -> Tagger:
     return _tagger(folder, threshold=1.0)
 
 
-def test_correct_gives_the_same_text_alone_and_in_any_batch(folder: Path, bold: Tagger) -> None:
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_correct_gives_the_same_text_alone_and_in_any_batch(folder: Path, dtype: str) -> None:
     """Neither the neighbours, their order nor the batch size may change what becomes of a text."""
+    bold = _tagger(folder, threshold=0.0, dtype=dtype)
     alone = [bold.correct([text])[0] for text in TEXTS]
     assert any(one.text != text for one, text in zip(alone, TEXTS, strict=True))
     assert bold.correct(TEXTS) == alone
     assert bold.correct(TEXTS[::-1]) == alone[::-1]
-    assert _tagger(folder, threshold=0.0, batch_size_chars=1).correct(TEXTS) == alone
+    assert _tagger(folder, threshold=0.0, dtype=dtype, batch_size_chars=1).correct(TEXTS) == alone
 
 
 @settings(max_examples=30, deadline=None)

@@ -11,12 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
+from ocrray.engines.tesseract import TesseractConfig, tessdata_folder
 from ocrray.errors import RecordError
 from ocrray.synth.degrade import degrade
 from ocrray.synth.render import fonts, render_page
 from ocrray.training.clean import read_passages
-
-TESSDATA = "/usr/share/tesseract-ocr/5/tessdata"
 
 
 def make_pair(passage: str, seed: int) -> dict[str, object] | None:
@@ -41,7 +40,8 @@ def make_pair(passage: str, seed: int) -> dict[str, object] | None:
     except RecordError:
         return None
     image = degrade(page.image, severity=severity, rng=rng)
-    with PyTessBaseAPI(path=TESSDATA, lang="eng", psm=PSM.SINGLE_BLOCK) as engine:
+    tessdata = str(tessdata_folder(TesseractConfig()))
+    with PyTessBaseAPI(path=tessdata, lang="eng", psm=PSM.SINGLE_BLOCK) as engine:
         engine.SetImage(image)
         engine.SetSourceResolution(300)
         lines = [line.strip() for line in engine.GetUTF8Text().splitlines()]
