@@ -25,7 +25,7 @@ STATUS_MEANINGS: dict[Status, str] = {
 
 
 def write_card(
-    output: str | Path,
+    output: str | Path | Folder,
     *,
     summary: Summary,
     title: str,

@@ -12,20 +12,26 @@ from ocrray.errors import OcrrayError
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """A folder on a pyarrow filesystem; `at` takes a local path (relative to the working directory) or a URI."""
+    """A folder on a pyarrow filesystem; `at` takes a local path (relative to the working directory), a URI or a Folder."""
 
     filesystem: pafs.FileSystem
     path: str
 
     @classmethod
-    def at(cls, location: str | Path) -> "Folder":
+    def at(cls, location: "str | Path | Folder") -> "Folder":
         """The folder at a path or URI, which need not exist; raises OcrrayError where pyarrow knows no such filesystem."""
+        if isinstance(location, Folder):
+            return location
         if "://" not in str(location):
             return cls(pafs.LocalFileSystem(), os.path.abspath(location))  # noqa: PTH100 (Path.resolve follows symbolic links)
         try:
             return cls(*pafs.FileSystem.from_uri(str(location)))
         except (ArrowException, OSError, ValueError) as err:
             raise OcrrayError(f"{location}: not a path or URI that can be opened: {err}") from None
+
+    def child(self, name: str) -> "Folder":
+        """The folder `name` in this one, which need not exist."""
+        return Folder(self.filesystem, f"{self.path}/{name}")
 
     def files(self, suffix: str) -> list[pafs.FileInfo]:
         """The files directly in this folder whose name ends so, sorted by name; none where the folder does not exist."""

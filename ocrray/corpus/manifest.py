@@ -83,7 +83,7 @@ class Manifest(_Frozen):
 
 
 def write_manifest(
-    output: str | Path, *, summary: Summary, listed: int, fingerprint: str, config: Mapping[str, Any], started: datetime
+    output: str | Path | Folder, *, summary: Summary, listed: int, fingerprint: str, config: Mapping[str, Any], started: datetime
 ) -> Manifest:
     """Write `manifest.json` into the output folder and return it; `config` is the resolved config as JSON holds it.
 
@@ -108,7 +108,7 @@ def write_manifest(
     return manifest
 
 
-def read_manifest(output: str | Path) -> Manifest | None:
+def read_manifest(output: str | Path | Folder) -> Manifest | None:
     """The manifest of an output folder, None where there is none yet; raises OcrrayError for one that cannot be read."""
     try:
         return Manifest.model_validate_json(Folder.at(output).read_text(NAME))

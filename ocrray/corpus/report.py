@@ -62,7 +62,7 @@ class Example:
 
 
 def write_report(
-    output: str | Path, *, summary: Summary, config_yaml: str, title: str, thumbnail: Thumbnail | None = None
+    output: str | Path | Folder, *, summary: Summary, config_yaml: str, title: str, thumbnail: Thumbnail | None = None
 ) -> None:
     """Write `report.html`, one self-contained file under 15 MB, into the output folder.
 

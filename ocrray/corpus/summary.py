@@ -100,7 +100,7 @@ class Summary:
         return self.changed_chars / max(self.raw_chars, self.corrected_chars, 1)
 
 
-def summarise(data_folder: str | Path) -> Summary:
+def summarise(data_folder: str | Path | Folder) -> Summary:
     """Read every Parquet file directly in `data_folder` (a path or URI) once; an absent folder is an empty corpus.
 
     Raises OcrrayError for a file that cannot be read or lacks columns of `SCHEMA`.

@@ -108,7 +108,7 @@ def require_same(output: Folder, previous: Run, fingerprint: str, settings: Mapp
 
 def committed_records(output: Folder) -> int:
     """How many records an earlier run of this folder has committed."""
-    files = Folder(output.filesystem, f"{output.path}/_checkpoint").files(".parquet")
+    files = output.child("_checkpoint").files(".parquet")
     return sum(
         pq.read_metadata(info.path, filesystem=output.filesystem).num_rows
         for info in files

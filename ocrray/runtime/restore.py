@@ -116,9 +116,9 @@ def restore(config: RestoreConfig, limit: int | None) -> int:
         except ConfigError as error:
             make_plan(config, limit, known_problems=[str(error)])
         plan = make_plan(config, limit, write=True)
-        finished = read_manifest(config.output.path) if plan.previous else None
+        finished = read_manifest(folder) if plan.previous else None
         pace = None if finished else _run(plan, folder)
-        summary = summarise(f"{config.output.path}/data")
+        summary = summarise(folder.child("data"))
         if not finished:
             _write_companions(plan, folder, summary)
     terminal.print_result(summary, config.output.path, unit=plan.unit, pace=pace)
@@ -162,14 +162,14 @@ def _write_companions(plan: Plan, folder: Folder, summary: Summary) -> None:
     run = output_folder.read_run(folder)
     resolved = config.model_dump(mode="json")
     write_report(
-        config.output.path,
+        folder,
         summary=summary,
         config_yaml=yaml.safe_dump(resolved, sort_keys=False, allow_unicode=True),
         title=config.output.title,
         thumbnail=lambda uri, page: _thumbnail(uri, page, config.input),
     )
     write_card(
-        config.output.path,
+        folder,
         summary=summary,
         title=config.output.title,
         description=config.output.description,
@@ -177,7 +177,7 @@ def _write_companions(plan: Plan, folder: Folder, summary: Summary) -> None:
         languages=config.output.languages,
     )
     write_manifest(
-        config.output.path,
+        folder,
         summary=summary,
         listed=plan.listing.records,
         fingerprint=plan.fingerprint,
@@ -200,7 +200,7 @@ def _thumbnail(uri: str, page: int, limits: InputConfig) -> bytes | None:
 
 def _writing_to(folder: Folder) -> Callable[..., Listing]:
     def list_input(config: InputConfig, *, images: bool, limit: int | None) -> Listing:
-        work_list = Folder(folder.filesystem, f"{folder.path}/_work_list")
+        work_list = folder.child("_work_list")
         folder.filesystem.create_dir(work_list.path)
         folder.filesystem.delete_dir_contents(work_list.path)  # of a run killed while it listed
         return write_work_list(config, work_list, images=images, limit=limit)

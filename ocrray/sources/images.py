@@ -10,6 +10,7 @@ import math
 import re
 import struct
 import threading
+import warnings
 from functools import lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, BinaryIO
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 Image.init()  # until then Pillow knows only a few formats
 # The check of `open_page` is the stricter one: before any pixel is decoded, and against the user's own limit.
 Image.MAX_IMAGE_PIXELS = None
+# What Pillow only warns of (odd tags, bad EXIF) is read all the same; what it cannot read becomes a RecordError.
+warnings.filterwarnings("ignore", module="PIL")
 
 FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "JPEG2000", "GIF", "BMP")
 MIN_SIDE_PX = 3  # Tesseract reads nothing narrower

@@ -1,0 +1,50 @@
+"""Input and output in an object store (moto's server stands in for S3)."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import boto3
+import pyarrow.dataset
+import yaml
+from moto.server import ThreadedMotoServer
+
+from ocrray.corpus.folder import Folder
+
+
+def test_restore_from_and_to_an_object_store_is_complete(tmp_path: Path, monkeypatch):
+    """Lines of a bucket become a corpus in a bucket, with manifest, card and report; the same command then finds it finished."""
+    keys = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_DEFAULT_REGION": "us-east-1"}
+    for name, value in keys.items():
+        monkeypatch.setenv(name, value)
+    server = ThreadedMotoServer(port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    client = boto3.client("s3", endpoint_url=f"http://{host}:{port}")
+    client.create_bucket(Bucket="archive")
+    lines = [{"id": f"line-{i}", "ocr": f"tbe line {i}", "gt": f"the line {i}"} for i in range(40)]
+    client.put_object(Bucket="archive", Key="in/lines.jsonl", Body="\n".join(map(json.dumps, lines)).encode())
+    options = f"?endpoint_override={host}:{port}&scheme=http&region=us-east-1"
+    output = f"s3://archive/out{options}"
+    config = tmp_path / "config.yaml"
+    settings = {
+        "input": {"paths": [f"s3://archive/in/lines.jsonl{options}"], "id_column": "id", "ground_truth_column": "gt"},
+        "recognize": None,
+        "correct": {"engine": "fake", "replace": {"tbe": "the"}},
+        "output": {"path": output},
+    }
+    config.write_text(yaml.safe_dump(settings))
+    command = [sys.executable, "-m", "ocrray", "restore", str(config)]
+
+    for _ in range(2):
+        run = subprocess.run(command, capture_output=True, text=True, env=dict(os.environ), check=False, timeout=200)
+        assert run.returncode == 0, run.stderr
+
+    folder = Folder.at(output)
+    rows = pyarrow.dataset.dataset(f"{folder.path}/data", filesystem=folder.filesystem).to_table().to_pylist()
+    assert sorted(row["corrected_text"] for row in rows) == sorted(line["gt"] for line in lines)
+    names = {item["Key"] for item in client.list_objects_v2(Bucket="archive", Prefix="out/")["Contents"]}
+    assert {"out/manifest.json", "out/README.md", "out/report.html"} <= names
+    server.stop()
