@@ -115,12 +115,14 @@ def restore(config: RestoreConfig, limit: int | None) -> int:
             stack.enter_context(output_folder.locked(folder))
         except ConfigError as error:
             make_plan(config, limit, known_problems=[str(error)])
-        plan = make_plan(config, limit, write=True)
+        with terminal.working("Listing the input"):
+            plan = make_plan(config, limit, write=True)
         finished = read_manifest(folder) if plan.previous else None
         pace = None if finished else _run(plan, folder)
-        summary = summarise(folder.child("data"))
-        if not finished:
-            _write_companions(plan, folder, summary)
+        with terminal.working("Reading the corpus for its report"):
+            summary = summarise(folder.child("data"))
+            if not finished:
+                _write_companions(plan, folder, summary)
     terminal.print_result(summary, config.output.path, unit=plan.unit, pace=pace)
     return int(summary.status["failed"] > config.max_failed_frac * summary.records)
 

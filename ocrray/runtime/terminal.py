@@ -1,5 +1,6 @@
 """What a person reads before and after a run."""
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,12 @@ class Pace:
 
     records: int
     elapsed_s: float
+
+
+def working(on: str) -> AbstractContextManager[object]:
+    """Show what is being worked on where no count can be given; nothing where standard error is no terminal."""
+    console = Console(stderr=True)
+    return console.status(on) if console.is_terminal else nullcontext()
 
 
 def print_plan(plan: "Plan") -> None:
