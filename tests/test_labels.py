@@ -34,6 +34,7 @@ def test_labels_of_small_edits_always_exist(source: str, data: st.DataObject) ->
         ("tbe", "the", ["keep", "write:h", "keep"]),
         ("modem", "modern", ["keep", "keep", "keep", "keep", "write:rn"]),
         ("rnan", "man", ["write:m", "delete", "keep", "keep"]),
+        ("tbe al", "the all", ["keep", "write:h", "keep", "keep", "keep", "append:l"]),
         ("leter", "letter", ["keep", "keep", "append:t", "keep", "keep"]),
         ("olong", "along", ["write:a", "keep", "keep", "keep", "keep"]),
         ("long", "along", ["write:al", "keep", "keep", "keep"]),

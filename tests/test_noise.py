@@ -51,6 +51,7 @@ def test_corrupt_keeps_line_feeds_and_clean_documents(model: NoiseModel) -> None
     """Line ends are layout, not text; no errors asked for means none made."""
     rng = np.random.default_rng(2)
     assert model.corrupt(CLEAN, 0.1, rng).count("\n") == CLEAN.count("\n")
+    assert NoiseModel.fit([("to\nbe " * 9, "to be " * 9)]).groups["fitted"] == {}
     assert model.corrupt(CLEAN, 0.0, rng) == CLEAN
     assert model.corrupt("", 0.1, rng) == ""
     assert model.corrupt("भारत", 0.1, rng) == "भारत"

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import string
 import subprocess
 import sys
 from functools import partial
@@ -118,6 +119,14 @@ def test_correct_in_two_passes_is_correcting_twice(folder: Path, bold: Tagger) -
     once = [one.text for one in bold.correct(["tbe man", "ln"])]
     twice = [one.text for one in bold.correct(once)]
     assert [one.text for one in _tagger(folder, threshold=0.0, passes=2).correct(["tbe man", "ln"])] == twice
+
+
+def test_correct_whose_first_pass_outgrows_the_window_stops_there(folder: Path, bold: Tagger) -> None:
+    """The second pass would not fit, so the first one's result stands."""
+    growing = max((char * 512 for char in string.ascii_letters), key=lambda text: len(bold.correct([text])[0].text))
+    once = bold.correct([growing])
+    assert len(once[0].text) > 512
+    assert _tagger(folder, threshold=0.0, passes=2).correct([growing]) == once
 
 
 def test_threshold_of_the_folder_is_used_until_a_config_sets_another(folder: Path, tmp_path: Path) -> None:
