@@ -3,12 +3,12 @@
 import hashlib
 import io
 import struct
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hostile import encoded, locked_pdf, noise, pdf, png_header
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw, TiffImagePlugin
@@ -24,45 +24,6 @@ def scan(width: int = 200, height: int = 120, mode: str = "L") -> Image.Image:
     image = Image.new("L", (width, height), 255)
     ImageDraw.Draw(image).rectangle((0, 0, width // 2, height // 10), fill=0)
     return image.convert(mode)
-
-
-def noise(width: int = 300, height: int = 200) -> Image.Image:
-    return Image.fromarray(np.random.default_rng(0).integers(0, 255, (height, width), dtype=np.uint8))
-
-
-def encoded(image: Image.Image, format_: str, **options: object) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, format_, **options)
-    return buffer.getvalue()
-
-
-def png_header(width: int, height: int, bit_depth: int = 1) -> bytes:
-    """A PNG that claims these dimensions and holds next to no data."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    header = struct.pack(">IIBBBBB", width, height, bit_depth, 0, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" * 1000)) + chunk(b"IEND", b"")
-
-
-def pdf(pages: int = 1, width_pt: float = 200, height_pt: float = 100) -> bytes:
-    import pypdfium2
-
-    document = pypdfium2.PdfDocument.new()
-    for _ in range(pages):
-        document.new_page(width_pt, height_pt)
-    buffer = io.BytesIO()
-    document.save(buffer)
-    return buffer.getvalue()
-
-
-def locked_pdf() -> bytes:
-    """A PDF whose key (RC4, 40 bits) was made of a password that is not empty."""
-    body = pdf().rpartition(b"trailer")[0]
-    keys = f"/Encrypt << /Filter /Standard /V 1 /R 2 /O <{'41' * 32}> /U <{'42' * 32}> /P -4 >> /ID [<{'00' * 16}> <{'00' * 16}>]"
-    table = body.rindex(b"xref")
-    return body + f"trailer\n<< /Size 4 /Root 1 0 R {keys} >>\nstartxref\n{table}\n%%EOF\n".encode()
 
 
 @pytest.fixture

@@ -1,11 +1,13 @@
 """The two narrow interfaces every engine has: a recognizer reads an image, a corrector rewrites short texts."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
 from PIL import Image
 
+from ocrray.errors import EngineError, OcrrayError
 from ocrray.records import Line
 
 
@@ -57,3 +59,15 @@ class Corrector(Protocol):
         """One Correction a text, in order; raises EngineError when the engine itself is broken."""
 
     def close(self) -> None: ...
+
+
+@contextmanager
+def engine_errors(what: str) -> Iterator[None]:
+    """The one boundary where what transformers, tokenizers, peft and torch raise becomes an EngineError, one line long."""
+    try:
+        yield
+    except OcrrayError:
+        raise
+    except Exception as err:  # a model folder is read by four libraries that raise whatever they like
+        reason = " ".join(str(err).split())[:300]
+        raise EngineError(f"{what}: {reason} ({type(err).__name__})") from err

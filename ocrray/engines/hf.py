@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -10,8 +9,8 @@ from pydantic import Field, PositiveInt
 
 from ocrray import prompts
 from ocrray.config import StrictModel
-from ocrray.engines.base import Correction, EngineInfo
-from ocrray.errors import ConfigError, EngineError, OcrrayError
+from ocrray.engines.base import Correction, EngineInfo, engine_errors
+from ocrray.errors import ConfigError
 from ocrray.models.loading import Device, Dtype, adapter_problems, load_generator, model_problems, weights_revision
 from ocrray.text.normalise import sanitise
 
@@ -77,7 +76,7 @@ class HfCorrector:
         self.info = check(config)
         self._config = config
         self._prompt = prompts.resolve(config.prompt)
-        with _engine_errors(f"{config.model} cannot be loaded"):
+        with engine_errors(f"{config.model} cannot be loaded"):
             self._generator = load_generator(
                 config.model,
                 revision=config.revision,
@@ -89,12 +88,12 @@ class HfCorrector:
 
     def fits(self, text: str) -> bool:
         """Whether the source is short enough, and prompt and longest output fit the model's context."""
-        with _engine_errors("tokenizing failed"):
+        with engine_errors("tokenizing failed"):
             return self._requests([text])[0].fits
 
     def correct(self, texts: Sequence[str]) -> list[Correction]:
         """`too_long` where a text does not fit, `unfinished` where the output reached its bound."""
-        with _engine_errors("generation failed"):
+        with engine_errors("generation failed"):
             requests = self._requests(texts)
             corrections = [Correction(None, "too_long", len(request.prompt)) for request in requests]
             lengths = {row: len(request.prompt) + request.bound for row, request in enumerate(requests) if request.fits}
@@ -150,15 +149,3 @@ def batches(lengths: dict[int, int], budget: int) -> Iterator[list[int]]:
         group.append(key)
     if group:
         yield group
-
-
-@contextmanager
-def _engine_errors(what: str) -> Iterator[None]:
-    """The one boundary where what transformers, tokenizers, peft and torch raise becomes ours."""
-    try:
-        yield
-    except OcrrayError:
-        raise
-    except Exception as err:  # a model folder is read by four libraries that raise whatever they like
-        reason = " ".join(str(err).split())[:300]
-        raise EngineError(f"{what}: {reason} ({type(err).__name__})") from err

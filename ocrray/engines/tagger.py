@@ -3,15 +3,14 @@
 import json
 import math
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, PositiveInt
 
 from ocrray.config import StrictModel, fingerprint
-from ocrray.engines.base import Correction, EngineInfo
-from ocrray.errors import ConfigError, EngineError, OcrrayError
+from ocrray.engines.base import Correction, EngineInfo, engine_errors
+from ocrray.errors import ConfigError, EngineError
 from ocrray.models.loading import Device, model_problems, weights_revision
 from ocrray.text.labels import KEEP, apply_label, apply_labels
 
@@ -61,7 +60,7 @@ class Tagger:
     def __init__(self, config: TaggerConfig) -> None:
         self.info = check(config)
         self._config = config
-        with _engine_errors(f"{config.model} cannot be loaded"):
+        with engine_errors(f"{config.model} cannot be loaded"):
             self._load(_location(config))
 
     def fits(self, text: str) -> bool:
@@ -71,7 +70,7 @@ class Tagger:
     def correct(self, texts: Sequence[str]) -> list[Correction]:
         """`too_long` where a text does not fit; tokens are characters."""
         outputs = dict(enumerate(texts))
-        with _engine_errors("tagging failed"):
+        with engine_errors("tagging failed"):
             for _ in range(self._config.passes):
                 # A pass may lengthen a text past the limit: it then stays as the pass before left it.
                 fitting = {row: text for row, text in outputs.items() if text and self.fits(text)}
@@ -212,15 +211,3 @@ def _characters(tokenizer: Any, model: str) -> tuple[dict[str, int], int]:
     if longer or tokenizer.unk_token_id is None:
         raise EngineError(f"{model}: no edit tagger: its tokenizer is not one of characters with an unknown token")
     return {token: number for token, number in vocabulary.items() if token not in special}, tokenizer.unk_token_id
-
-
-@contextmanager
-def _engine_errors(what: str) -> Iterator[None]:
-    """The one boundary where what transformers, tokenizers and torch raise becomes ours."""
-    try:
-        yield
-    except OcrrayError:
-        raise
-    except Exception as err:  # a model folder is read by three libraries that raise whatever they like
-        reason = " ".join(str(err).split())[:300]
-        raise EngineError(f"{what}: {reason} ({type(err).__name__})") from err

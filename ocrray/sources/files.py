@@ -4,6 +4,7 @@ A `uri` is an absolute local path, or `s3://` / `gs://` with percent-encoded key
 (`?region=...`, `?endpoint_override=...&scheme=http`). Credentials come from the environment: a URI is written into the corpus.
 """
 
+import hashlib
 import io
 import os
 import posixpath
@@ -128,6 +129,17 @@ def read_bytes(location: Location, max_bytes: int) -> bytes:
     if not data:
         raise RecordError(f"{location.uri}: the file is empty", kind="empty_file")
     return data
+
+
+def read_hashed(location: Location, max_bytes: int) -> tuple[bytes, str]:
+    """The file's bytes and their sha256 (hex), kept for the next page of the same file; raises as `read_bytes` and `stat` do."""
+    return _read_hashed(location, stat(location).etag, max_bytes)
+
+
+@lru_cache(maxsize=1)
+def _read_hashed(location: Location, etag: str, max_bytes: int) -> tuple[bytes, str]:  # noqa: ARG001 - a changed file is read anew
+    data = read_bytes(location, max_bytes)
+    return data, hashlib.sha256(data).hexdigest()
 
 
 def _unreadable(location: Location, err: Exception) -> RecordError:

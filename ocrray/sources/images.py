@@ -4,14 +4,12 @@ Whatever the file holds (palettes, CMYK, 16 bits, transparency, rotation tags, a
 or `RGB`, upright, with `info["dpi"]` only where it can be believed.
 """
 
-import hashlib
 import io
 import math
 import re
 import struct
 import threading
 import warnings
-from functools import lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -61,7 +59,7 @@ def open_page(uri: str, page: int = 0, *, max_pixels: int, max_file_bytes: int) 
     header gives them), `too_small`, `encrypted`, `missing_page`.
     """
     location = files.parse(uri)
-    data, digest = _content(location, files.stat(location).etag, max_file_bytes)
+    data, digest = files.read_hashed(location, max_file_bytes)
     if data[:1024].lstrip().startswith(b"%PDF-"):
         image = _render_pdf(data, page, uri, max_pixels)
     else:
@@ -81,13 +79,6 @@ def count_pages(uri: str, kind: str) -> int:
     if not 1 <= count <= MAX_PAGES:
         raise RecordError(f"{uri}: the file claims {count:,} pages", kind="unreadable")
     return count
-
-
-@lru_cache(maxsize=1)
-def _content(location: files.Location, etag: str, max_file_bytes: int) -> tuple[bytes, str]:  # noqa: ARG001 - a changed file is read anew
-    """The file's bytes and their hash, kept for the next page of the same file."""
-    data = files.read_bytes(location, max_file_bytes)
-    return data, hashlib.sha256(data).hexdigest()
 
 
 def _decode(data: bytes, page: int, uri: str, max_pixels: int) -> Image.Image:

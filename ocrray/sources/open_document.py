@@ -1,9 +1,7 @@
 """One page of text out of any file that holds text already: plain text, ALTO, PAGE, hOCR."""
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 from ocrray.errors import RecordError
 from ocrray.records import Line
@@ -28,20 +26,12 @@ def open_document(kind: str, uri: str, page: int, *, encoding: str, max_file_byt
     """
     location = files.parse(uri)
     if kind == "text":
-        data = files.read_bytes(location, max_file_bytes)
         text = read_text_file(uri, encoding, max_file_bytes)
-        return LoadedPage(text, None, None, hashlib.sha256(data).hexdigest())
-    data, content_hash = _content(location, files.stat(location).etag, max_file_bytes)
+        return LoadedPage(text, None, None, files.read_hashed(location, max_file_bytes)[1])
+    data, content_hash = files.read_hashed(location, max_file_bytes)
     document = xml_formats.read_page(kind, data, page)
     text = "\n".join(line.text for line in document.lines)
     return LoadedPage(text, document.lines, _image_uri(location, document.image_name), content_hash)
-
-
-@lru_cache(maxsize=1)
-def _content(location: files.Location, etag: str, max_file_bytes: int) -> tuple[bytes, str]:  # noqa: ARG001 - a changed file is read anew
-    """The file's bytes and their hash, kept for the next page of the same file."""
-    data = files.read_bytes(location, max_file_bytes)
-    return data, hashlib.sha256(data).hexdigest()
 
 
 def _image_uri(document: files.Location, image_name: str | None) -> str | None:
