@@ -34,6 +34,7 @@ from ocrray.stages.load import Load
 from ocrray.stages.recognize import Recognize
 from ocrray.stages.score import Score
 
+_MAX_BLOCK_BYTES = 16 << 20  # Ray's default of 128 MiB lets one reading process grow to 800 MB
 _MAX_ACTOR_INIT_DEATHS = 5  # a worker killed while it loads is not yet a reason to end the run, which is Ray's default
 _NO_PROGRESS_TIMEOUT_S = 6 * 3600  # Ray's default of 30 minutes ends a run that waits for spot GPUs
 
@@ -172,6 +173,7 @@ def _set_context(output: Folder) -> None:
             handler.setLevel(logging.CRITICAL)  # we say in one line what went wrong; Ray's log file still has all of it
     context = DataContext.get_current()
     context.enable_progress_bars = False
+    context.target_max_block_size = _MAX_BLOCK_BYTES
     context.max_consecutive_actor_init_deaths = _MAX_ACTOR_INIT_DEATHS
     context.execution_no_progress_timeout_s = _NO_PROGRESS_TIMEOUT_S
     context.checkpoint_config = CheckpointConfig(

@@ -34,7 +34,7 @@ class WorkersConfig(StrictModel):
         by_engine = _ROWS_PER_BLOCK.get(slowest_engine, _ROWS_PER_BLOCK_CHEAP)
         return max(1, min(by_engine, math.ceil(records / _MIN_BLOCKS)), math.ceil(records / _MAX_BLOCKS))
 
-    def local_cpus(self, *, recognizes: bool, corrects: bool) -> int:
+    def local_cpus(self, *, recognizes: bool, corrects: bool, resumes: bool) -> int:
         """Logical CPUs that a cluster on this machine alone must offer, so that nothing waits for ever for one.
 
         All pools at once, tasks (one beside a pool, else one a core), and one for the filter that Ray Data starts to resume.
@@ -43,4 +43,4 @@ class WorkersConfig(StrictModel):
         recognizer_cpus = (self.recognize or cores) if recognizes else 0
         corrector_cpus = math.ceil((self.correct or cores) * self.correct_cpus) if corrects else 0
         pool_cpus = recognizer_cpus + corrector_cpus
-        return pool_cpus + (1 if pool_cpus else cores) + 1
+        return pool_cpus + (1 if pool_cpus else cores) + resumes

@@ -146,7 +146,9 @@ def _run(plan: Plan, folder: Folder) -> terminal.Pace:
         on_cluster=cluster.is_remote(),
     )
     has_corrector = config.correct is not None and correctors.has_model(config.correct)
-    local_cpus = config.workers.local_cpus(recognizes=plan.recognizer is not None, corrects=has_corrector)
+    local_cpus = config.workers.local_cpus(
+        recognizes=plan.recognizer is not None, corrects=has_corrector, resumes=previous is not None
+    )
     started_at = previous.started_at if previous else datetime.now(UTC).isoformat(timespec="seconds")
     with cluster.connected(local_cpus) as session, monitor.monitored(folder) as run_monitor:
         output_folder.write_run(folder, Run(plan.fingerprint, plan.settings, started_at, session))

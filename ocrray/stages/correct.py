@@ -31,8 +31,9 @@ class Proposals:
 
     def add(self, row: int, start: int, source: str, correction: Correction) -> None:
         """Take in the correction of the passage `source` that begins at `start`; passages of a row come in order."""
-        self.input_tokens[row] += correction.input_tokens
-        self.output_tokens[row] += correction.output_tokens
+        if correction.input_tokens:
+            self.input_tokens[row] += correction.input_tokens
+            self.output_tokens[row] += correction.output_tokens
         if correction.text == source:
             return
         verdict = Verdict(start, start + len(source), accepted=correction.text is not None, reason=correction.reason)
@@ -88,12 +89,16 @@ def with_proposals(table: pa.Table, proposals: Proposals, info: EngineInfo) -> p
     was_read = [False] * len(table)
     for row in proposals.rows:
         was_read[row] = True
-    edits, verdicts = proposals.edits, proposals.verdicts
+    edits, verdicts = [[]] * len(table), [[]] * len(table)
+    for row, changes in proposals.edits.items():
+        edits[row] = edits_to_rows(changes)
+    for row, judgements in proposals.verdicts.items():
+        verdicts[row] = verdicts_to_rows(judgements)
     values = {
-        "edits": [edits_to_rows(edits.get(row, ())) for row in range(len(table))],
-        "verdicts": [verdicts_to_rows(verdicts.get(row, ())) for row in range(len(table))],
-        "input_tokens": [proposals.input_tokens[row] for row in range(len(table))],
-        "output_tokens": [proposals.output_tokens[row] for row in range(len(table))],
+        "edits": edits,
+        "verdicts": verdicts,
+        "input_tokens": list(map(proposals.input_tokens.__getitem__, range(len(table)))),
+        "output_tokens": list(map(proposals.output_tokens.__getitem__, range(len(table)))),
         "corrector": info.engine,
         "model": info.model,
         "model_revision": info.revision,

@@ -42,6 +42,8 @@ def split(text: str, fits: Callable[[str], bool]) -> list[str]:
 def frame(passage: str) -> tuple[str, str, str]:
     """White space before, what stands between, white space after: the middle goes to a model, the ends are put back around it."""
     core = passage.strip()
+    if len(core) == len(passage):
+        return "", passage, ""
     start = passage.index(core) if core else len(passage)
     return passage[:start], core, passage[start + len(core) :]
 
