@@ -34,7 +34,7 @@ from ocrray.stages.load import Load
 from ocrray.stages.recognize import Recognize
 from ocrray.stages.score import Score
 
-_MAX_BLOCK_BYTES = 16 << 20  # Ray's default of 128 MiB lets one reading process grow to 800 MB
+_MAX_BLOCK_BYTES = 16 << 20  # Ray's default of 128 MiB is more than a stage needs at hand
 _MAX_ACTOR_INIT_DEATHS = 5  # a worker killed while it loads is not yet a reason to end the run, which is Ray's default
 _NO_PROGRESS_TIMEOUT_S = 6 * 3600  # Ray's default of 30 minutes ends a run that waits for spot GPUs
 
@@ -55,7 +55,9 @@ class Pipeline:
 def run_pipeline(pipeline: Pipeline, output: Folder, monitor: ray.actor.ActorHandle) -> None:
     """Map every record of `output`'s work list that is not committed yet; returns when the last one is written."""
     _set_context(output)
-    rows = ray.data.read_parquet(f"{output.path}/_work_list", filesystem=output.filesystem)
+    work_list = output.child("_work_list")
+    parts = sum(1 for _ in work_list.files(".parquet"))
+    rows = ray.data.read_parquet(work_list.path, filesystem=work_list.filesystem, override_num_blocks=parts)
     rows = rows.repartition(target_num_rows_per_block=pipeline.rows_per_block)
     rows = _map(rows, Load(pipeline.input))
     if pipeline.recognize:
@@ -173,6 +175,7 @@ def _set_context(output: Folder) -> None:
             handler.setLevel(logging.CRITICAL)  # we say in one line what went wrong; Ray's log file still has all of it
     context = DataContext.get_current()
     context.enable_progress_bars = False
+    context.use_datasource_v2 = False  # the newer reader takes half of the parts at once: 830 MB a process instead of 200
     context.target_max_block_size = _MAX_BLOCK_BYTES
     context.max_consecutive_actor_init_deaths = _MAX_ACTOR_INIT_DEATHS
     context.execution_no_progress_timeout_s = _NO_PROGRESS_TIMEOUT_S
