@@ -22,8 +22,8 @@ import ray  # noqa: E402
 
 from ocrray.errors import ConfigError  # noqa: E402
 
-# A streaming run keeps little in flight, while Ray's own default is 30 % of the machine's memory.
-_LOCAL_OBJECT_STORE_BYTES = 1 << 30
+# A streaming run keeps little in flight, and Ray Data fills what it is given; Ray's own default is 30 % of the machine's memory.
+_LOCAL_OBJECT_STORE_BYTES = 256 << 20
 
 
 def is_remote() -> bool:
