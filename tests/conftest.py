@@ -30,3 +30,13 @@ def ray_cluster() -> Iterator[str]:
 def on_cluster(ray_cluster: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs started by this test join the session's cluster instead of starting one of their own."""
     monkeypatch.setenv("RAY_ADDRESS", ray_cluster)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how many tests ran on the development data: CI has it, and must show that they did."""
+    counts = {
+        outcome: sum("shared" in report.keywords for report in terminalreporter.getreports(outcome))
+        for outcome in ("passed", "failed", "skipped")
+    }
+    told = ", ".join(f"{count} {outcome}" for outcome, count in counts.items())
+    terminalreporter.write_line(f"Tests on the development data in ../shared: {told}")

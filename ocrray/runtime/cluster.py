@@ -8,11 +8,12 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-# Ray reads these when it is imported or starts; each keeps something off the user's terminal that is no news to him.
+# Read when Ray is imported or starts, and inherited by its workers; the first three keep no news off the user's terminal.
 _ENVIRONMENT = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # a warning about this very variable, on every start of Ray 2.60
     "RAY_BACKEND_LOG_LEVEL": "fatal",  # its C++ core says of every actor pool that it has arguments in the object store
     "RAY_DEDUP_LOGS_SKIP_REGEX": "worker processes have been started",  # advice about what a 2-core machine starts normally
+    "OMP_WAIT_POLICY": "PASSIVE",  # else the idle threads of one worker's torch spin on the cores that others need
 }
 for _name, _value in _ENVIRONMENT.items():
     os.environ.setdefault(_name, _value)
