@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -83,7 +84,8 @@ def test_restore_real_scans_read_as_tesseract_reads_them(shared_data: Path, tmp_
     with (tmp_path / "pages.csv").open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["id", "image", "gt"])
-        writer.writerows([page["id"], shared_data / "pages" / page["image"], page["gt"]] for page in pages)
+        writer.writerows([page["id"], page["image"], page["gt"]] for page in pages)
+    shutil.copytree(shared_data / "pages" / "images", tmp_path / "images")  # a table names files below its own folder only
 
     columns = {"id_column": "id", "image_column": "image", "ground_truth_column": "gt"}
     rows = restored(tmp_path, {"input": {"paths": [str(tmp_path / "pages.csv")], **columns}, "correct": None})
