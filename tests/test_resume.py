@@ -17,7 +17,7 @@ import yaml
 from ocrray.corpus.manifest import read_manifest
 
 
-def written_config(folder: Path, records: int, delay_s: float) -> Path:
+def written_config(folder: Path, records: int, delay_s: float, rows_per_block: int = 50) -> Path:
     """A config that corrects this many lines, taking its time over each."""
     lines = [{"id": f"line-{i:05d}", "ocr": f"tbe line {i}", "gt": f"the line {i}"} for i in range(records)]
     (folder / "lines.jsonl").write_text("\n".join(json.dumps(line) for line in lines))
@@ -26,7 +26,7 @@ def written_config(folder: Path, records: int, delay_s: float) -> Path:
         "recognize": None,
         "correct": {"engine": "fake", "replace": {"tbe": "the"}, "delay_s": delay_s},
         "output": {"path": str(folder / "out")},
-        "workers": {"rows_per_block": 50},
+        "workers": {"rows_per_block": rows_per_block},
     }
     path = folder / "config.yaml"
     path.write_text(yaml.safe_dump(config))
@@ -119,30 +119,34 @@ def test_two_runs_on_one_output_the_second_is_refused(tmp_path: Path):
 def test_resume_after_ten_kills_at_random_moments_completes_the_corpus(tmp_path: Path):
     """2,000 records, ten drivers killed at random moments (start-up and listing too), and a worker or actor before each."""
     rng = random.Random(0)
-    config = written_config(tmp_path, records=2000, delay_s=0.05)
+    config = written_config(tmp_path, records=2000, delay_s=0.15, rows_per_block=20)
+    workers_killed = 0
     for _ in range(10):
         process = started(config)
         deadline = time.monotonic() + rng.uniform(1, 25)
-        while time.monotonic() < deadline and process.poll() is None:
+        while time.monotonic() < deadline:
             time.sleep(rng.uniform(0.5, 4))
-            kill_one_worker(process, rng)
+            workers_killed += kill_one_worker(process, rng)
+        assert process.poll() is None, "the run ended before it could be killed; slow it down"
         process.kill()
         process.wait()
+    assert workers_killed >= 5
 
     finished(config)
 
     assert_whole(tmp_path, records=2000)
 
 
-def kill_one_worker(driver: subprocess.Popen, rng: random.Random) -> None:
-    """SIGKILL one Ray worker process of this driver, be it an actor or a task."""
+def kill_one_worker(driver: subprocess.Popen, rng: random.Random) -> bool:
+    """SIGKILL one Ray worker process of this driver, be it an actor or a task; returns whether there was one."""
     try:
         workers = [
             process
             for process in psutil.Process(driver.pid).children(recursive=True)
-            if process.cmdline() and process.cmdline()[0].startswith("ray::") and "IDLE" not in process.cmdline()[0]
+            if process.cmdline() and process.cmdline()[0].startswith("ray::Map")
         ]
-        if workers:
-            rng.choice(workers).kill()
+        for worker in rng.sample(workers, k=min(1, len(workers))):
+            worker.kill()
     except psutil.NoSuchProcess:
-        pass
+        return False
+    return bool(workers)
