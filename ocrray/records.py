@@ -12,6 +12,9 @@ import pyarrow as pa
 
 SCHEMA_VERSION = 1
 
+IMAGE_KINDS = ("image", "pdf")
+"""The values of `source_kind` that stand for a scan; all others hold text."""
+
 Status = Literal["corrected", "unchanged", "kept_raw", "failed"]
 STATUSES: tuple[Status, ...] = ("corrected", "unchanged", "kept_raw", "failed")
 

@@ -1,8 +1,5 @@
 """The noise model: it makes about as many errors as asked for, of the kind it saw, and the same ones for the same seed."""
 
-import json
-from pathlib import Path
-
 import numpy as np
 import pytest
 from rapidfuzz.distance import Levenshtein
@@ -55,11 +52,3 @@ def test_corrupt_keeps_line_feeds_and_clean_documents(model: NoiseModel) -> None
     assert model.corrupt(CLEAN, 0.0, rng) == CLEAN
     assert model.corrupt("", 0.1, rng) == ""
     assert model.corrupt("भारत", 0.1, rng) == "भारत"
-
-
-def test_load_of_what_save_wrote_corrupts_alike(model: NoiseModel, tmp_path: Path) -> None:
-    """The file holds plain JSON, and all of the fitted model."""
-    model.save(tmp_path / "noise.json")
-    assert json.loads((tmp_path / "noise.json").read_text(encoding="utf-8"))["ea"] == {"ca": 1.0}
-    same = NoiseModel.load(tmp_path / "noise.json")
-    assert same.corrupt(CLEAN, 0.05, np.random.default_rng(3)) == model.corrupt(CLEAN, 0.05, np.random.default_rng(3))

@@ -178,3 +178,11 @@ def test_restore_scans_are_recognized_and_a_bad_one_is_told(run, tmp_path: Path)
     assert (rows[0]["raw_distance"], rows[0]["status"]) == (0, "unchanged")
     assert [word["text"] for word in rows[0]["lines"][1]["words"]] == ["at", "Leith", "on", "Tuesday"]
     assert rows[0]["recognizer"].startswith("tesseract eng 5")
+
+
+def test_restore_output_below_a_file_is_refused_even_in_a_dry_run(run, table, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """An output that cannot be written is told before anything starts."""
+    (tmp_path / "out").write_text("a file")
+
+    assert run(table, "--dry-run", "--set", f"output.path={tmp_path / 'out' / 'corpus'}")[0] == 2
+    assert "cannot be written" in capsys.readouterr().err

@@ -19,7 +19,7 @@ from ocrray.corpus.folder import Folder
 from ocrray.corpus.summary import BIN_ENDS, Summary
 from ocrray.corpus.templates import environment
 from ocrray.errors import RecordError
-from ocrray.records import SCHEMA, Edit
+from ocrray.records import IMAGE_KINDS, SCHEMA, Edit
 from ocrray.text.edits import edits_between
 from ocrray.text.normalise import for_scoring
 
@@ -136,7 +136,7 @@ def _remaining(corrected: str | None, truth: str | None) -> list[Segment] | None
 
 
 def _scan(row: Mapping[str, Any]) -> tuple[str, int] | None:
-    if row["source_kind"] in ("image", "pdf"):
+    if row["source_kind"] in IMAGE_KINDS:
         return row["source_uri"], row["page"] or 0
     return (row["image_uri"], 0) if row["image_uri"] else None
 

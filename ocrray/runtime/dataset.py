@@ -24,7 +24,7 @@ from ocrray.corpus.folder import Folder
 from ocrray.engines import correctors, recognizers
 from ocrray.errors import EngineError, OcrrayError
 from ocrray.guard import GuardConfig
-from ocrray.records import SCHEMA
+from ocrray.records import IMAGE_KINDS, SCHEMA
 from ocrray.runtime.resources import WorkersConfig
 from ocrray.sources.images import open_page
 from ocrray.sources.input import InputConfig
@@ -143,7 +143,7 @@ class Finish:
         table = self.score(self.guard(table))
         passthrough = [field for field in table.schema if field.name not in SCHEMA.names]
         table = table.cast(pa.schema([*SCHEMA, *passthrough], metadata=SCHEMA.metadata))
-        begun = table.filter(pa.compute.is_in(table["source_kind"], pa.array(["image", "pdf"])))["record_id"].to_pylist()
+        begun = table.filter(pa.compute.is_in(table["source_kind"], pa.array(IMAGE_KINDS)))["record_id"].to_pylist()
         self.monitor.finish.remote(Counter(table["status"].to_pylist()), begun)
         return table
 

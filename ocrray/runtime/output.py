@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -67,12 +68,23 @@ def locked(output: Folder) -> Iterator[None]:
         yield
 
 
+def require_writable(output: Folder) -> None:
+    """Raise ConfigError when a local folder, or the nearest one above it that exists, cannot be written; touches nothing."""
+    if not isinstance(output.filesystem, pafs.LocalFileSystem):
+        return
+    nearest = next(path for path in (Path(output.path), *Path(output.path).parents) if path.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+        raise ConfigError(f"output.path: {output.path} cannot be written: {nearest} is no folder, or not one of yours")
+
+
 def read_run(output: Folder) -> Run | None:
     """The run that fills this folder, None for a new or empty one; raises ConfigError when the folder holds other things."""
     try:
         return Run(**json.loads(output.read_text(_RUN_FILE)))
     except FileNotFoundError:
         pass
+    except OSError as error:
+        raise ConfigError(f"output.path: {output.path} cannot be read: {' '.join(str(error).split())}") from None
     except (TypeError, ValueError):
         raise ConfigError(f"output.path: {output.path}/{_RUN_FILE} is damaged; choose another folder") from None
     listing = output.filesystem.get_file_info(pafs.FileSelector(output.path, allow_not_found=True))

@@ -21,7 +21,7 @@ from ocrray.engines import correctors, recognizers
 from ocrray.engines.base import EngineInfo
 from ocrray.errors import ConfigError, RecordError
 from ocrray.guard import GuardConfig
-from ocrray.records import SCHEMA_VERSION
+from ocrray.records import IMAGE_KINDS, SCHEMA_VERSION
 from ocrray.runtime import output as output_folder
 from ocrray.runtime import terminal
 from ocrray.runtime.output import OutputConfig, Run
@@ -29,8 +29,6 @@ from ocrray.runtime.resources import WorkersConfig
 from ocrray.sources.images import open_page
 from ocrray.sources.input import InputConfig
 from ocrray.sources.worklist import Listing, count_records, write_work_list
-
-IMAGE_KINDS = ("image", "pdf")
 
 
 class RestoreConfig(StrictModel):
@@ -83,6 +81,7 @@ def make_plan(config: RestoreConfig, limit: int | None, *, write: bool = False, 
 
     config = _with_given_column(config)
     folder = Folder.at(config.output.path)
+    checked(lambda: output_folder.require_writable(folder))
     previous = checked(lambda: output_folder.read_run(folder))
     corrector = checked(lambda: correctors.check(config.correct)) if config.correct else None
     list_input = _writing_to(folder) if write and not previous and not problems else count_records

@@ -1,11 +1,9 @@
 """A noise model of OCR: which characters are misread as which, fitted on pairs, widened by confusions known from old print."""
 
-import json
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 from rapidfuzz.distance import Levenshtein
@@ -54,16 +52,6 @@ class NoiseModel:
             if count >= min_count:
                 fitted.setdefault(printed, {})[read] = round(count / ngrams[printed], 6)
         return cls({"fitted": fitted, "classical": _classical(), "uniform": _uniform(), "long_s": _long_s()})
-
-    @classmethod
-    def load(cls, path: str | Path) -> "NoiseModel":
-        """Read what `save` wrote."""
-        fitted = json.loads(Path(path).read_text(encoding="utf-8"))
-        return cls({"fitted": fitted, "classical": _classical(), "uniform": _uniform(), "long_s": _long_s()})
-
-    def save(self, path: str | Path) -> None:
-        """Write the fitted confusions as JSON; the others are code."""
-        Path(path).write_text(json.dumps(self.groups["fitted"], ensure_ascii=False, sort_keys=True) + "\n", encoding="utf-8")
 
     def corrupt(self, text: str, cer: float, rng: np.random.Generator) -> str:
         """`text` as one document is read, with about `cer` (0..1) wrong characters, in bursts; line feeds stay."""
