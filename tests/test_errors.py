@@ -6,12 +6,16 @@ import pytest
 
 from ocrray.errors import ConfigError, EngineError, RecordError
 
-ERRORS = [ConfigError("a\nb"), RecordError("bad page", kind="truncated"), EngineError("down", retryable=True)]
+ERRORS = [
+    (ConfigError("a\nb"), {}),
+    (RecordError("bad page", kind="truncated"), {"kind": "truncated"}),
+    (EngineError("down", retryable=True), {"retryable": True}),
+]
 
 
-@pytest.mark.parametrize("error", ERRORS)
-def test_error_pickled_keeps_message_and_fields(error: Exception):
+@pytest.mark.parametrize(("error", "fields"), ERRORS)
+def test_error_pickled_keeps_message_and_fields(error: Exception, fields: dict[str, object]):
     """What a worker raised is what the driver sees."""
     back = pickle.loads(pickle.dumps(error))
 
-    assert (type(back), str(back), vars(back)) == (type(error), str(error), vars(error))
+    assert (type(back), str(back), vars(back)) == (type(error), str(error), fields)

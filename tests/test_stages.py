@@ -153,6 +153,8 @@ class OneLine:
             raise RecordError("unlucky", kind="timeout")
         if image.width == 14:
             raise ZeroDivisionError("a bug")
+        if image.width == 15:
+            raise EngineError("out of order")
         return [Line(str(image.width), 0, 0, *image.size, confidence=0.5)]
 
     def close(self) -> None: ...
@@ -183,6 +185,12 @@ def test_recognize_page_becomes_text_with_its_lines():
 def test_recognize_bad_page_fails_alone():
     """An error of one page, foreseen or a bug, is that page's; the others are read."""
     assert [row["error_kind"] for row in recognized(40, 13, 14, 50)] == [None, "timeout", "internal_error", None]
+
+
+def test_recognize_broken_engine_ends_the_run():
+    """An engine that is out of order is no page's fault: the error passes through instead of failing page after page."""
+    with pytest.raises(EngineError):
+        recognized(40, 15)
 
 
 def test_recognize_page_that_keeps_killing_its_process_is_given_up():

@@ -7,7 +7,7 @@ from pathlib import Path
 from pyarrow import ArrowException
 from pyarrow import fs as pafs
 
-from ocrray.errors import OcrrayError
+from ocrray.errors import ConfigError
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,7 @@ class Folder:
 
     @classmethod
     def at(cls, location: "str | Path | Folder") -> "Folder":
-        """The folder at a path or URI, which need not exist; raises OcrrayError where pyarrow knows no such filesystem."""
+        """The folder at a path or URI, which need not exist; raises ConfigError where pyarrow knows no such filesystem."""
         if isinstance(location, Folder):
             return location
         if "://" not in str(location):
@@ -27,7 +27,7 @@ class Folder:
         try:
             return cls(*pafs.FileSystem.from_uri(str(location)))
         except (ArrowException, OSError, ValueError) as err:
-            raise OcrrayError(f"{location}: not a path or URI that can be opened: {err}") from None
+            raise ConfigError(f"{location}: not a path or URI that can be opened: {err}") from None
 
     def child(self, name: str) -> "Folder":
         """The folder `name` in this one, which need not exist."""

@@ -17,7 +17,6 @@ from dataclasses import dataclass
 import pyarrow as pa
 import ray
 from ray.data import ActorPoolStrategy, DataContext
-from ray.data._internal.logging import get_log_directory
 from ray.data.checkpoint import CheckpointConfig
 
 from ocrray.corpus.folder import Folder
@@ -85,8 +84,10 @@ def run_pipeline(pipeline: Pipeline, output: Folder, monitor: ray.actor.ActorHan
     try:
         rows.write_parquet(f"{output.path}/data", filesystem=output.filesystem)
     except ray.exceptions.RayError as error:
+        context = ray.get_runtime_context()
+        logs = f"{context.get_temp_dir()}/{context.get_session_name()}/logs"
         reason = ray.get(monitor.reason.remote())
-        raise EngineError(reason or f"Ray gave up: {_last_line(error)} (its logs are in {get_log_directory()})") from None
+        raise EngineError(reason or f"Ray gave up: {_last_line(error)} (its logs are in {logs})") from None
 
 
 class RecognizePages:

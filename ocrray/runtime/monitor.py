@@ -35,7 +35,7 @@ class RunMonitor:
         self.stop_reason = ""
 
     def finish(self, counts: Mapping[str, int], record_ids: list[str]) -> None:
-        """Add a committed batch; its pages can no longer kill anybody and are forgotten."""
+        """Add a batch that went through every stage; its pages can no longer kill anybody and are forgotten."""
         self.finished.update(counts)
         for record_id in record_ids:
             self.attempts.pop(record_id, None)

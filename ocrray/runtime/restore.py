@@ -113,7 +113,7 @@ def restore(config: RestoreConfig, limit: int | None) -> int:
         try:
             stack.enter_context(output_folder.locked(folder))
         except ConfigError as error:
-            make_plan(config, limit, known_problems=[str(error)])
+            make_plan(config, limit, known_problems=[str(error)])  # raises, with every other problem beside this one
         with terminal.working("Listing the input"):
             plan = make_plan(config, limit, write=True)
         finished = read_manifest(folder) if plan.previous else None
