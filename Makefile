@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SHELL := /bin/bash
 
-.PHONY: demo test test-slow lint install install-dev system system-dev clean
+.PHONY: demo test test-slow lint tagger causal install install-dev system system-dev clean
 
 demo: install
 	$(BIN)/ocrray restore configs/restore/demo.yaml
@@ -19,6 +19,13 @@ lint: install-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
+# An edit tagger and a small causal corrector from nothing: hours on a CPU. The clean texts are not part of the repository; configs/synthesize/ocr_pairs.yaml names them.
+tagger causal: install out/ocr_pairs/manifest.json
+	$(BIN)/ocrray train configs/train/$@_default.yaml
+
+out/ocr_pairs/manifest.json: configs/synthesize/ocr_pairs.yaml
+	$(BIN)/ocrray synthesize configs/synthesize/ocr_pairs.yaml
+
 install: system $(VENV)/installed
 install-dev: system-dev $(VENV)/installed-dev
 
@@ -31,12 +38,15 @@ $(VENV)/installed-dev: $(VENV)/installed
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
+# A few of the typefaces that `ocrray synthesize` knows; ocrray/synth/render.py lists them all.
+FONTS := fonts-oldstandard fonts-gfs-didot fonts-ebgaramond fonts-century-catalogue
+
 # scripts/system-packages installs what is missing through apt, and says in one sentence what to install where there is no apt.
 system:
-	@scripts/system-packages tesseract-ocr tesseract-ocr-eng
+	@scripts/system-packages tesseract-ocr tesseract-ocr-eng $(FONTS)
 
 system-dev:
-	@scripts/system-packages tesseract-ocr tesseract-ocr-eng tesseract-ocr-hin chromium chromium-driver
+	@scripts/system-packages tesseract-ocr tesseract-ocr-eng tesseract-ocr-hin chromium chromium-driver $(FONTS) fonts-lohit-deva
 
 clean:
 	rm -rf $(VENV) out build *.egg-info .pytest_cache .ruff_cache

@@ -14,7 +14,11 @@ from pathlib import Path
 from ocrray import __version__
 from ocrray.errors import ConfigError, OcrrayError
 
-VERBS = {"restore": "scans or old OCR in, a corpus with raw and corrected text out"}
+VERBS = {
+    "restore": "scans or old OCR in, a corpus with raw and corrected text out",
+    "synthesize": "clean text in, pairs of it and of the same text with OCR errors out",
+    "train": "pairs of OCR and truth in, a fine-tuned corrector with its card out",
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -23,16 +27,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # `ray job stop` asks with SIGTERM
     try:
-        return _restore(options)
+        return _RUN[options.verb](options)
     except ConfigError as error:
         print(f"ocrray: cannot run:\n{_indented(str(error))}", file=sys.stderr)
         return 2
     except OcrrayError as error:
-        print(f"ocrray: stopped: {error}\nWhat is done is kept; the same command goes on from there.", file=sys.stderr)
+        print(f"ocrray: stopped: {error}\nWhat is done is kept; to go on: {_resuming(options, arguments)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        command = shlex.join([Path(sys.argv[0]).name, *arguments])
-        print(f"\nocrray: interrupted. What is done is kept; to go on: {command}", file=sys.stderr)
+        print(f"\nocrray: interrupted. What is done is kept; to go on: {_resuming(options, arguments)}", file=sys.stderr)
         return 130
 
 
@@ -60,6 +63,40 @@ def _restore(options: argparse.Namespace) -> int:
         print_plan(make_plan(config, options.limit))
         return 0
     return restore(config, options.limit)
+
+
+def _synthesize(options: argparse.Namespace) -> int:
+    from ocrray.config import load
+    from ocrray.runtime.synthesize import SynthesizeConfig, make_plan, print_plan, synthesize
+
+    config = load(options.config, SynthesizeConfig, options.set)
+    if options.dry_run:
+        print_plan(make_plan(config, options.limit))
+        return 0
+    return synthesize(config, options.limit)
+
+
+def _train(options: argparse.Namespace) -> int:
+    from ocrray.config import load
+    from ocrray.runtime.train import train
+    from ocrray.runtime.train_plan import make_plan, print_plan
+    from ocrray.training.config import TrainConfig
+
+    config = load(options.config, TrainConfig, options.set)
+    if options.dry_run:
+        print_plan(make_plan(config, options.limit))
+        return 0
+    return train(config, options.limit)
+
+
+_RUN = {"restore": _restore, "synthesize": _synthesize, "train": _train}
+_RESUME = "resume=true"  # training goes on only where it is told to
+
+
+def _resuming(options: argparse.Namespace, arguments: Sequence[str]) -> str:
+    """The command that goes on with this one's run."""
+    flag = ["--set", _RESUME] if options.verb == "train" and _RESUME not in options.set else []
+    return shlex.join([Path(sys.argv[0]).name, *arguments, *flag])
 
 
 def _positive(text: str) -> int:

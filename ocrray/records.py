@@ -4,13 +4,13 @@ From the work list to the Parquet sink a batch is one `pyarrow.Table` with exact
 columns). A stage replaces the columns that it computes and touches no other, so rows in = rows out holds by construction.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import pyarrow as pa
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 IMAGE_KINDS = ("image", "pdf")
 """The values of `source_kind` that stand for a scan; all others hold text."""
@@ -68,6 +68,26 @@ class Verdict:
     similarity: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class PhotoFields:
+    """What a caption tells of a photograph, each on one line; None where it says nothing."""
+
+    description: str | None = None
+    title: str | None = None
+    agency: str | None = None
+    photographer: str | None = None
+    date: str | None = None
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, str | None]) -> "PhotoFields":
+        """The fields among the columns of `row`, white space collapsed; a blank one, or one that is not there, is None."""
+        return cls(*(" ".join((row.get(name) or "").split()) or None for name in cls.__slots__))
+
+    def to_row(self) -> dict[str, str | None]:
+        """The fields as the dictionary that Arrow takes."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
 def lines_to_rows(lines: Sequence[Line]) -> list[dict[str, Any]]:
     """Lines with their words as the dictionaries that Arrow takes, written out because `dataclasses.asdict` is slow."""
     return [
@@ -117,6 +137,7 @@ _VERDICT = pa.struct(
         ("similarity", pa.float32()),
     ]
 )
+_FIELDS = pa.struct([(name, pa.string()) for name in PhotoFields.__slots__])
 
 SCHEMA = pa.schema(
     [
@@ -130,6 +151,8 @@ SCHEMA = pa.schema(
         ("refused_edits", pa.list_(_EDIT)),  # proposed by the corrector, refused by the guard
         ("verdicts", pa.list_(_VERDICT)),
         ("guard_reason", pa.string()),  # set when status is kept_raw
+        ("fields", _FIELDS),  # these two are null where nothing was extracted
+        ("field_candidates", pa.list_(_FIELDS)),
         ("failed_stage", pa.string()),  # these three are set when status is failed
         ("error_kind", pa.string()),
         ("error", pa.string()),

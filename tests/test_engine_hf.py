@@ -138,6 +138,14 @@ def test_fits_text_over_max_source_tokens_does_not(writer):
     assert corrector.correct(["A" * 11, "A"])[1].text == "Hi yo"
 
 
+def test_fits_text_wider_than_its_prompt_does_not(writer):
+    """A prompt of one width splits a text as a short context does; the answer to what fits is read as ever."""
+    corrector = HfCorrector(_config(writer, prompt="padded_144"))
+
+    assert (corrector.fits("A" * 144), corrector.fits("A" * 145)) == (True, False)
+    assert [done.text or done.reason for done in corrector.correct(["A" * 144, "A" * 145])] == ["Hi yo", "too_long"]
+
+
 def test_correct_tokenizer_without_pad_token_works_in_a_batch(tmp_path):
     """Many causal models have no padding token; their rows are padded and masked all the same."""
     with_pad = HfCorrector(_config(tiny_models.save(tmp_path / "with", "llama", eos_token_id=[0, 20, 30, 40])))

@@ -49,6 +49,18 @@ def test_render_source_with_braces_is_shown_as_it_is():
     assert resolve("Fix: {text} Fixed:").render("{text} {0} {x!r} %s") == "Fix: {text} {0} {x!r} %s Fixed:"
 
 
+@given(source=st.text(alphabet="a é्‍漢", max_size=80))
+def test_render_padded_shows_every_source_in_the_same_width(source):
+    """The answer stands at one distance from what it copies, whatever its bytes; what is wider does not fit."""
+    prompt = resolve("padded_144")
+    width = len(source.encode())
+
+    assert prompt.fits(source) == (width <= 144)
+    assert prompt.render(source).startswith(source)
+    assert len(prompt.render(source).encode()) == max(width, 144) + 1
+    assert resolve("plain").fits(source)
+
+
 def test_messages_carry_the_instruction_only_where_the_prompt_has_one():
     """A chat model gets a system message and the bare text; a template of one's own is all in the user's message."""
     system, user = resolve("chat_ocr").messages("Tbe fox")

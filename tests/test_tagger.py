@@ -1,66 +1,45 @@
-"""The edit tagger as an engine, on a tiny random model and on the one that ships; and its training, for a few steps."""
+"""The edit tagger as an engine, on tiny random models of both kinds and on the one that ships."""
 
 import json
 import shutil
 import string
 import subprocess
 import sys
-from functools import partial
 from pathlib import Path
 
-import numpy as np
 import pytest
+import tiny_models
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from transformers import AutoModelForTokenClassification, AutoTokenizer, ModernBertConfig, ModernBertForTokenClassification
+from transformers import AutoModelForTokenClassification, AutoTokenizer
 
 from ocrray.engines.tagger import DEFAULT_FOLDER, Tagger, TaggerConfig, check
 from ocrray.errors import ConfigError, EngineError
-from ocrray.training import tagger as training
+from ocrray.models.characters import longest_text, padded_length
 
+ARCHITECTURES = ["canine", "modernbert"]
 LABELS = ["keep", "delete", "write:e", "write:rn", "append: "]
 TEXTS = [
     "",
     "\n",
     "tbe",
     "The qvick brown fox,\njumps ovcr 12 dogs. " * 5,
-    "[PAD] [UNK] 😀 क्षि \x00 \ud800",
-    "x" * 512,
+    "[PAD] [UNK] 😀 क्षि \ue000\ue001 \U0010ffff \x00 \ud800",
+    "x" * longest_text(512),
     "a",
     "b" * 33,
 ]
 
 
-def _tiny_model(vocabulary_size: int, initializer_range: float) -> ModernBertForTokenClassification:
-    torch.manual_seed(0)
-    ends = {"bos_token_id": None, "eos_token_id": None, "cls_token_id": None, "sep_token_id": None, "pad_token_id": 0}
-    config = ModernBertConfig(
-        vocab_size=vocabulary_size,
-        hidden_size=32,
-        intermediate_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        max_position_embeddings=512,
-        initializer_range=initializer_range,
-        id2label=dict(enumerate(LABELS)),
-        label2id={label: number for number, label in enumerate(LABELS)},
-        **ends,
-    )
-    return ModernBertForTokenClassification(config)
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture(scope="module", params=ARCHITECTURES)
+def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tagger with random weights, wide enough that every label comes up."""
-    path = tmp_path_factory.mktemp("tagger")
-    tokenizer = training.make_tokenizer()
-    training.save_folder(_tiny_model(len(tokenizer), initializer_range=0.5), tokenizer, path)
-    return path
+    return tiny_models.save_tagger(tmp_path_factory.mktemp("tagger"), request.param, LABELS)
 
 
 def _tagger(folder: Path | str, **options: object) -> Tagger:
-    return Tagger(TaggerConfig(engine="tagger", model=str(folder), **options))
+    return Tagger(TaggerConfig(engine="tagger", model=str(folder), **{"dtype": "float32", **options}))
 
 
 @pytest.fixture(scope="module")
@@ -76,14 +55,27 @@ def shy(folder: Path) -> Tagger:
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-def test_correct_gives_the_same_text_alone_and_in_any_batch(folder: Path, dtype: str) -> None:
-    """Neither the neighbours, their order nor the batch size may change what becomes of a text."""
-    bold = _tagger(folder, threshold=0.0, dtype=dtype)
-    alone = [bold.correct([text])[0] for text in TEXTS]
-    assert any(one.text != text for one, text in zip(alone, TEXTS, strict=True))
-    assert bold.correct(TEXTS) == alone
-    assert bold.correct(TEXTS[::-1]) == alone[::-1]
-    assert _tagger(folder, threshold=0.0, dtype=dtype, batch_size_chars=1).correct(TEXTS) == alone
+def test_tag_gives_a_text_the_same_edits_alone_and_in_any_batch(folder: Path, dtype: str) -> None:
+    """Neither the neighbours, their order nor the batch size may change an edit or the last digit of its probability."""
+    tagger = _tagger(folder, dtype=dtype)
+    texts = [*TEXTS, "ovcr", "tbat", "a cat"]  # several of one padded length
+    alone = [tagger.tag([text])[0] for text in texts]
+    assert any(tags.positions for tags in alone)
+    assert tagger.tag(texts) == alone
+    assert tagger.tag(texts[::-1]) == alone[::-1]
+    assert _tagger(folder, dtype=dtype, batch_size_chars=1).tag(texts) == alone
+
+
+def test_tag_says_how_probable_each_edit_is(folder: Path, bold: Tagger) -> None:
+    """What is made at a threshold is what `tag` found at least so probable; one forward pass serves every threshold."""
+    text = TEXTS[3]
+    tags = bold.tag([text])[0]
+    assert list(tags.positions) == sorted(set(tags.positions))
+    threshold = sorted(tags.probabilities)[len(tags.probabilities) // 2]
+    assert tags.apply(text, threshold) == _tagger(folder, threshold=threshold, dtype="float32").correct([text])[0].text
+    assert len({tags.apply(text, level) for level in (0.0, threshold, 1.1)}) == 3
+    assert tags.apply(text, 1.1) == text
+    assert tags.apply(text, max(tags.probabilities)) != text
 
 
 @settings(max_examples=30, deadline=None)
@@ -93,13 +85,21 @@ def test_correct_with_a_threshold_that_nothing_reaches_changes_nothing(shy: Tagg
     assert [one.text for one in shy.correct(texts)] == texts
 
 
+def test_correct_at_a_threshold_of_one_changes_nothing_however_sure_the_model(tmp_path: Path) -> None:
+    """A probability that rounds to one is still below it: this is how a tagger that only does harm is switched off."""
+    certain = tiny_models.save_tagger(tmp_path, "canine", LABELS, initializer_range=50.0)
+    tagger = _tagger(certain, threshold=1.0)
+    assert max(tagger.tag([TEXTS[3]])[0].probabilities) > 0.999999
+    assert tagger.correct([TEXTS[3]])[0].text == TEXTS[3]
+
+
 def test_correct_writes_the_most_probable_label_of_each_character(folder: Path, bold: Tagger) -> None:
-    """The engine says what transformers itself says of the folder, loaded as any token-classification model."""
-    text = "tbe quick brown"
+    """The engine says what transformers itself says of the folder, loaded as any token-classification model and padded alike."""
+    text = "tbe quick 😀 brown"
     model = AutoModelForTokenClassification.from_pretrained(folder, dtype=torch.float32).eval()
-    inputs = AutoTokenizer.from_pretrained(folder)(text, return_tensors="pt")
-    best = model(**inputs).logits.argmax(-1)[0].tolist()
-    assert len(best) == len(text)
+    padding = {"padding": "max_length", "max_length": padded_length(len(text))}
+    inputs = AutoTokenizer.from_pretrained(folder)(text, add_special_tokens=False, return_tensors="pt", **padding)
+    best = model(**inputs).logits.argmax(-1)[0, : len(text)].tolist()
     written = {"keep": lambda char: char, "delete": lambda _: "", "write:e": lambda _: "e", "write:rn": lambda _: "rn"}
     written["append: "] = lambda char: char + " "
     assert bold.correct([text])[0].text == "".join(written[LABELS[label]](char) for label, char in zip(best, text, strict=True))
@@ -107,11 +107,11 @@ def test_correct_writes_the_most_probable_label_of_each_character(folder: Path, 
 
 def test_correct_counts_characters_and_refuses_what_does_not_fit(bold: Tagger) -> None:
     """Nothing is cut short: a text beyond the model's window comes back uncorrected, with the reason."""
-    assert bold.fits("x" * 512)
-    assert not bold.fits("x" * 513)
-    short, long = bold.correct(["tbe", "x" * 513])
+    assert bold.fits("x" * 508)
+    assert not bold.fits("x" * 509)
+    short, long = bold.correct(["tbe", "x" * 509])
     assert (short.input_tokens, short.output_tokens) == (3, len(short.text))
-    assert (long.text, long.reason, long.input_tokens) == (None, "too_long", 513)
+    assert (long.text, long.reason, long.input_tokens) == (None, "too_long", 509)
 
 
 def test_correct_in_two_passes_is_correcting_twice(folder: Path, bold: Tagger) -> None:
@@ -123,9 +123,9 @@ def test_correct_in_two_passes_is_correcting_twice(folder: Path, bold: Tagger) -
 
 def test_correct_whose_first_pass_outgrows_the_window_stops_there(folder: Path, bold: Tagger) -> None:
     """The second pass would not fit, so the first one's result stands."""
-    growing = max((char * 512 for char in string.ascii_letters), key=lambda text: len(bold.correct([text])[0].text))
+    growing = max((char * 508 for char in string.ascii_letters), key=lambda text: len(bold.correct([text])[0].text))
     once = bold.correct([growing])
-    assert len(once[0].text) > 512
+    assert not bold.fits(once[0].text)
     assert _tagger(folder, threshold=0.0, passes=2).correct([growing]) == once
 
 
@@ -148,8 +148,31 @@ def test_check_names_the_model_by_its_weights_without_loading_torch(folder: Path
         "assert 'torch' not in sys.modules and 'transformers' not in sys.modules; print(info.revision)"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert run.stdout.strip() == _tagger(folder).info.revision
     assert len(run.stdout.strip()) == 64
+    assert f"{run.stdout.strip()}+float32" == _tagger(folder).info.revision
+
+
+@pytest.mark.parametrize(
+    ("able", "dtype"), [({"avx512_bf16": True}, "bfloat16"), ({"avx512_bf16": False, "avx2": True}, "float32")]
+)
+def test_dtype_auto_is_bfloat16_where_the_processor_has_it_and_is_told(folder: Path, monkeypatch, able: dict, dtype: str) -> None:
+    """Two machines may round differently: what each row says of its maker must show which it was."""
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: able)
+    tagger = _tagger(folder, dtype="auto", device="cpu")
+    assert tagger.info.revision.endswith(f"+{dtype}")
+    assert tagger.correct(TEXTS) == _tagger(folder, dtype=dtype, device="cpu").correct(TEXTS)
+
+
+def test_revision_changes_with_the_labels_and_with_the_tokenizer(folder: Path, tmp_path: Path) -> None:
+    """The same weights with another label, threshold or longest text are another tagger."""
+    revisions = {check(TaggerConfig(engine="tagger", model=str(folder))).revision}
+    for name, key in (("config.json", "edit_threshold"), ("tokenizer_config.json", "model_max_length")):
+        other = tmp_path / key
+        shutil.copytree(folder, other)
+        values = json.loads((other / name).read_text(encoding="utf-8"))
+        (other / name).write_text(json.dumps({**values, key: 1}), encoding="utf-8")
+        revisions.add(check(TaggerConfig(engine="tagger", model=str(other))).revision)
+    assert len(revisions) == 3
 
 
 @pytest.mark.parametrize(
@@ -158,7 +181,7 @@ def test_check_names_the_model_by_its_weights_without_loading_torch(folder: Path
         (lambda folder: shutil.rmtree(folder), "no such model folder"),
         (lambda folder: (folder / "model.safetensors").unlink(), "no weights"),
         (lambda folder: (folder / "config.json").unlink(), "no config.json"),
-        (lambda folder: (folder / "tokenizer.json").unlink(), "no tokenizer.json"),
+        (lambda folder: [file.unlink() for file in folder.glob("tokenizer*")], "no tokenizer.json"),
         (lambda folder: (folder / "config.json").write_text("[1]"), "cannot be read"),
         (lambda folder: (folder / "config.json").write_text('{"id2label": {"0": "B-PER"}}'), "no edit tagger"),
         (lambda folder: (folder / "config.json").write_text('{"id2label": {"0": "keep", "1": "B-PER"}}'), "B-PER"),
@@ -172,6 +195,15 @@ def test_check_of_a_folder_that_is_no_tagger_is_one_readable_line(folder: Path, 
     with pytest.raises(ConfigError, match=message) as caught:
         check(TaggerConfig(engine="tagger", model=str(broken)))
     assert "\n" not in str(caught.value)
+
+
+def test_open_of_a_tokenizer_of_words_is_an_engine_error(folder: Path, tmp_path: Path) -> None:
+    """Labels would fall on other characters than their own."""
+    broken = tmp_path / "broken"
+    shutil.copytree(folder, broken)
+    tiny_models.tokenizer().save_pretrained(broken)
+    with pytest.raises(EngineError, match="not one of characters"):
+        _tagger(broken)
 
 
 def test_open_of_damaged_weights_is_an_engine_error(folder: Path, tmp_path: Path) -> None:
@@ -197,29 +229,3 @@ def test_default_tagger_leaves_clean_text_alone() -> None:
         "The magistrates read the charge, and the prisoner, a labourer\nof 34, declined to say anything further in the matter."
     )
     assert _tagger("default").correct([clean])[0].text == clean
-
-
-def test_training_for_a_few_steps_learns_and_writes_a_folder_that_opens(tmp_path: Path) -> None:
-    """The same code that trained the default, on toy data: the loss falls and the result is a tagger."""
-    passages = ["It was the best of times, it was the worst of times, and the wind was in the east. " * 20]
-    documents = training.Documents(passages, [(passages[0], passages[0].replace("wind", "wlnd"))], seed=0)
-    tokenizer = training.make_tokenizer()
-    model = _tiny_model(len(tokenizer), initializer_range=0.02)
-    supply = training.batches(documents, tokenizer.get_vocab(), model.config.label2id, batch_chars=384)
-    first = next(supply)
-    before = model(**first).loss.item()
-    save = partial(training.save_folder, model, tokenizer, tmp_path)
-    training.train(model, supply, lr=1e-2, progress=lambda steps: steps / 20, save=save)
-    assert model(**first).loss.item() < before / 2
-    assert _tagger(tmp_path).fits("It was")
-
-
-def test_crops_of_documents_carry_one_label_a_character() -> None:
-    """Pieces of noised and of recognized pages alike stay aligned with their labels."""
-    documents = training.Documents(["The wind was in the east that day. " * 60], [("the wind", "tbe wlnd")], seed=1)
-    crops = documents.crops(64)
-    drawn = [next(crops) for _ in range(50)]
-    assert all(len(crop.text) == len(crop.labels) <= 64 for crop in drawn)
-    assert {len(crop.text) for crop in drawn} >= {8, 64}
-    labels = np.concatenate([crop.labels for crop in drawn])
-    assert 0.5 < np.mean(labels == "keep") < 1

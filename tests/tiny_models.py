@@ -1,10 +1,14 @@
 """Tiny random models of real architectures, with tokenizers, saved as folders like a user's; nothing is downloaded."""
 
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import torch
 import transformers
-from tokenizers import ByteLevelBPETokenizer
+from tokenizers import ByteLevelBPETokenizer, Regex, Tokenizer, models, pre_tokenizers
+
+from ocrray.models.loading import extend_vocabulary
 
 EOS, PAD, BOS = "</s>", "<pad>", "<s>"
 _TEXT = "Below is an instruction that describes a task. The quick brown fox jumps over the lazy dog, 1894."
@@ -75,24 +79,63 @@ def save(folder: Path, architecture: str, *, context: int = 512, pad: bool = Tru
     return folder
 
 
-def save_writing(folder: Path, after: str, answer: str) -> Path:
-    """A Llama that, having read a text that ends in the character `after`, writes `answer` and ends; all its characters differ.
+def save_tagger(folder: Path, architecture: str, labels: Sequence[str], *, initializer_range: float = 0.5) -> Path:
+    """A random edit tagger in `folder`: `canine` reads code points, `modernbert` an alphabet and `[UNK]` for the rest."""
+    names = {"id2label": dict(enumerate(labels)), "label2id": {label: number for number, label in enumerate(labels)}}
+    size = {"hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
+    common = {**names, **size, "max_position_embeddings": 512, "initializer_range": initializer_range}
+    torch.manual_seed(0)
+    match architecture:
+        case "canine":
+            settings = transformers.CanineConfig(**common, num_hash_buckets=512, local_transformer_stride=64)
+            words = transformers.CanineTokenizer(model_max_length=512)
+        case "modernbert":
+            words = _alphabet()
+            ends = dict.fromkeys(("bos_token_id", "eos_token_id", "cls_token_id", "sep_token_id"))
+            settings = transformers.ModernBertConfig(**common, vocab_size=len(words), pad_token_id=0, **ends)
+    transformers.AutoModelForTokenClassification.from_config(settings).save_pretrained(folder)
+    words.save_pretrained(folder)
+    return folder
 
-    Its layers add nothing, so the next token hangs on the last one alone, by way of the output matrix.
+
+def _alphabet() -> transformers.PreTrainedTokenizerFast:
+    vocabulary = {token: number for number, token in enumerate(["[PAD]", "[UNK]", "\n", *map(chr, range(0x20, 0x7F))])}
+    words = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
+    words.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
+    return transformers.PreTrainedTokenizerFast(
+        tokenizer_object=words,
+        pad_token="[PAD]",
+        unk_token="[UNK]",
+        model_max_length=512,
+        model_input_names=["input_ids", "attention_mask"],
+    )
+
+
+def save_writing(folder: Path, after: str, answer: str) -> Path:
+    """A Llama that, having read a text that ends in the character `after`, writes `answer` and ends; no character comes twice."""
+    return save_transitions(folder, pairwise([*after, *answer, EOS]))
+
+
+def save_transitions(folder: Path, transitions: Iterable[tuple[str, str]], added: Sequence[str] = ()) -> Path:
+    """A Llama that writes, after each token, one of those that `transitions` pairs it with, all of them equally likely.
+
+    Tokens are characters, EOS or `added` ones. Its layers add nothing, so the next token hangs on the last one alone, by way of
+    the output matrix.
     """
     words = tokenizer()
     torch.manual_seed(0)
-    settings = config("llama")
-    model = transformers.LlamaForCausalLM(settings)
+    model = transformers.LlamaForCausalLM(config("llama"))
+    new = extend_vocabulary(model, words, added)
     with torch.no_grad():
+        model.model.embed_tokens.weight[new] = torch.randn(len(new), 32) / 2
         for layer in model.model.layers:
             layer.self_attn.o_proj.weight.zero_()
             layer.mlp.down_proj.weight.zero_()
-        chain = [*(words.encode(character, add_special_tokens=False)[-1] for character in after + answer), words.eos_token_id]
-        states = model.model.norm(model.model.embed_tokens(torch.tensor(chain)))
-        model.lm_head.weight.zero_()
-        for state, token in zip(states, chain[1:], strict=False):
-            model.lm_head.weight[token] = state
+        pairs = torch.tensor([[words.encode(token, add_special_tokens=False)[-1] for token in pair] for pair in transitions])
+        before, column = pairs[:, 0].unique(return_inverse=True)
+        logits = torch.zeros(len(words), len(before))
+        logits[pairs[:, 1], column] = 30
+        model.lm_head.weight.copy_(logits @ torch.linalg.pinv(model.model.norm(model.model.embed_tokens(before)).T))
     model.save_pretrained(folder)
     words.save_pretrained(folder)
     return folder

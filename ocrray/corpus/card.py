@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
+from jinja2 import Environment
 
 import ocrray
 from ocrray.corpus.columns import described_columns
@@ -37,23 +38,33 @@ def write_card(
 
     `license_id` is one of Hugging Face's identifiers (`cc-by-4.0`, ...; None says `unknown`), `languages` are ISO 639 codes.
     """
-    env = environment(autoescape=False)
-    env.filters |= {"line": _line, "code": _code}
-    text = env.get_template("card.md.jinja").render(
-        front_matter=_front_matter(title, license_id, languages),
-        title=title,
-        description=description,
-        version=ocrray.__version__,
-        schema_version=SCHEMA_VERSION,
-        statuses=STATUS_MEANINGS,
-        summary=summary,
-        columns=described_columns(summary.passthrough),
+    text = (
+        card_environment()
+        .get_template("card.md.jinja")
+        .render(
+            front_matter=front_matter(title, license_id, languages),
+            title=title,
+            description=description,
+            version=ocrray.__version__,
+            schema_version=SCHEMA_VERSION,
+            statuses=STATUS_MEANINGS,
+            summary=summary,
+            columns=described_columns(summary.passthrough),
+        )
     )
     # Parts that do not apply leave runs of empty lines behind, which Markdown reads as one.
     Folder.at(output).write_text(NAME, re.sub(r"\n{3,}", "\n\n", text))
 
 
-def _front_matter(title: str, license_id: str | None, languages: Sequence[str]) -> str:
+def card_environment() -> Environment:
+    """Templates of cards, with the filters `line` and `code` for text from outside."""
+    env = environment(autoescape=False)
+    env.filters |= {"line": _line, "code": _code}
+    return env
+
+
+def front_matter(title: str, license_id: str | None, languages: Sequence[str]) -> str:
+    """The YAML at the head of a card whose folder holds `data/*.parquet`."""
     fields = {
         "pretty_name": " ".join(sanitise(title).split()),
         "license": license_id or "unknown",

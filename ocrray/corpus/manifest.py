@@ -102,7 +102,7 @@ def write_manifest(
             DataFileEntry(path=f"data/{file.name}", rows=file.rows, size_bytes=file.size_bytes) for file in summary.files
         ],
         config=dict(config),
-        libraries=_library_versions(),
+        libraries=library_versions(),
     )
     Folder.at(output).write_text(NAME, manifest.model_dump_json(indent=2) + "\n")
     return manifest
@@ -132,7 +132,8 @@ def _check(summary: Summary, listed: int) -> None:
         raise OcrrayError(f"no manifest: {listed} records were listed, but {known} were written ({counts}); run again to resume")
 
 
-def _library_versions() -> dict[str, str]:
+def library_versions() -> dict[str, str]:
+    """The installed versions of Python and of the libraries that shape what ocrray writes."""
     versions = {"python": platform.python_version()}
     for name in _LIBRARIES:
         try:

@@ -50,7 +50,7 @@ class Example:
     remaining: Sequence[Segment] | None  # from corrected text to ground truth; None when either is missing or too long
     refusals: Sequence[Mapping[str, Any]]  # verdicts that were not accepted
     scan: tuple[str, int] | None  # URI and page of the image behind it
-    passthrough: Mapping[str, str]
+    passthrough: Mapping[str, str]  # after what was extracted from it
 
     @property
     def made_worse(self) -> bool:
@@ -120,7 +120,10 @@ def _example(row: Mapping[str, Any], ranks: Mapping[str, int]) -> Example:
         remaining=_remaining(row["corrected_text"], row["ground_truth"]),
         refusals=[verdict for verdict in row["verdicts"] or () if not verdict["accepted"]],
         scan=_scan(row),
-        passthrough={name: str(value) for name, value in row.items() if name not in SCHEMA.names and value is not None},
+        passthrough={
+            **{f"fields.{name}": value for name, value in (row["fields"] or {}).items() if value},
+            **{name: str(value) for name, value in row.items() if name not in SCHEMA.names and value is not None},
+        },
     )
 
 

@@ -87,7 +87,7 @@ class HfCorrector:
             )
 
     def fits(self, text: str) -> bool:
-        """Whether the source is short enough, and prompt and longest output fit the model's context."""
+        """Whether the source is short enough, for the prompt too, and prompt and longest output fit the model's context."""
         with engine_errors("tokenizing failed"):
             return self._requests([text])[0].fits
 
@@ -109,28 +109,22 @@ class HfCorrector:
     def _requests(self, texts: Sequence[str]) -> list[_Request]:
         rendered = self._generator.encode_prompts([self._prompt.render(text) for text in texts], self._prompt.template)
         source_tokens = self._generator.count_tokens(texts)
-        return [self._request(prompt, tokens) for prompt, tokens in zip(rendered, source_tokens, strict=True)]
+        return [self._request(*about) for about in zip(texts, rendered, source_tokens, strict=True)]
 
-    def _request(self, prompt: list[int], source_tokens: int) -> _Request:
+    def _request(self, text: str, prompt: list[int], source_tokens: int) -> _Request:
         bound = math.ceil(self._config.max_output_ratio * source_tokens) + 16
         # An encoder and its decoder have a context each; the decoder begins with a token of its own.
         needed = max(len(prompt), bound + 1) if self._generator.is_seq2seq else len(prompt) + bound
-        fits = source_tokens <= self._config.max_source_tokens and needed <= (self._generator.context_tokens or needed)
-        return _Request(prompt, bound, fits)
+        short_enough = self._prompt.fits(text) and source_tokens <= self._config.max_source_tokens
+        return _Request(prompt, bound, short_enough and needed <= (self._generator.context_tokens or needed))
 
     def _generate(self, requests: Sequence[_Request]) -> list["Generation"]:
-        import torch
+        from ocrray.engines.padded import generate_padded, halved_to_fit
 
-        from ocrray.engines.padded import generate_padded
+        def generate(some: Sequence[_Request]) -> list["Generation"]:
+            return generate_padded(self._generator, [one.prompt for one in some], [one.bound for one in some])
 
-        try:
-            return generate_padded(self._generator, [one.prompt for one in requests], [one.bound for one in requests])
-        except torch.OutOfMemoryError:
-            if len(requests) == 1:
-                raise
-        torch.cuda.empty_cache()
-        middle = len(requests) // 2
-        return self._generate(requests[:middle]) + self._generate(requests[middle:])
+        return halved_to_fit(generate, requests)
 
     def _correction(self, request: _Request, generation: "Generation") -> Correction:
         used = {"input_tokens": len(request.prompt), "output_tokens": len(generation.tokens) + generation.finished}

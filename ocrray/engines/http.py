@@ -77,8 +77,8 @@ class HttpCorrector:
         self._pool = ThreadPoolExecutor(config.concurrency, thread_name_prefix="http-corrector")
 
     def fits(self, text: str) -> bool:
-        """Whether the text has at most `max_chars` characters."""
-        return len(text) <= self._config.max_chars
+        """Whether the text has at most `max_chars` characters, and is no wider than the prompt."""
+        return len(text) <= self._config.max_chars and self._prompt.fits(text)
 
     def correct(self, texts: Sequence[str]) -> list[Correction]:
         """`http_<status>` or `timeout` where a request failed for good, `unfinished` where the output reached its bound.

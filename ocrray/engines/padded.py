@@ -1,12 +1,15 @@
-"""Greedy generation of one padded batch: the plain way, and the reference for every faster one."""
+"""Generation of one padded batch: the plain way, and the reference for every faster one."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
-from transformers import StoppingCriteria, StoppingCriteriaList
+from transformers import LogitsProcessor, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
 
 from ocrray.models.loading import Generator
+
+RequestT = TypeVar("RequestT")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +31,13 @@ class _RowBounds(StoppingCriteria):
 
 
 @torch.inference_mode()
-def generate_padded(generator: Generator, prompts: Sequence[Sequence[int]], bounds: Sequence[int]) -> list[Generation]:
-    """One Generation a prompt (token ids), each of at most its bound of new tokens, the end-of-text token among them."""
+def generate_padded(
+    generator: Generator, prompts: Sequence[Sequence[int]], bounds: Sequence[int], processors: Sequence[LogitsProcessor] = ()
+) -> list[Generation]:
+    """One Generation a prompt (token ids), each of at most its bound of new tokens, the end-of-text token among them.
+
+    The next token is the most likely one after `processors` have changed what is likely.
+    """
     width = max(len(prompt) for prompt in prompts)
     left = 0 if generator.is_seq2seq else 1
     ids = torch.full((len(prompts), width), generator.pad_id)
@@ -44,9 +52,22 @@ def generate_padded(generator: Generator, prompts: Sequence[Sequence[int]], boun
         input_ids=ids.to(device),
         attention_mask=mask.to(device),
         max_new_tokens=max(bounds),
+        logits_processor=LogitsProcessorList(processors),
         stopping_criteria=StoppingCriteriaList([_RowBounds(torch.tensor(bounds, device=device), start)]),
     )
     return [_until_end(row[:bound], generator.eos_ids) for row, bound in zip(output[:, start:].tolist(), bounds, strict=True)]
+
+
+def halved_to_fit(generate: Callable[[Sequence[RequestT]], list[Generation]], requests: Sequence[RequestT]) -> list[Generation]:
+    """`generate(requests)`, in two halves (and so on) where the GPU's memory does not hold all of them at once."""
+    try:
+        return generate(requests)
+    except torch.OutOfMemoryError:
+        if len(requests) == 1:
+            raise
+    torch.cuda.empty_cache()
+    middle = len(requests) // 2
+    return halved_to_fit(generate, requests[:middle]) + halved_to_fit(generate, requests[middle:])
 
 
 def _until_end(tokens: list[int], eos_ids: Sequence[int]) -> Generation:

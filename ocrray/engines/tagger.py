@@ -1,26 +1,26 @@
 """`engine: tagger`: a character tagger that keeps, deletes or rewrites each character, where it is sure enough."""
 
 import json
-import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Literal
 
+import numpy as np
 from pydantic import Field, PositiveInt
 
 from ocrray.config import StrictModel, fingerprint
 from ocrray.engines.base import Correction, EngineInfo, engine_errors
 from ocrray.errors import ConfigError, EngineError
+from ocrray.models.characters import character_encoder, longest_text, padded_length, tokenizer_problem
 from ocrray.models.loading import Device, model_problems, weights_revision
-from ocrray.text.labels import KEEP, apply_label, apply_labels
-
-if TYPE_CHECKING:
-    import torch
+from ocrray.text.labels import KEEP, apply_label
 
 DEFAULT_FOLDER = Path(__file__).parents[1] / "models" / "default_tagger"
 THRESHOLD_KEY = "edit_threshold"  # in the folder's config.json: what its maker found safe
-_TEXT_FILES = ("config.json", "tokenizer.json")
-_LENGTH_STEP_CHARS = 32  # texts are padded to a multiple of it, whatever stands beside them
+_TEXT_FILES = ("config.json", "tokenizer.json", "tokenizer_config.json")
+_NATIVE_BFLOAT16 = ("amx_bf16", "avx512_bf16", "bf16")  # as torch.cpu.get_capabilities names them, the last one on ARM
+_BELOW_ONE = 1 - 2**-24  # float32 rounds the surest edits to 1, and at a threshold of 1 none is to be made
 
 
 class TaggerConfig(StrictModel):
@@ -34,13 +34,31 @@ class TaggerConfig(StrictModel):
     """Least probability of an edit that is made; null: the model's own, or 0.5."""
     passes: PositiveInt = 1
     """How often a text is read; a later pass sees what the one before made of it."""
-    dtype: Literal["float32", "bfloat16"] = "float32"
-    """bfloat16 is twice as fast where the processor has it; an edit near the threshold may then fall on its other side."""
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    """auto: bfloat16 where the processor or GPU has it (three times as fast), else float32. An edit near the threshold may
+    fall on either side of it, so every row names the one that was used, after its model's revision."""
     device: Device = "auto"
-    batch_size_chars: PositiveInt = 8_192
+    batch_size_chars: PositiveInt = 4_096
     """Characters of one batch, padding included."""
     num_threads: PositiveInt | None = None
-    """Threads of one worker's torch; null: torch's own choice."""
+    """Threads of one worker's torch; null: torch's own choice, in `restore` one for each CPU of the worker."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tags:
+    """The edits that a model prefers to keeping, in one text: three lists of one length, positions ascending."""
+
+    positions: Sequence[int]
+    labels: Sequence[str]
+    probabilities: Sequence[float]
+
+    def apply(self, text: str, threshold: float) -> str:
+        """`text`, the one that was tagged, with every edit made that has at least this probability."""
+        characters = list(text)
+        for position, label, probability in zip(self.positions, self.labels, self.probabilities, strict=True):
+            if probability >= threshold:
+                characters[position] = apply_label(characters[position], label)
+        return "".join(characters)
 
 
 def check(config: TaggerConfig) -> EngineInfo:
@@ -57,11 +75,15 @@ def check(config: TaggerConfig) -> EngineInfo:
 class Tagger:
     """Corrects texts by one label a character; a text's result depends on nothing but the text."""
 
+    threshold: float
+    """Least probability of an edit that is made."""
+
     def __init__(self, config: TaggerConfig) -> None:
-        self.info = check(config)
         self._config = config
+        found = check(config)
         with engine_errors(f"{config.model} cannot be loaded"):
             self._load(_location(config))
+        self.info = replace(found, revision=f"{found.revision}+{self._dtype}")
 
     def fits(self, text: str) -> bool:
         """Whether the text has no more characters than the model takes."""
@@ -69,13 +91,26 @@ class Tagger:
 
     def correct(self, texts: Sequence[str]) -> list[Correction]:
         """`too_long` where a text does not fit; tokens are characters."""
-        outputs = dict(enumerate(texts))
+        outputs, rows = list(texts), range(len(texts))
+        for _ in range(self._config.passes):
+            # A pass may lengthen a text past the limit: it then stays as the pass before left it.
+            rows = [row for row in rows if self.fits(outputs[row])]
+            before = [outputs[row] for row in rows]
+            for row, text, tags in zip(rows, before, self.tag(before), strict=True):
+                outputs[row] = tags.apply(text, self.threshold)
+            rows = [row for row, text in zip(rows, before, strict=True) if outputs[row] != text]
+        return [self._correction(text, output) for text, output in zip(texts, outputs, strict=True)]
+
+    def tag(self, texts: Sequence[str]) -> list[Tags]:
+        """What the model would change in each text, however unsure; every text must fit."""
+        tags = [Tags((), (), ())] * len(texts)
         with engine_errors("tagging failed"):
-            for _ in range(self._config.passes):
-                # A pass may lengthen a text past the limit: it then stays as the pass before left it.
-                fitting = {row: text for row, text in outputs.items() if text and self.fits(text)}
-                outputs |= self._pass(fitting)
-        return [self._correction(text, outputs[row]) for row, text in enumerate(texts)]
+            for rows in _batches(texts, self._config.batch_size_chars):
+                # One text alone is multiplied by other kernels than two or more are, which round differently.
+                batch = [texts[row] for row in rows] * (2 if len(rows) == 1 else 1)
+                for row, found in zip(rows, self._tag(batch), strict=False):
+                    tags[row] = found
+        return tags
 
     def close(self) -> None:
         """Let the model's memory go."""
@@ -91,24 +126,22 @@ class Tagger:
             torch.set_num_threads(self._config.num_threads)
         origin = {"revision": self._config.revision or "main", "trust_remote_code": False}
         settings = AutoConfig.from_pretrained(location, **origin)
-        tokenizer = AutoTokenizer.from_pretrained(location, **origin)
-        self._vocabulary, self._unknown_id = _characters(tokenizer, location)
-        self._pad_id = tokenizer.pad_token_id or 0  # masked, so any will do
         self._labels = [settings.id2label[number] for number in range(settings.num_labels)]
         if problem := _label_problem(self._labels):
             raise EngineError(f"{self._config.model}: {problem}")
-        threshold = getattr(settings, THRESHOLD_KEY, 0.5) if self._config.threshold is None else self._config.threshold
-        self._min_log_probability = math.log(threshold) if threshold else -math.inf
-        self._max_chars = min(settings.max_position_embeddings, tokenizer.model_max_length)
-        cuda = torch.cuda.is_available()
-        if self._config.device == "cuda" and not cuda:
-            raise EngineError("device: cuda, but no GPU is visible here")
-        self._device = "cuda" if cuda and self._config.device == "auto" else self._config.device.replace("auto", "cpu")
-        dtype = getattr(torch, self._config.dtype)
+        tokenizer = AutoTokenizer.from_pretrained(location, **origin)
+        self._encode = character_encoder(tokenizer, location)
+        self._pad_id = tokenizer.pad_token_id or 0  # masked, so any will do
+        self._max_chars = min(tokenizer.model_max_length, longest_text(settings.max_position_embeddings))
+        own_threshold = getattr(settings, THRESHOLD_KEY, 0.5)
+        self.threshold = own_threshold if self._config.threshold is None else self._config.threshold
+        self._device, self._dtype = _device(self._config), self._config.dtype
+        if self._dtype == "auto":
+            self._dtype = "bfloat16" if _has_bfloat16(self._device) else "float32"
         model, report = AutoModelForTokenClassification.from_pretrained(
             location,
             config=settings,
-            dtype=dtype,
+            dtype=getattr(torch, self._dtype),
             use_safetensors=True,
             output_loading_info=True,
             **origin,
@@ -122,49 +155,66 @@ class Tagger:
             return Correction(None, "too_long", len(text))
         return Correction(output, "", len(text), len(output))
 
-    def _pass(self, texts: dict[int, str]) -> dict[int, str]:
-        outputs = {}
-        for rows in _batches(texts, self._config.batch_size_chars):
-            sources = [texts[row] for row in rows]
-            for row, source, labels in zip(rows, sources, self._tag(sources), strict=True):
-                outputs[row] = apply_labels(source, labels)
-        return outputs
+    def _tag(self, texts: Sequence[str]) -> list[Tags]:
+        """Tags of the texts of one batch, all of one padded length.
 
-    def _tag(self, sources: Sequence[str]) -> list[list[str]]:
-        """The labels of each source: the most probable one, or keep where none reaches the threshold."""
+        Only where `keep` is not the best label are probabilities needed: a softmax over all labels for every character would
+        take as long as a layer of the model.
+        """
         import torch
 
-        inputs, mask = self._encode(sources)
+        inputs, mask = (torch.from_numpy(array).to(self._device) for array in self._padded(texts))
         with torch.inference_mode():
-            logits = self._model(input_ids=inputs, attention_mask=mask).logits.float()
-            best_logit, best = logits.max(dim=-1)
-            accepted = best_logit - logits.logsumexp(dim=-1) >= self._min_log_probability
-            best = torch.where(accepted, best, 0).tolist()
-        return [[self._labels[label] for label in row[: len(source)]] for row, source in zip(best, sources, strict=True)]
+            logits = self._model(input_ids=inputs, attention_mask=mask).logits
+            edited = (logits.amax(dim=-1) > logits[..., 0]) & mask.bool()
+            probabilities, labels = logits[edited].float().softmax(dim=-1).max(dim=-1)
+            probabilities.clamp_(max=_BELOW_ONE)
+            rows, positions = edited.nonzero(as_tuple=True)
+        ends = np.searchsorted(rows.cpu().numpy(), np.arange(1, len(texts)))
+        columns = (np.split(column.cpu().numpy(), ends) for column in (positions, labels, probabilities))
+        return [
+            Tags(places.tolist(), [self._labels[number] for number in numbers], shares.tolist())
+            for places, numbers, shares in zip(*columns, strict=True)
+        ]
 
-    def _encode(self, sources: Sequence[str]) -> tuple["torch.Tensor", "torch.Tensor"]:
-        import torch
+    def _padded(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        """Token ids and mask, int64 arrays of shape (texts, padded length)."""
+        lengths = np.array([len(text) for text in texts])
+        mask = np.arange(padded_length(len(texts[0]))) < lengths[:, None]
+        inputs = np.full(mask.shape, self._pad_id, dtype=np.int64)
+        inputs[mask] = self._encode("".join(texts))
+        return inputs, mask.astype(np.int64)
 
-        width = _padded_chars(sources[0])
-        ids = [[self._vocabulary.get(char, self._unknown_id) for char in source] for source in sources]
-        inputs = torch.tensor([row + [self._pad_id] * (width - len(row)) for row in ids])
-        mask = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in ids])
-        return inputs.to(self._device), mask.to(self._device)
 
-
-def _batches(texts: dict[int, str], budget_chars: int) -> Iterator[list[int]]:
-    """The keys of `texts` in groups of one padded length: how wide a text is padded must not depend on its neighbours."""
+def _batches(texts: Sequence[str], budget_chars: int) -> Iterator[list[int]]:
+    """The positions of `texts` in groups of one padded length: how wide a text is padded must not depend on its neighbours."""
     by_width: dict[int, list[int]] = {}
-    for row, text in texts.items():
-        by_width.setdefault(_padded_chars(text), []).append(row)
+    for row, text in enumerate(texts):
+        if text:
+            by_width.setdefault(padded_length(len(text)), []).append(row)
     for width, rows in sorted(by_width.items()):
         size = max(1, budget_chars // width)
         for start in range(0, len(rows), size):
             yield rows[start : start + size]
 
 
-def _padded_chars(text: str) -> int:
-    return math.ceil(len(text) / _LENGTH_STEP_CHARS) * _LENGTH_STEP_CHARS
+def _device(config: TaggerConfig) -> str:
+    import torch
+
+    cuda = torch.cuda.is_available()
+    if config.device == "cuda" and not cuda:
+        raise EngineError("device: cuda, but no GPU is visible here")
+    return "cuda" if cuda and config.device == "auto" else config.device.replace("auto", "cpu")
+
+
+def _has_bfloat16(device: str) -> bool:
+    """Whether bfloat16 is computed by the hardware itself; elsewhere it is slower than float32."""
+    import torch
+
+    if device == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    able = torch.cpu.get_capabilities()
+    return any(able.get(name) for name in _NATIVE_BFLOAT16)
 
 
 def _location(config: TaggerConfig) -> str:
@@ -172,11 +222,13 @@ def _location(config: TaggerConfig) -> str:
 
 
 def _revision(location: str, revision: str | None) -> str:
-    """What tells two states of a tagger apart: the weights, and config.json, which holds labels and threshold."""
+    """What tells two states of a tagger apart: the weights, and the files that hold labels, threshold and characters."""
     weights = weights_revision(location, revision)
-    if not Path(location).is_dir():
+    folder = Path(location)
+    if not folder.is_dir():
         return weights
-    return fingerprint([weights, *((Path(location) / name).read_text(encoding="utf-8") for name in _TEXT_FILES)])
+    texts = [(folder / name).read_text(encoding="utf-8") for name in _TEXT_FILES if (folder / name).is_file()]
+    return fingerprint([weights, *texts])
 
 
 def _folder_problems(folder: Path) -> list[str]:
@@ -185,10 +237,7 @@ def _folder_problems(folder: Path) -> list[str]:
         labels = [id2label[str(number)] for number in range(len(id2label))]
     except (OSError, ValueError, AttributeError, KeyError, TypeError):
         return [f"{folder}: config.json cannot be read as a model's, with an id2label that counts from 0"]
-    problems = [] if (folder / "tokenizer.json").is_file() else [f"{folder}: holds no tokenizer.json"]
-    if problem := _label_problem(labels):
-        problems.append(f"{folder}: {problem}")
-    return problems
+    return [f"{folder}: {problem}" for problem in (tokenizer_problem(folder), _label_problem(labels)) if problem]
 
 
 def _label_problem(labels: Sequence[str]) -> str:
@@ -201,13 +250,3 @@ def _label_problem(labels: Sequence[str]) -> str:
     except (ValueError, TypeError, AttributeError) as err:
         return f"no edit tagger: {err}"
     return ""
-
-
-def _characters(tokenizer: Any, model: str) -> tuple[dict[str, int], int]:
-    """The token of each character, and the token of any other; special tokens that a text spells out stay characters."""
-    vocabulary = tokenizer.get_vocab()
-    special = set(tokenizer.all_special_tokens)
-    longer = [token for token in vocabulary if len(token) != 1 and token not in special]
-    if longer or tokenizer.unk_token_id is None:
-        raise EngineError(f"{model}: no edit tagger: its tokenizer is not one of characters with an unknown token")
-    return {token: number for token, number in vocabulary.items() if token not in special}, tokenizer.unk_token_id

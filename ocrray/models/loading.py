@@ -4,17 +4,19 @@ import hashlib
 import json
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from ocrray.errors import EngineError
+from ocrray.models.encoding import prompt_ids, special_tokens, text_ids
 
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 Device = Literal["auto", "cpu", "cuda"]
 
 ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
+_TOKENIZER_FILES = ("tokenizer*", "special_tokens_map.json", "added_tokens.json", "vocab.*", "merges.txt")
 _HUB_ID = re.compile(r"[\w-][\w.-]*(/[\w.-]+)?")
 
 
@@ -34,22 +36,17 @@ class Generator:
 
         A source that spells out a special token (`</s>`) is read as characters, unless the prompts' own template spells one.
         """
-        literal = not any(token in template for token in self.tokenizer.all_special_tokens)
-        encoded = self._encode(prompts, literal, add_special_tokens=True)
-        return encoded if self.is_seq2seq else [ids[:-1] if ids and ids[-1] in self.eos_ids else ids for ids in encoded]
+        return prompt_ids(self.tokenizer, prompts, template, end_ids=() if self.is_seq2seq else self.eos_ids)
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """How many tokens each text is by itself."""
-        return [len(ids) for ids in self._encode(texts, literal=True, add_special_tokens=False)]
+        return [len(ids) for ids in text_ids(self.tokenizer, texts)]
 
-    def decode(self, ids: Sequence[int]) -> str:
-        """The text of generated tokens, special tokens left out."""
-        return self.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
-
-    def _encode(self, texts: Sequence[str], literal: bool, add_special_tokens: bool) -> list[list[int]]:
-        if not texts:
-            return []
-        return self.tokenizer(list(texts), add_special_tokens=add_special_tokens, split_special_tokens=literal)["input_ids"]
+    def decode(self, ids: Sequence[int], keep: Collection[int] = ()) -> str:
+        """The text of generated tokens, special tokens left out but for those in `keep`."""
+        left_out = special_tokens(self.tokenizer).keys() - set(keep)
+        shown = [token for token in ids if token not in left_out]
+        return self.tokenizer.decode(shown, skip_special_tokens=False, clean_up_tokenization_spaces=False)
 
 
 def model_problems(model: str) -> list[str]:
@@ -102,6 +99,7 @@ def load_generator(
 ) -> Generator:
     """The model with its adapter on its device, in evaluation mode and set to generate greedily.
 
+    A tokenizer that lies with the adapter is the one to use; the model is given a row for each token that it adds.
     `dtype: auto` is float32 on a CPU and the checkpoint's own on a GPU. Raises EngineError when weights are missing, and whatever
     transformers, peft and torch raise.
     """
@@ -125,11 +123,16 @@ def load_generator(
     if missing := sorted(report["missing_keys"]):  # transformers would go on with random numbers in their place
         raise EngineError(f"{model}: the weights lack {len(missing)} tensors, {missing[0]} for one")
     tokenizer = AutoTokenizer.from_pretrained(model, **origin)
+    adapter_folder = _fetched(adapter) if adapter else None
+    if adapter_folder and (adapter_folder / "tokenizer_config.json").is_file():
+        known = len(tokenizer)
+        tokenizer = AutoTokenizer.from_pretrained(adapter_folder, trust_remote_code=trust_remote_code)
+        _fill_rows(network, known, len(tokenizer))
     eos_ids = _end_tokens(network, tokenizer)
     pad_id = eos_ids[0] if tokenizer.pad_token_id is None else tokenizer.pad_token_id
     network.generation_config = _greedy(network.generation_config, eos_ids, pad_id)
-    if adapter:
-        network = _with_adapter(network, adapter)
+    if adapter_folder:
+        network = _with_adapter(network, adapter_folder)
     return Generator(
         model=network.to(device).eval(),
         tokenizer=tokenizer,
@@ -138,6 +141,29 @@ def load_generator(
         pad_id=pad_id,
         context_tokens=_context_tokens(config, tokenizer),
     )
+
+
+def extend_tokenizer(tokenizer: Any, tokens: Sequence[str]) -> list[int]:
+    """Make each of `tokens` a single token, and return their ids.
+
+    They are not special ones: decoding shows them, and a tokenizer told to read special tokens literally
+    (`split_special_tokens`) still takes them as one.
+    """
+    from tokenizers import AddedToken
+
+    tokenizer.add_tokens([AddedToken(token, normalized=False) for token in tokens])
+    return tokenizer.convert_tokens_to_ids(list(tokens))
+
+
+def extend_vocabulary(model: Any, tokenizer: Any, tokens: Sequence[str]) -> list[int]:
+    """`extend_tokenizer`, and a row of the model for each new token, which begins as the mean of the old rows.
+
+    To be done before an adapter is put on; raises EngineError for a model that ZeRO-3 spread over its workers.
+    """
+    known = len(tokenizer)
+    ids = extend_tokenizer(tokenizer, tokens)
+    _fill_rows(model, known, len(tokenizer))
+    return ids
 
 
 def _may_be_hub_id(name: str) -> bool:
@@ -178,19 +204,48 @@ def _greedy(published: Any, eos_ids: tuple[int, ...], pad_id: int) -> Any:
     )
 
 
-def _with_adapter(network: Any, adapter: str) -> Any:
-    """`network` under a PEFT adapter from a folder or the hub; peft by itself would fall back to pickled weights."""
+def _fetched(adapter: str) -> Path:
+    """The folder of an adapter, from the hub where it is none; raises EngineError where safetensors are missing.
+
+    peft by itself would fall back to pickled weights.
+    """
     from huggingface_hub import snapshot_download
-    from peft import PeftModel
 
     folder = Path(adapter)
     if not folder.is_dir():
-        folder = Path(snapshot_download(adapter, allow_patterns=list(ADAPTER_FILES)))
+        folder = Path(snapshot_download(adapter, allow_patterns=[*ADAPTER_FILES, *_TOKENIZER_FILES]))
     if problems := adapter_problems(str(folder)):
         raise EngineError("; ".join(problems))
+    return folder
+
+
+def _with_adapter(network: Any, folder: Path) -> Any:
+    from peft import PeftModel
+
     with warnings.catch_warnings():
         warnings.filterwarnings("error", message="Found missing adapter keys")
         return PeftModel.from_pretrained(network, str(folder))
+
+
+def _fill_rows(network: Any, first: int, end: int) -> None:
+    """Give tokens `first` to `end` the mean of all tokens before them, in the embedding and in the head.
+
+    A vocabulary that is padded beyond its tokens (GPT-J) has the rows already, and keeps its size.
+    """
+    import torch
+
+    embedding = network.get_input_embeddings().weight
+    if hasattr(embedding, "ds_id"):
+        raise EngineError("tokens cannot be added to a model that ZeRO-3 spread over its workers; set deepspeed.zero_stage to 2")
+    first = min(first, len(embedding))
+    if first >= end:
+        return
+    if end > len(embedding):
+        network.resize_token_embeddings(end, mean_resizing=False)
+    with torch.no_grad():
+        for layer in (network.get_input_embeddings(), network.get_output_embeddings()):
+            for rows in filter(torch.is_tensor, (layer.weight, getattr(layer, "bias", None))):
+                rows[first:end] = rows[:first].mean(0, dtype=torch.float32).to(rows.dtype)
 
 
 def _context_tokens(config: Any, tokenizer: Any) -> int | None:

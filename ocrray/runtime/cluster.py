@@ -3,6 +3,7 @@
 import logging
 import os
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -13,6 +14,8 @@ _ENVIRONMENT = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # a warning about this very variable, on every start of Ray 2.60
     "RAY_BACKEND_LOG_LEVEL": "fatal",  # its C++ core says of every actor pool that it has arguments in the object store
     "RAY_DEDUP_LOGS_SKIP_REGEX": "worker processes have been started",  # advice about what a 2-core machine starts normally
+    "RAY_USAGE_STATS_ENABLED": "0",  # Ray would tell its makers of every run, by a process more
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",  # relative paths in a config are relative to the working directory, in Ray Train's workers too
     "OMP_WAIT_POLICY": "PASSIVE",  # else the idle threads of one worker's torch spin on the cores that others need
 }
 for _name, _value in _ENVIRONMENT.items():
@@ -34,7 +37,9 @@ def is_remote() -> bool:
 
 @contextmanager
 def connected(local_cpus: int) -> Iterator[str]:
-    """Ray for the time of a run; yields the name of its session. A cluster started here offers `local_cpus` logical CPUs.
+    """Ray for the time of a run; a cluster started here offers `local_cpus` logical CPUs.
+
+    Yields the name of a session started here, for `end_session`; empty where a cluster was joined, which is not ours to end.
 
     Raises ConfigError when the cluster cannot be reached or started.
     """
@@ -47,12 +52,20 @@ def connected(local_cpus: int) -> Iterator[str]:
     try:
         with _silent_stderr():
             ray.init(log_to_driver=False, logging_level=logging.ERROR, **({} if is_remote() else local))
-    except (ConnectionError, OSError, RuntimeError, ValueError) as error:
+    except Exception as error:  # Ray raises all kinds, a bare Exception where a busy machine starts it too slowly
         raise ConfigError(f"Ray cannot be reached or started: {' '.join(str(error).split())}") from None
+    # Ray has put a handler before ours that aborts the process three seconds after a SIGTERM.
+    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))
     try:
-        yield ray.get_runtime_context().get_session_name()
+        yield "" if is_remote() else ray.get_runtime_context().get_session_name()
     finally:
         ray.shutdown()
+
+
+def log_folder() -> str:
+    """Where this session's processes write their logs, on each machine."""
+    context = ray.get_runtime_context()
+    return f"{context.get_temp_dir()}/{context.get_session_name()}/logs"
 
 
 @contextmanager

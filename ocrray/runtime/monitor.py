@@ -5,10 +5,12 @@ import json
 import sys
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import TracebackType
+from typing import Any, Self
 
 import ray
 from rich.console import Console
@@ -40,6 +42,10 @@ class RunMonitor:
         for record_id in record_ids:
             self.attempts.pop(record_id, None)
 
+    def begin_phase(self) -> None:
+        """Count from nothing again: another work list of the same run is begun."""
+        self.finished.clear()
+
     def attempt(self, record_id: str) -> int:
         """Count one more begin of this page, and return how many there were."""
         self.attempts[record_id] += 1
@@ -58,19 +64,28 @@ class RunMonitor:
         return dict(self.finished), len(self.attempts)
 
 
-class ProgressDisplay:
-    """Shows a run in the terminal, or as one JSON line every ten seconds where standard error is no terminal."""
+class Display(ABC):
+    """Shows a run in the terminal, or as one JSON line every ten seconds where standard error is no terminal.
 
-    def __init__(self, monitor: ray.actor.ActorHandle, total: int, already_done: int, unit: str) -> None:
+    A subclass says what is shown of the snapshots that it gets of its monitor; `done` and `total` (None: unknown) make the bar.
+    """
+
+    starting = "starting workers"
+
+    def __init__(self, monitor: ray.actor.ActorHandle) -> None:
         self.monitor = monitor
-        self.total = total
-        self.already_done = already_done
-        self.unit = unit
-        self.started = time.monotonic()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._show, daemon=True)
 
-    def __enter__(self) -> "ProgressDisplay":
+    @abstractmethod
+    def state(self, snapshot: Any) -> dict[str, Any]:
+        """What is known now, as it is logged."""
+
+    @abstractmethod
+    def describe(self, state: Mapping[str, Any]) -> str:
+        """What stands beside the bar."""
+
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
@@ -88,39 +103,60 @@ class ProgressDisplay:
     def _show_bar(self) -> None:
         columns = (SpinnerColumn(), BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
         with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-            task = progress.add_task("starting workers", total=self.total, completed=self.already_done)
+            task = progress.add_task(self.starting, total=None)
             for state in self._states(_SHOW_EVERY_S):
-                counts = " · ".join(f"{state[status]} {status}" for status in STATUSES if state[status])
-                rate = f"{state['records_per_s']:.1f} {self.unit}/s" if state["records_per_s"] else "starting workers"
-                eta = f" · ETA {_clock(state['eta_s'])}" if state["eta_s"] is not None else ""
-                flight = f" · {state['in_flight']} in flight" if state["in_flight"] else ""
-                progress.update(task, completed=state["done"], description=f"{rate}{eta}{flight}  {counts}")
+                progress.update(task, total=state["total"], completed=state["done"], description=self.describe(state))
 
-    def _states(self, every_s: float) -> Iterator[dict[str, int | float | None]]:
+    def _states(self, every_s: float) -> Iterator[dict[str, Any]]:
         while not self._stop.wait(every_s):
             try:
-                counts, in_flight = ray.get(self.monitor.snapshot.remote(), timeout=every_s * 5)
+                snapshot = ray.get(self.monitor.snapshot.remote(), timeout=every_s * 5)
             except (ray.exceptions.RayError, TimeoutError):
                 continue  # a display must never end the run that it shows
-            finished = sum(counts.values())
-            rate = finished / (time.monotonic() - self.started)
-            remaining = self.total - self.already_done - finished
-            yield {
-                "done": self.already_done + finished,
-                "total": self.total,
-                "records_per_s": round(rate, 3),
-                "eta_s": round(remaining / rate) if rate else None,
-                "in_flight": in_flight,
-                **{status: counts.get(status, 0) for status in STATUSES},
-            }
+            yield self.state(snapshot)
+
+
+class ProgressDisplay(Display):
+    """Shows how many records are finished, by status."""
+
+    def __init__(
+        self, monitor: ray.actor.ActorHandle, total: int, already_done: int, unit: str, statuses: Sequence[str] = STATUSES
+    ) -> None:
+        super().__init__(monitor)
+        self.statuses = statuses
+        self.total = total
+        self.already_done = already_done
+        self.unit = unit
+        self.started = time.monotonic()
+
+    def state(self, snapshot: tuple[dict[str, int], int]) -> dict[str, int | float | None]:
+        counts, in_flight = snapshot
+        finished = sum(counts.values())
+        rate = finished / (time.monotonic() - self.started)
+        remaining = self.total - self.already_done - finished
+        return {
+            "done": self.already_done + finished,
+            "total": self.total,
+            "records_per_s": round(rate, 3),
+            "eta_s": round(remaining / rate) if rate else None,
+            "in_flight": in_flight,
+            **{status: counts.get(status, 0) for status in self.statuses},
+        }
+
+    def describe(self, state: Mapping[str, Any]) -> str:
+        counts = " · ".join(f"{state[status]} {status}" for status in self.statuses if state[status])
+        rate = f"{state['records_per_s']:.1f} {self.unit}/s" if state["records_per_s"] else self.starting
+        eta = f" · ETA {clock(state['eta_s'])}" if state["eta_s"] is not None else ""
+        flight = f" · {state['in_flight']} in flight" if state["in_flight"] else ""
+        return f"{rate}{eta}{flight}  {counts}"
 
 
 @contextmanager
-def monitored(output: Folder) -> Iterator[ray.actor.ActorHandle]:
-    """A RunMonitor for the time of a run on this folder; raises ConfigError when one lives already in this cluster."""
+def monitored(output: Folder, actor: Any = RunMonitor, *arguments: Any) -> Iterator[ray.actor.ActorHandle]:
+    """An `actor(*arguments)` for the time of a run on this folder; raises ConfigError when one lives already in this cluster."""
     name = hashlib.sha256(f"{output.filesystem.type_name}:{output.path}".encode()).hexdigest()
     try:
-        monitor = RunMonitor.options(name=name, namespace="ocrray").remote()
+        monitor = actor.options(name=name, namespace="ocrray").remote(*arguments)
     except ValueError:
         raise ConfigError(f"output.path: another job of this cluster writes to {output.path}; wait for it or stop it") from None
     try:
@@ -129,7 +165,8 @@ def monitored(output: Folder) -> Iterator[ray.actor.ActorHandle]:
         ray.kill(monitor)
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
+    """`m:ss`, or `h:mm:ss` from an hour on."""
     minutes, rest = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

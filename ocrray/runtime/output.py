@@ -118,11 +118,11 @@ def require_same(output: Folder, previous: Run, fingerprint: str, settings: Mapp
     raise ConfigError("\n".join([headline, *differences]))
 
 
-def committed_records(output: Folder) -> int:
-    """How many records an earlier run of this folder has committed."""
-    files = output.child("_checkpoint").files(".parquet")
+def committed_records(checkpoint: Folder) -> int:
+    """How many records were committed to this checkpoint by earlier runs."""
+    files = checkpoint.files(".parquet")
     return sum(
-        pq.read_metadata(info.path, filesystem=output.filesystem).num_rows
+        pq.read_metadata(info.path, filesystem=checkpoint.filesystem).num_rows
         for info in files
         if not info.base_name.endswith(".pending.parquet")
     )

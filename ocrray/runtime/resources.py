@@ -9,8 +9,14 @@ from ocrray.config import StrictModel
 
 _MAX_BLOCKS = 20_000  # a corpus of more files than this is slow to open
 _MIN_BLOCKS = 16  # even a small run commits its work in steps
-_ROWS_PER_BLOCK = {"tesseract": 16, "hf": 64, "http": 64, "tagger": 512}  # seconds to a minute of one worker's work
+# Seconds to a minute of one worker's work.
+_ROWS_PER_BLOCK = {"tesseract": 16, "extract": 32, "hf": 64, "http": 64, "tagger": 512}
 _ROWS_PER_BLOCK_CHEAP = 16_000
+
+
+def block_rows(records: int, enough: int) -> int:
+    """How many rows to commit together: `enough` for one worker at a time, but so that there are 16 to 20,000 blocks."""
+    return max(1, min(enough, math.ceil(records / _MIN_BLOCKS)), math.ceil(records / _MAX_BLOCKS))
 
 
 class WorkersConfig(StrictModel):
@@ -19,7 +25,7 @@ class WorkersConfig(StrictModel):
     recognize: int | None = Field(None, ge=1)
     """At most so many recognizer processes, one CPU each. Null: one a core here, as many as there is room for on a cluster."""
     correct: int | None = Field(None, ge=1)
-    """At most so many corrector processes; null as above."""
+    """At most so many corrector (or extractor) processes; null as above."""
     correct_cpus: float = Field(1, gt=0)
     """CPUs of one corrector process."""
     correct_gpus: float = Field(0, ge=0)
@@ -31,8 +37,7 @@ class WorkersConfig(StrictModel):
         """`rows_per_block`, or one that suits the engine and splits `records` into 16 to 20,000 blocks."""
         if self.rows_per_block:
             return self.rows_per_block
-        by_engine = _ROWS_PER_BLOCK.get(slowest_engine, _ROWS_PER_BLOCK_CHEAP)
-        return max(1, min(by_engine, math.ceil(records / _MIN_BLOCKS)), math.ceil(records / _MAX_BLOCKS))
+        return block_rows(records, _ROWS_PER_BLOCK.get(slowest_engine, _ROWS_PER_BLOCK_CHEAP))
 
     def local_cpus(self, *, recognizes: bool, corrects: bool, resumes: bool) -> int:
         """Logical CPUs that a cluster on this machine alone must offer, so that nothing waits for ever for one.

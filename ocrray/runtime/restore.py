@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Self
 
 import yaml
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from ocrray.config import StrictModel, fingerprint
 from ocrray.corpus.card import write_card
@@ -17,8 +17,9 @@ from ocrray.corpus.folder import Folder
 from ocrray.corpus.manifest import read_manifest, write_manifest
 from ocrray.corpus.report import write_report
 from ocrray.corpus.summary import Summary, summarise
-from ocrray.engines import correctors, recognizers
+from ocrray.engines import correctors, extract, recognizers
 from ocrray.engines.base import EngineInfo
+from ocrray.engines.extract import ExtractConfig
 from ocrray.errors import ConfigError, RecordError
 from ocrray.guard import GuardConfig
 from ocrray.records import IMAGE_KINDS, SCHEMA_VERSION
@@ -37,10 +38,25 @@ class RestoreConfig(StrictModel):
     input: InputConfig
     recognize: recognizers.RecognizeConfig | None = Field(default_factory=lambda: recognizers.RecognizeConfig(engine="tesseract"))
     correct: correctors.CorrectConfig | None = Field(default_factory=lambda: correctors.TaggerConfig(engine="tagger"))
+    extract: ExtractConfig | None = None
+    """Photo metadata instead of a correction; the guard, which compares a text with its correction, has no part in it."""
     guard: GuardConfig | None = GuardConfig()
     output: OutputConfig
     workers: WorkersConfig = WorkersConfig()
     max_failed_frac: float = Field(0.01, ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _one_rewrites(self) -> Self:
+        if self.extract and self.correct:
+            raise ValueError("extract reads the OCR as it is: set correct: null beside it")
+        return self
+
+    @model_validator(mode="after")
+    def _back_is_the_text(self) -> Self:
+        back = self.extract and self.extract.columns.back
+        if back and (self.input.image_column or self.input.text_column not in (None, back)):
+            raise ValueError("extract.columns.back is the text of a record: leave out input.text_column and input.image_column")
+        return self
 
 
 @dataclass(frozen=True)
@@ -79,11 +95,11 @@ def make_plan(config: RestoreConfig, limit: int | None, *, write: bool = False, 
             problems.extend(str(error).splitlines())
             return None
 
-    config = _with_given_column(config)
+    config = _with_columns_read(config)
     folder = Folder.at(config.output.path)
     checked(lambda: output_folder.require_writable(folder))
     previous = checked(lambda: output_folder.read_run(folder))
-    corrector = checked(lambda: correctors.check(config.correct)) if config.correct else None
+    corrector = checked(lambda: _check_corrector(config))
     list_input = _writing_to(folder) if write and not previous and not problems else count_records
     listing = checked(lambda: list_input(config.input, images=config.recognize is not None, limit=limit))
     reads_images = listing is not None and any(listing.counts.get(kind) for kind in IMAGE_KINDS)
@@ -93,7 +109,7 @@ def make_plan(config: RestoreConfig, limit: int | None, *, write: bool = False, 
     if problems:
         raise ConfigError("\n".join(problems))
     settings = {
-        **{name: _dumped(getattr(config, name)) for name in ("input", "recognize", "correct", "guard")},
+        **{name: _dumped(getattr(config, name)) for name in ("input", "recognize", "correct", "extract", "guard")},
         "recognizer": recognizer and asdict(recognizer),
         "corrector": corrector and asdict(corrector),
         "listing": listing.digest,
@@ -139,19 +155,20 @@ def _run(plan: Plan, folder: Folder) -> terminal.Pace:
         input=config.input,
         recognize=config.recognize if plan.recognizer else None,
         correct=config.correct,
+        extract=config.extract,
         guard=config.guard,
         workers=config.workers,
         rows_per_block=config.workers.block_rows(plan.listing.records, slowest_engine),
         on_cluster=cluster.is_remote(),
     )
-    has_corrector = config.correct is not None and correctors.has_model(config.correct)
+    has_corrector = config.extract is not None or (config.correct is not None and correctors.has_model(config.correct))
     local_cpus = config.workers.local_cpus(
         recognizes=plan.recognizer is not None, corrects=has_corrector, resumes=previous is not None
     )
     started_at = previous.started_at if previous else datetime.now(UTC).isoformat(timespec="seconds")
     with cluster.connected(local_cpus) as session, monitor.monitored(folder) as run_monitor:
         output_folder.write_run(folder, Run(plan.fingerprint, plan.settings, started_at, session))
-        done = output_folder.committed_records(folder)
+        done = output_folder.committed_records(folder.child("_checkpoint"))
         begun = time.monotonic()
         if done < plan.listing.records:
             with monitor.ProgressDisplay(run_monitor, plan.listing.records, done, plan.unit):
@@ -211,12 +228,20 @@ def _writing_to(folder: Folder) -> Callable[..., Listing]:
     return list_input
 
 
-def _with_given_column(config: RestoreConfig) -> RestoreConfig:
-    """The column of `correct: {engine: given}` travels with its record like any passthrough column."""
-    if not isinstance(config.correct, correctors.GivenConfig) or config.correct.column in config.input.passthrough:
-        return config
-    passthrough = [*config.input.passthrough, config.correct.column]
-    return config.model_copy(update={"input": config.input.model_copy(update={"passthrough": passthrough})})
+def _check_corrector(config: RestoreConfig) -> EngineInfo | None:
+    if config.extract:
+        return extract.check(config.extract)
+    return correctors.check(config.correct) if config.correct else None
+
+
+def _with_columns_read(config: RestoreConfig) -> RestoreConfig:
+    """The columns that a stage reads travel with their record like any passthrough column."""
+    given = config.correct.column if isinstance(config.correct, correctors.GivenConfig) else None
+    front = config.extract.columns.front if config.extract else None
+    back = config.extract.columns.back if config.extract else None
+    passthrough = dict.fromkeys([*config.input.passthrough, *filter(None, (given, front))])
+    columns = {"passthrough": list(passthrough), "text_column": back or config.input.text_column}
+    return config.model_copy(update={"input": config.input.model_copy(update=columns)})
 
 
 def _dumped(model: StrictModel | None) -> dict[str, Any] | None:

@@ -8,7 +8,7 @@ from typing import Literal
 from urllib.parse import unquote
 
 from ocrray.errors import ConfigError, RecordError
-from ocrray.sources import files, images, mets, tables, xml_formats, xml_parse
+from ocrray.sources import files, images, mets, tables, text_files, xml_formats, xml_parse
 from ocrray.sources.files import FileStat
 from ocrray.sources.input import Kind
 from ocrray.sources.rows import Row, page_row
@@ -25,7 +25,7 @@ _FORMATS: dict[Format, tuple[str, ...]] = {
     "pdf": (".pdf",),
     "xml": (".xml", ".alto", ".hocr", ".html", ".htm", ".xhtml"),
     "table": tables.EXTENSIONS,
-    "text": (".txt",),
+    "text": text_files.EXTENSIONS,
 }
 _FORMAT_OF_KIND: dict[str, Format] = {"image": "image", "pdf": "pdf", "text": "text", "table": "table"}
 _SNIFF_BYTES = 1 << 16

@@ -13,7 +13,7 @@ from ocrray.sources.input import InputConfig
 from ocrray.sources.pages import format_of, named_file, pages_of
 from ocrray.sources.rows import Texts, page_row, table_of_rows, table_of_texts
 from ocrray.sources.tables import Columns, Table, is_text, open_table
-from ocrray.sources.text_files import read_units
+from ocrray.sources.text_files import BROKEN_GZIP, read_units, unzipped
 from ocrray.sources.walk import Found, Walk
 
 _TEXT_COLUMNS = ("text", "ocr")
@@ -36,12 +36,12 @@ class Streams:
                     table = open_table(file, found.location.name, self.config.encoding)
                     batches = table.batches(self._columns(table, found))
                 else:
-                    batches = read_units(file, self.config.text_unit, self.config.encoding)
+                    batches = read_units(unzipped(file, found.location.name), self.config.text_unit, self.config.encoding)
                 for batch in batches:
                     if len(batch.texts):
                         yield self._rows(found, kind, batch)
                         rows = int(batch.numbers[-1]) + 1
-        except (RecordError, OSError) as err:
+        except (RecordError, *BROKEN_GZIP) as err:
             problem = RecordError(f"{found.name}: cannot be read: {err}", kind=getattr(err, "kind", "unreadable"))
             yield table_of_rows([page_row(found, kind, rows, problem)], self.passthrough)
 

@@ -1,14 +1,12 @@
 """Tables whose rows are records: JSON lines, CSV, TSV and Parquet, read in batches of bounded size."""
 
 import csv
-import gzip
 import json
 import re
-import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any, BinaryIO, Protocol, cast
+from typing import Any, BinaryIO, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -17,7 +15,7 @@ import pyarrow.parquet as pq
 
 from ocrray.errors import RecordError
 from ocrray.sources.rows import Texts
-from ocrray.sources.text_files import MAX_LINE_BYTES, decode, line_blocks
+from ocrray.sources.text_files import BROKEN_GZIP, MAX_LINE_BYTES, decode, line_blocks, unzipped
 from ocrray.text.normalise import sanitise
 
 EXTENSIONS = (*(ext + gz for ext in (".jsonl", ".ndjson", ".csv", ".tsv") for gz in ("", ".gz")), ".parquet")
@@ -57,7 +55,7 @@ class Table(Protocol):
 def open_table(file: BinaryIO, name: str, encoding: str) -> Table:
     """The table in `file`, by the extension of its `name`; raises RecordError (`bad_table`) where its columns cannot be told."""
     stem = name.lower().removesuffix(".gz")
-    stream = cast(BinaryIO, gzip.GzipFile(fileobj=file)) if name.lower().endswith(".gz") else file
+    stream = unzipped(file, name)
     try:
         if stem.endswith(".parquet"):
             return ParquetTable(stream)
@@ -68,7 +66,7 @@ def open_table(file: BinaryIO, name: str, encoding: str) -> Table:
         raise RecordError(f"{name}: the table cannot be read: {_reason(err)}", kind="bad_table") from None
 
 
-_BROKEN = (pa.ArrowException, OSError, EOFError, zlib.error, csv.Error)
+_BROKEN = (pa.ArrowException, csv.Error, *BROKEN_GZIP)
 
 
 class JsonTable:

@@ -1,7 +1,10 @@
-"""Plain text: the lines or paragraphs of a file, or all of it."""
+"""Plain text: the lines or paragraphs of a file, or all of it; gzipped where its name ends in `.gz`."""
 
+import gzip
+import io
+import zlib
 from collections.abc import Iterable, Iterator
-from typing import BinaryIO, Literal
+from typing import BinaryIO, Literal, cast
 
 import numpy as np
 import pyarrow as pa
@@ -11,6 +14,7 @@ from ocrray.sources import files
 from ocrray.sources.rows import Texts
 from ocrray.text.normalise import sanitise
 
+EXTENSIONS = (".txt", ".txt.gz")
 MAX_LINE_BYTES = 1 << 26
 _BLOCK_BYTES = 1 << 22
 
@@ -20,8 +24,23 @@ def read_text_file(uri: str, encoding: str, max_bytes: int) -> str:
 
     Raises RecordError: `bad_encoding`, `too_large`, `empty_file`, `missing`, `unreadable`.
     """
-    text = decode(files.read_bytes(files.parse(uri), max_bytes), encoding, uri)
-    return sanitise(text.replace("\f", ""))
+    location = files.parse(uri)
+    data = files.read_bytes(location, max_bytes)
+    try:
+        data = unzipped(io.BytesIO(data), location.name).read(max_bytes + 1)
+    except BROKEN_GZIP as err:
+        raise RecordError(f"{uri}: cannot be read: {err}", kind="unreadable") from None
+    if len(data) > max_bytes:
+        raise RecordError(f"{uri}: larger than input.max_file_bytes ({max_bytes:,}) when unpacked", kind="too_large")
+    return sanitise(decode(data, encoding, uri).replace("\f", ""))
+
+
+BROKEN_GZIP = (OSError, EOFError, zlib.error)
+
+
+def unzipped(file: BinaryIO, name: str) -> BinaryIO:
+    """The file as it is, or what is packed in it where its name ends in `.gz`; reading a broken one raises BROKEN_GZIP."""
+    return cast(BinaryIO, gzip.GzipFile(fileobj=file)) if name.lower().endswith(".gz") else file
 
 
 def decode(data: bytes, encoding: str, where: str) -> str:

@@ -55,10 +55,11 @@ class _Item:
 class Walk:
     """All files that `paths` name, in a stable order, some of them perhaps twice.
 
-    Raises ConfigError with one line for each path that matches nothing.
+    Raises ConfigError with one line for each path that matches nothing; `key` is what the config calls the paths.
     """
 
-    def __init__(self, paths: Sequence[str]) -> None:
+    def __init__(self, paths: Sequence[str], key: str = "input.paths") -> None:
+        self._key = key
         self._items: list[_Item] = []
         problems = []
         for path in paths:
@@ -69,7 +70,7 @@ class Walk:
                         raise RecordError(f"{path}: there is no file here")
                 self._items.append(item)
             except (RecordError, OSError, ValueError) as err:
-                problems.append(f"input.paths: {' '.join(str(err).split())}")
+                problems.append(f"{key}: {' '.join(str(err).split())}")
         if problems:
             raise ConfigError("\n".join(problems))
 
@@ -80,7 +81,7 @@ class Walk:
             while batch := list(islice(found, _BATCH_FILES)):
                 yield batch
         except OSError as err:
-            raise ConfigError(f"input.paths: a folder cannot be listed: {err}") from None
+            raise ConfigError(f"{self._key}: a folder cannot be listed: {err}") from None
 
 
 def _resolve(path: str) -> _Item:

@@ -1,1 +1,1 @@
-"""The verbs of a run: load, recognize, correct, guard, score. Each maps one table of rows to one table of the same rows."""
+"""The verbs of a run: load, recognize, correct or extract, guard, score. Each maps a table of rows to one of the same rows."""

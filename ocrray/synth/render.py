@@ -1,5 +1,6 @@
 """Set a text as one page of a book or one newspaper column, and know the ground truth line by line."""
 
+import math
 import re
 from bisect import bisect_right
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from ocrray.errors import ConfigError, RecordError
 
-MAX_HEIGHT_PX = 12_000
+MAX_HEIGHT_PX = MAX_WIDTH_PX = 12_000
 MAX_WORD_CHARS = 1_000
 
 _FONT_FOLDERS = (
@@ -108,6 +109,25 @@ def render_page(
             draw.text((margin_px + x_px, y_px), word, fill=0, font=font, anchor="ls")
         baseline_px += round(pitch_px * (1.5 if line.align == "centre" else 1))
     return RenderedPage(image, [" ".join(line.words) for line in set_lines])
+
+
+def render_line(text: str, *, font_path: str | Path, font_size_px: int, rng: np.random.Generator) -> RenderedPage:
+    """Set `text`, all of it, as one line with a narrow margin; raises as `render_page` does (`too_long`: over MAX_WIDTH_PX)."""
+    font = _load_font(str(font_path), font_size_px)
+    _require_settable(font, text)
+    margin_px = round(font_size_px * rng.uniform(0.3, 0.8))
+    width_px = 2 * margin_px + math.ceil(font.getlength(text))
+    if width_px > MAX_WIDTH_PX:
+        raise RecordError(f"the text makes a line more than {MAX_WIDTH_PX:,} px wide; split it", kind="too_long")
+    ascent_px, descent_px = font.getmetrics()
+    image = Image.new("L", (width_px, 2 * margin_px + ascent_px + descent_px), 255)
+    draw = ImageDraw.Draw(image)
+    space_px, x_px = font.getlength(" "), float(margin_px)
+    for word in text.split():
+        y_px = margin_px + ascent_px + rng.normal(0, font_size_px / 80)
+        draw.text((x_px, y_px), word, fill=0, font=font, anchor="ls")
+        x_px += font.getlength(word) + space_px
+    return RenderedPage(image, [" ".join(text.split())])
 
 
 @dataclass(frozen=True, slots=True)

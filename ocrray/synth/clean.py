@@ -1,10 +1,8 @@
-"""Clean text to train on: read it, and vary how it is set so that a corrector meets more than novels."""
+"""Clean text to make pairs of: gather it into passages, cut pieces out of them, and vary how they are set."""
 
-import gzip
-import json
 import re
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -12,23 +10,48 @@ PASSAGE_CHARS = 1500
 
 _STRAIGHT = str.maketrans("“”‘’—–", "\"\"''--")
 _EMPHASIS = re.compile(r"_([^_\n]{1,200})_")
+_BLANK_LINE = re.compile(r"\n\s*\n")
 
 
-def read_passages(paths: Sequence[Path]) -> list[str]:
-    """Passages of about PASSAGE_CHARS characters from plain text or JSONL with a `text` key, gzipped or not.
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """Whole paragraphs, one a line, each without line feeds of its own; `source` names the first of the texts they come from."""
 
-    A passage is whole paragraphs, one a line, in the order of the file.
+    text: str
+    source: str
+
+
+def passages(texts: Iterable[tuple[str, str]], min_chars: int = PASSAGE_CHARS) -> Iterator[Passage]:
+    """Gather (source, text) in their order into passages of at least `min_chars` characters and less than three times that.
+
+    A text may be a line, a paragraph or a whole book, its paragraphs parted by blank lines; what remains at the end is a shorter
+    passage. Line ends within a paragraph and marks of emphasis (`_so_`) are taken out.
     """
-    passages = []
-    for path in paths:
-        opener = gzip.open if path.suffix == ".gz" else open
-        with opener(path, "rt", encoding="utf-8") as file:
-            if ".jsonl" in path.suffixes:
-                paragraphs = [json.loads(line)["text"] for line in file]
-            else:
-                paragraphs = re.split(r"\n\s*\n", file.read())
-        passages += _group([" ".join(_EMPHASIS.sub(r"\1", paragraph).split()) for paragraph in paragraphs])
-    return passages
+    pending: list[str] = []
+    chars, first = 0, ""
+    for source, text in texts:
+        for paragraph in _paragraphs(text, 2 * min_chars):
+            first = first if pending else source
+            pending.append(paragraph)
+            chars += len(paragraph)
+            if chars >= min_chars:
+                yield Passage("\n".join(pending), first)
+                pending, chars = [], 0
+    if pending:
+        yield Passage("\n".join(pending), first)
+
+
+def excerpt(text: str, chars: tuple[int, int], rng: np.random.Generator) -> str:
+    """A piece of `text` of `chars` (least, most) characters or a little less, cut at white space where there is any."""
+    length = int(rng.integers(chars[0], chars[1] + 1))
+    start = int(rng.integers(max(1, len(text) - length + 1)))
+    word_start = max(text.rfind(" ", 0, start), text.rfind("\n", 0, start)) + 1
+    if start - word_start < length:  # else this is one long word, or a script without spaces
+        start = word_start
+    end = start + length
+    cuts_a_word = end < len(text) and not text[end - 1].isspace() and not text[end].isspace()
+    piece = text[start:end].strip()
+    return piece.rsplit(maxsplit=1)[0] if cuts_a_word else piece
 
 
 def straighten(text: str) -> str:
@@ -47,17 +70,18 @@ def vary(passage: str, rng: np.random.Generator) -> str:
     return "\n".join(_set_in_lines(passage, int(rng.integers(25, 75)), rng.random() < 0.6))
 
 
-def _group(paragraphs: Sequence[str]) -> list[str]:
-    passages, pending, chars = [], [], 0
-    for paragraph in paragraphs:
-        if not paragraph:
-            continue
-        pending.append(paragraph)
-        chars += len(paragraph)
-        if chars >= PASSAGE_CHARS:
-            passages.append("\n".join(pending))
-            pending, chars = [], 0
-    return [*passages, "\n".join(pending)] if pending else passages
+def _paragraphs(text: str, max_chars: int) -> Iterator[str]:
+    """The paragraphs of a text on one line each; longer ones in pieces, cut at spaces where there are any."""
+    for part in _BLANK_LINE.split(text):
+        paragraph = " ".join(_EMPHASIS.sub(r"\1", part).split())
+        start = 0
+        while len(paragraph) - start > max_chars:
+            space = paragraph.rfind(" ", start + max_chars // 2, start + max_chars + 1)
+            end = space if space > 0 else start + max_chars
+            yield paragraph[start:end]
+            start = end + (space > 0)
+        if start < len(paragraph):
+            yield paragraph[start:]
 
 
 def _with_figures(passage: str, rng: np.random.Generator) -> str:

@@ -1,0 +1,7 @@
+"""`ray job submit --working-dir . -- python jobs/synthesize.py CONFIG.yaml` runs `ocrray synthesize CONFIG.yaml` on a cluster."""
+
+import sys
+
+from ocrray.cli import main
+
+sys.exit(main(["synthesize", *sys.argv[1:]]))

@@ -1,0 +1,7 @@
+"""`ray job submit --working-dir . -- python jobs/train.py CONFIG.yaml` runs `ocrray train CONFIG.yaml` on a cluster."""
+
+import sys
+
+from ocrray.cli import main
+
+sys.exit(main(["train", *sys.argv[1:]]))

@@ -1,0 +1,156 @@
+"""Pairs of what was read and what stood there: their schema, and gathering what workers made into few, ordered Parquet files."""
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from ocrray.corpus.folder import Folder
+from ocrray.corpus.summary import BIN_ENDS, DataFile
+
+SCHEMA_VERSION = 1
+
+SCHEMA = pa.schema(
+    [
+        ("record_id", pa.string()),
+        ("kind", pa.string()),
+        ("ocr", pa.string()),
+        ("gt", pa.string()),
+        ("cer", pa.float32()),
+        ("severity", pa.float32()),
+        ("font", pa.string()),
+        ("image", pa.string()),
+        ("seed", pa.int64()),
+        ("source", pa.string()),
+    ],
+    metadata={"ocrray_pairs_schema_version": str(SCHEMA_VERSION)},
+)
+
+MEANINGS = {
+    "record_id": "unique: `page-` or `noise-` and a number",
+    "kind": "`page`: set in type, damaged and recognized again; `noise`: by the noise model; `clean`: without errors, on purpose",
+    "ocr": "the text with errors",
+    "gt": "the text without",
+    "cer": "wrong characters per character of `gt`, after NFC and with white space collapsed",
+    "severity": "of the damage to the page, 0..1; null for other kinds",
+    "font": "that the page was set in; null for other kinds",
+    "image": "the scan, relative to this folder; null where none was kept",
+    "seed": "of the random numbers that this pair alone was made with",
+    "source": "where `gt` comes from: the input file, and the record in it",
+}
+
+_DROPPED = [("drop_reason", pa.string()), ("drop_message", pa.string())]
+MADE_SCHEMA = pa.schema([*SCHEMA, *_DROPPED], metadata=SCHEMA.metadata)
+"""Rows as workers write them, one for every pair asked for; those of `drop_reason` have no texts, but a message."""
+
+_FILE_ROWS = 50_000
+_GROUP_ROWS = 4096
+
+
+@dataclass(slots=True)
+class KindTotals:
+    """What the pairs of one kind amount to."""
+
+    pairs: int = 0
+    chars: int = 0  # of gt
+    wrong_chars: float = 0.0
+    cer_bins: np.ndarray = field(default_factory=lambda: np.zeros(len(BIN_ENDS) + 1, dtype=np.int64))  # pairs per bin of BIN_ENDS
+
+    @property
+    def cer(self) -> float | None:
+        """Wrong characters per character, of all pairs together; None where there is no character."""
+        return self.wrong_chars / self.chars if self.chars else None
+
+
+@dataclass(slots=True)
+class PairsSummary:
+    """What was made, by kind, and what was dropped, by reason."""
+
+    kinds: dict[str, KindTotals] = field(default_factory=dict)
+    dropped: Counter[str] = field(default_factory=Counter)
+    drop_examples: dict[str, str] = field(default_factory=dict)  # one message for each reason
+    fonts: Counter[str] = field(default_factory=Counter)
+    files: list[DataFile] = field(default_factory=list)
+
+    @property
+    def pairs(self) -> int:
+        """How many pairs there are."""
+        return sum(totals.pairs for totals in self.kinds.values())
+
+
+def gather(made: Mapping[str, Folder], output: Folder) -> PairsSummary:
+    """Write the pairs in the folders of `made` to `<output>/data/<name>-00000.parquet`, ..., and scans' texts to `lines.csv`.
+
+    They come in the order of their ids. What an interrupted call left in `data` is replaced.
+    """
+    data, summary = output.child("data"), PairsSummary()
+    data.filesystem.create_dir(data.path)
+    data.filesystem.delete_dir_contents(data.path)
+    lines: list[tuple[str, str]] = []
+    for name, folder in made.items():
+        for number, pairs in enumerate(_files_of(_kept(folder, summary))):
+            _add(summary, pairs)
+            file = f"{name}-{number:05d}.parquet"
+            pq.write_table(
+                pairs, f"{data.path}/{file}", filesystem=data.filesystem, compression="zstd", row_group_size=_GROUP_ROWS
+            )
+            size_bytes = data.filesystem.get_file_info(f"{data.path}/{file}").size
+            summary.files.append(DataFile(file, pairs.num_rows, size_bytes))
+            with_image = pairs.filter(pc.is_valid(pairs["image"]))
+            lines += zip(with_image["image"].to_pylist(), with_image["gt"].to_pylist(), strict=True)
+    if lines:
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows([("image", "text"), *lines])
+        output.write_text("lines.csv", text.getvalue())
+    return summary
+
+
+def made_batches(folder: Folder) -> Iterator[pa.Table]:
+    """The rows that workers wrote, in the order of their ids as far as each file holds a stretch of them."""
+    files = []
+    for info in folder.files(".parquet"):
+        with pq.ParquetFile(info.path, filesystem=folder.filesystem) as file:
+            files.append((file.read_row_group(0, columns=["record_id"])["record_id"][0].as_py(), info.path))
+    for _, path in sorted(files):
+        with pq.ParquetFile(path, filesystem=folder.filesystem) as file:
+            for batch in file.iter_batches(_GROUP_ROWS):
+                yield pa.table(batch)
+
+
+def _kept(folder: Folder, summary: PairsSummary) -> Iterator[pa.Table]:
+    for rows in made_batches(folder):
+        made = pc.is_null(rows["drop_reason"])
+        for row in rows.filter(pc.invert(made)).select(["drop_reason", "drop_message"]).to_pylist():
+            summary.dropped[row["drop_reason"]] += 1
+            summary.drop_examples.setdefault(row["drop_reason"], row["drop_message"])
+        yield rows.filter(made).select(SCHEMA.names).cast(SCHEMA)
+
+
+def _files_of(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
+    """The same rows in tables of _FILE_ROWS and one of what remains."""
+    waiting = SCHEMA.empty_table()
+    for table in tables:
+        waiting = pa.concat_tables([waiting, table])
+        while waiting.num_rows >= _FILE_ROWS:
+            yield waiting.slice(0, _FILE_ROWS)
+            waiting = waiting.slice(_FILE_ROWS)
+    if waiting.num_rows:
+        yield waiting
+
+
+def _add(summary: PairsSummary, pairs: pa.Table) -> None:
+    summary.fonts.update(pairs["font"].drop_null().to_pylist())
+    for kind in pc.unique(pairs["kind"]).to_pylist():
+        rows = pairs.filter(pc.equal(pairs["kind"], kind))
+        totals = summary.kinds.setdefault(kind, KindTotals())
+        cers, chars = rows["cer"].to_numpy(), pc.utf8_length(rows["gt"]).to_numpy()
+        totals.pairs += rows.num_rows
+        totals.chars += int(chars.sum())
+        totals.wrong_chars += float((cers * chars).sum())
+        totals.cer_bins += np.bincount(np.searchsorted(BIN_ENDS, cers, side="left"), minlength=len(BIN_ENDS) + 1)

@@ -1,0 +1,134 @@
+"""Pairs on Ray Data: a work list of passages through a pool of workers that each make one pair a row.
+
+read_parquet(_work_list/pages) -> repartition -> MakePages -> write_parquet(_made/pages)
+read_parquet(_work_list/noise) -> repartition -> MakeNoise -> write_parquet(_made/noise)
+                                                 (actor pool)
+"""
+
+import hashlib
+import io
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import ray
+from PIL import Image
+
+from ocrray.corpus.folder import Folder
+from ocrray.corpus.pairs import MADE_SCHEMA
+from ocrray.engines.recognizers import open_recognizer
+from ocrray.engines.tesseract import TesseractConfig
+from ocrray.errors import ConfigError, RecordError
+from ocrray.runtime import blocks
+from ocrray.runtime.blocks import telling
+from ocrray.stages.tables import attempt
+from ocrray.synth.config import NoiseConfig, PagesConfig
+from ocrray.synth.noise import NoiseModel
+from ocrray.synth.noisy import make_noisy
+from ocrray.synth.pages import ScannedPair, make_page
+from ocrray.synth.render import fonts
+from ocrray.text.metrics import distances
+from ocrray.text.normalise import for_scoring
+
+STATUSES = ("made", "dropped")
+_IMAGES_A_FOLDER = 1000
+
+
+def run_phase(
+    name: str, worker: type, arguments: tuple, output: Folder, monitor: ray.actor.ActorHandle, *, rows_per_block: int, **pool: Any
+) -> None:
+    """Make every pair of `output`'s work list `name` that is not committed yet; `pool` as for `blocks.map_in_pool`."""
+    with blocks.committed(output.child("_checkpoint").child(name)):
+        rows = blocks.read_blocks(output.child("_work_list").child(name), rows_per_block)
+        rows = blocks.map_in_pool(rows, worker, (*arguments, monitor), num_cpus=1, **pool)
+        blocks.write_blocks(rows, output.child("_made").child(name), monitor)
+
+
+class MakePages:
+    """One process with its Tesseract: passages in, what was read of them out."""
+
+    def __init__(
+        self,
+        config: PagesConfig,
+        recognizer: TesseractConfig,
+        font_names: Sequence[str],
+        seed: int,
+        output: Folder,
+        monitor: ray.actor.ActorHandle,
+    ) -> None:
+        self.config, self.seed, self.output, self.monitor = config, seed, output, monitor
+        with telling(monitor):
+            self.fonts = [path for path in fonts(config.script) if path.name in font_names]
+            if len(self.fonts) < len(font_names):
+                raise ConfigError(f"pages.script: not every machine has the same fonts installed ({', '.join(font_names)})")
+            self.recognizer = open_recognizer(recognizer)
+
+    def __call__(self, work: pa.Table) -> pa.Table:
+        with telling(self.monitor):
+            return _made(work, self.seed, self._make, self.monitor)
+
+    def _make(self, record_id: str, passage: str, rng: np.random.Generator) -> dict[str, Any]:
+        outcome = attempt(partial(make_page, passage, self.config, self.fonts, rng, self.recognizer.recognize), record_id)
+        if isinstance(outcome, RecordError):
+            return {"kind": "page", "drop_reason": outcome.kind, "drop_message": str(outcome)}
+        image = self._keep(record_id, outcome) if self.config.keep_images else None
+        texts = {"ocr": outcome.ocr, "gt": outcome.gt}
+        return {"kind": "page", **texts, "severity": outcome.severity, "font": outcome.font, "image": image}
+
+    def _keep(self, record_id: str, pair: ScannedPair) -> str:
+        folder = f"images/{int(record_id.rpartition('-')[2]) // _IMAGES_A_FOLDER:06d}"
+        _write_png(pair.image, self.output.child(folder), f"{record_id}.png")
+        return f"{folder}/{record_id}.png"
+
+
+class MakeNoise:
+    """One process with the noise model: passages in, the same with errors out."""
+
+    def __init__(self, config: NoiseConfig, model: NoiseModel, seed: int, monitor: ray.actor.ActorHandle) -> None:
+        self.config, self.model, self.seed, self.monitor = config, model, seed, monitor
+
+    def __call__(self, work: pa.Table) -> pa.Table:
+        return _made(work, self.seed, self._make, self.monitor)
+
+    def _make(self, _: str, passage: str, rng: np.random.Generator) -> dict[str, Any]:
+        ocr, gt, with_errors = make_noisy(passage, self.config, self.model, rng)
+        return {"kind": "noise" if with_errors else "clean", "ocr": ocr, "gt": gt}
+
+
+def record_seed(seed: int, record_id: str) -> int:
+    """The seed (63 bits) of one record of a run with this `seed`, whichever worker makes it and when."""
+    return int.from_bytes(hashlib.blake2b(f"{seed} {record_id}".encode(), digest_size=8).digest()) >> 1
+
+
+def _made(
+    work: pa.Table,
+    seed: int,
+    make: Callable[[str, str, np.random.Generator], dict[str, Any]],
+    monitor: ray.actor.ActorHandle,
+) -> pa.Table:
+    rows = []
+    for row in work.to_pylist():
+        own_seed = record_seed(seed, row["record_id"])
+        made = make(row["record_id"], row["text"], np.random.default_rng(own_seed))
+        rows.append({"record_id": row["record_id"], "source": row["source"], "seed": own_seed, **made})
+    pairs = [row for row in rows if not row.get("drop_reason")]
+    for row, cer in zip(pairs, _cers(pairs), strict=True):
+        row["cer"] = cer
+    monitor.finish.remote({"made": len(pairs), "dropped": len(rows) - len(pairs)}, [])
+    return pa.Table.from_pylist(rows, schema=MADE_SCHEMA)
+
+
+def _cers(pairs: Sequence[dict[str, Any]]) -> Iterable[float]:
+    truths = [row["gt"] for row in pairs]
+    wrong = distances([row["ocr"] for row in pairs], truths)
+    return (wrong / [max(1, len(for_scoring(text))) for text in truths]).tolist()
+
+
+def _write_png(image: Image.Image, folder: Folder, name: str) -> None:
+    data = io.BytesIO()
+    image.save(data, "PNG", dpi=(300, 300))
+    folder.filesystem.create_dir(folder.path)
+    with folder.filesystem.open_output_stream(f"{folder.path}/{name}") as stream:
+        stream.write(data.getvalue())

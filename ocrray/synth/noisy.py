@@ -1,0 +1,18 @@
+"""One pair by way of a noise model: a piece of clean text, and the same with errors."""
+
+import numpy as np
+
+from ocrray.synth.clean import excerpt, vary
+from ocrray.synth.config import NoiseConfig
+from ocrray.synth.noise import NoiseModel
+
+
+def make_noisy(passage: str, config: NoiseConfig, model: NoiseModel, rng: np.random.Generator) -> tuple[str, str, bool]:
+    """What was read of a piece of `passage`, what stood there, and whether errors were asked for; the same for the same `rng`."""
+    text = excerpt(passage, config.chars, rng)
+    if config.vary:
+        text = vary(text, rng)
+    if rng.random() < config.clean_frac:
+        return text, text, False
+    cer = min(float(rng.lognormal(np.log(config.median_cer), config.cer_spread)), config.max_cer)
+    return model.corrupt(text, cer, rng), text, True

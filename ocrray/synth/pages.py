@@ -1,0 +1,82 @@
+"""One pair by way of paper: a piece of clean text set in period type, damaged as scans are, and recognized again."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from ocrray.errors import RecordError
+from ocrray.records import Line
+from ocrray.synth.clean import excerpt
+from ocrray.synth.config import PagesConfig
+from ocrray.synth.degrade import degrade
+from ocrray.synth.render import RenderedPage, render_line, render_page
+from ocrray.text.metrics import distance
+from ocrray.text.normalise import for_scoring
+
+PAGE_SEGMENTATION = {"page": 6, "line": 7}
+"""Tesseract's `--psm` for each unit: one block of text, one line."""
+
+_FONT_SIZES_PX = {"page": (22, 40), "line": (30, 56)}
+
+
+@dataclass(frozen=True, slots=True)
+class ScannedPair:
+    """What was set (`gt`) and what was read (`ocr`), lines ended by line feeds; `severity` of the damage in 0..1."""
+
+    ocr: str
+    gt: str
+    severity: float
+    font: str
+    image: Image.Image
+
+
+def make_page(
+    passage: str,
+    config: PagesConfig,
+    fonts: Sequence[Path],
+    rng: np.random.Generator,
+    recognize: Callable[[Image.Image], Sequence[Line]],
+) -> ScannedPair:
+    """A piece of `passage` on a page (or line) of its own, the same for the same `rng`.
+
+    Raises RecordError: `missing_glyph` when no font has all of its characters, `too_long`, `unread` when nothing was recognized,
+    `too_wrong` when more than `config.max_cer` of it is, and what `recognize` raises.
+    """
+    text = excerpt(passage, config.char_range, rng)
+    font, page = _set_in_type(text, config.unit, fonts, rng)
+    low, high = config.severity
+    severity = low + (high - low) * float(rng.beta(1.5, 1.5))
+    image = degrade(page.image, severity=severity, rng=rng)
+    ocr = "\n".join(line.text for line in recognize(image))
+    gt = "\n".join(page.lines)
+    if not ocr:
+        raise RecordError("nothing was recognized", kind="unread")
+    if distance(ocr, gt) > config.max_cer * len(for_scoring(gt)):
+        raise RecordError(f"more than {config.max_cer:.0%} of the characters are wrong", kind="too_wrong")
+    return ScannedPair(ocr, gt, round(severity, 3), font.name, image)
+
+
+def _set_in_type(text: str, unit: str, fonts: Sequence[Path], rng: np.random.Generator) -> tuple[Path, RenderedPage]:
+    """The text in one of the fonts that have all of its characters, and that font."""
+    size_px = int(rng.integers(*_FONT_SIZES_PX[unit]))
+    problem = RecordError("there is no font", kind="missing_glyph")
+    for index in rng.permutation(len(fonts)).tolist():
+        try:
+            if unit == "line":
+                return fonts[index], render_line(" ".join(text.split()), font_path=fonts[index], font_size_px=size_px, rng=rng)
+            return fonts[index], render_page(
+                text.replace("\n", "\n\n"),
+                font_path=fonts[index],
+                font_size_px=size_px,
+                width_px=int(size_px * rng.uniform(16, 34)),
+                rng=rng,
+                hyphenate=bool(rng.random() < 0.6),
+            )
+        except RecordError as err:
+            if err.kind != "missing_glyph":
+                raise
+            problem = err
+    raise problem

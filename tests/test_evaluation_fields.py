@@ -1,0 +1,63 @@
+"""Exact match and similarity of extracted fields."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ocrray.evaluation.fields import score_fields
+from ocrray.records import PhotoFields
+
+values = st.none() | st.text(alphabet="ab é\u0301", max_size=4)
+photos = st.builds(PhotoFields, *[values] * 5)
+
+
+def test_score_fields_each_way_to_be_wrong_has_its_count():
+    """Right, nearly right, missed, invented and absent fields are told apart; an easy absence earns nothing."""
+    table = score_fields(
+        [
+            (PhotoFields(title="Leith", date="1894", agency="PA"), PhotoFields(title="Leith", date="1895")),
+            (PhotoFields(title="Leit"), PhotoFields(title="Leith", agency="PA")),
+        ]
+    )
+
+    title, date, agency = (table.fields[name] for name in ("title", "date", "agency"))
+    assert (title.both, title.exact, title.exact_frac, title.similarity) == (2, 1, 0.5, pytest.approx((1 + 0.8) / 2))
+    assert (date.both, date.absent, date.exact_frac, date.similarity) == (1, 1, 0.0, 0.75)
+    assert (agency.missed, agency.invented, agency.exact_frac, agency.similarity) == (1, 1, 0.0, 0.0)
+    assert (table.fields["photographer"].absent, table.fields["photographer"].exact_frac) == (2, None)
+    assert (table.records, table.records_exact, table.unanswered) == (2, 0, 0)
+
+
+def test_score_fields_record_without_an_answer_misses_all_that_it_has():
+    """A malformed output is no answer, and never right, even of a photo that tells nothing."""
+    table = score_fields([(None, PhotoFields(title="Leith")), (None, PhotoFields()), (PhotoFields(), PhotoFields())])
+
+    assert (table.fields["title"].missed, table.unanswered, table.records_exact, table.records) == (1, 2, 1, 3)
+
+
+def test_score_fields_white_space_and_composition_do_not_matter():
+    """Texts are compared as everywhere: NFC, white space collapsed, case and punctuation kept."""
+    table = score_fields(
+        [(PhotoFields("Fe\u0302te  at\nLeith"), PhotoFields("Fête at Leith")), (PhotoFields("a"), PhotoFields("A"))]
+    )
+
+    assert table.fields["description"].exact == 1
+
+
+@given(st.lists(st.tuples(st.none() | photos, photos), max_size=6))
+def test_score_fields_any_pairs_add_up(pairs: list[tuple[PhotoFields | None, PhotoFields]]):
+    """Every record is counted once in every field, and rates are shares."""
+    table = score_fields(pairs)
+
+    for score in table.fields.values():
+        assert score.present + score.absent == table.records == len(pairs)
+        assert score.exact <= score.both
+        assert 0 <= score.exact <= score.similarity_sum + 1e-9 <= score.both + 2e-9
+    assert all(0 <= rate <= 1 for rate in table.metrics().values())
+    assert len(table.markdown().splitlines()) == 2 + 5 + 2
+
+
+@given(st.lists(photos, min_size=1, max_size=4))
+def test_score_fields_truth_against_itself_is_right_throughout(truths: list[PhotoFields]):
+    """Every rate of a perfect prediction is 1."""
+    assert set(score_fields(zip(truths, truths, strict=True)).metrics().values()) == {1.0}

@@ -1,0 +1,230 @@
+"""Photo metadata: the engine that draws answers, the stage that makes them fields, and the verb, on tiny models."""
+
+from collections import Counter
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+import tiny_models
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from ocrray.engines.extract import ExtractConfig, Extraction, Extractor, Photo, check
+from ocrray.engines.padded import generate_padded
+from ocrray.engines.sampling import SeededDraws
+from ocrray.errors import ConfigError, EngineError
+from ocrray.guard import GuardConfig
+from ocrray.models.loading import load_generator
+from ocrray.prompts import PHOTO_METADATA
+from ocrray.records import SCHEMA, PhotoFields
+from ocrray.stages.extract import Extract
+from ocrray.stages.guard import Guard
+
+END, EOS = "<END>", tiny_models.EOS
+PHOTOS = [Photo(f"r{number}", "A tbwn hall\n1894", "front" * (number % 3)) for number in range(40)]
+
+
+@pytest.fixture(scope="module")
+def writer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model that answers every photo with a description and a date."""
+    answer = pairwise([END, "<language>", "e", "n", "<rewrite>", "H", "i", "<date>", "1", EOS])
+    return tiny_models.save_transitions(tmp_path_factory.mktemp("writer"), answer, PHOTO_METADATA.tokens)
+
+
+@pytest.fixture(scope="module")
+def chooser(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model that describes a photo by one of the letters a to d, and forgets the tag every other time."""
+    letters = [pair for letter in "abcd" for pair in (("<rewrite>", letter), (letter, EOS))]
+    answers = [(END, "<rewrite>"), *letters, (END, "z"), ("z", EOS)]
+    return tiny_models.save_transitions(tmp_path_factory.mktemp("chooser"), answers, PHOTO_METADATA.tokens)
+
+
+def extractor(folder: Path, **settings: Any) -> Extractor:
+    return Extractor(ExtractConfig(model=str(folder), device="cpu", **{"max_new_tokens": 20, **settings}))
+
+
+def test_extract_answers_are_read_and_counted(writer: Path):
+    """Each of the answers drawn becomes fields; the prompt is counted once, what was written as often as it was."""
+    (extraction,) = extractor(writer).extract([Photo("r", "Hi 1")])
+
+    assert extraction.candidates == [PhotoFields("Hi", date="1")] * 3
+    assert (extraction.fields, extraction.reason) == (PhotoFields("Hi", date="1"), "")
+    assert extraction.output_tokens == 3 * 9
+
+
+def test_extract_does_not_depend_on_the_batch(chooser: Path):
+    """A photo's answers are the same alone, together, in another order and in other batch sizes; ids and seeds change them."""
+    together = extractor(chooser).extract(PHOTOS)
+
+    assert len({tuple(one.candidates) for one in together}) > 10
+    assert extractor(chooser).extract(PHOTOS[::-1])[::-1] == together
+    assert extractor(chooser, batch_size_tokens=1).extract(PHOTOS) == together
+    assert extractor(chooser, batch_size_tokens=200).extract(PHOTOS) == together
+    assert [extractor(chooser).extract([photo])[0] for photo in PHOTOS[:5]] == together[:5]
+    assert extractor(chooser, seed=2).extract(PHOTOS) != together
+
+
+def test_extract_draws_answers_as_likely_as_the_model_says(chooser: Path):
+    """Of answers that the model finds equally likely none is drawn more often than chance allows."""
+    extractions = extractor(chooser, num_return_sequences=10).extract(PHOTOS)
+
+    counts = Counter(candidate.description for one in extractions for candidate in one.candidates)
+    assert set(counts) == set("abcd")
+    assert max(counts.values()) < 1.6 * min(counts.values())
+
+
+def test_extract_at_temperature_0_every_photo_gets_the_likeliest_answer(chooser: Path):
+    """Without a draw the answer hangs on the model alone."""
+    config = {"temperature": 0, "num_return_sequences": 1}
+
+    extractions = extractor(chooser, **config).extract(PHOTOS)
+
+    assert len({tuple(one.candidates) for one in extractions}) == 1
+    assert extractor(chooser, **config, seed=2).extract(PHOTOS) == extractions
+
+
+@pytest.mark.parametrize(
+    ("text", "settings", "reason"),
+    [("x" * 600, {}, "too_long"), ("x", {"max_new_tokens": 3}, "unfinished")],
+)
+def test_extract_answer_that_cannot_be_whole_says_why(writer: Path, text: str, settings: dict[str, int], reason: str):
+    """A prompt is never cut, and an answer that reached its bound is none."""
+    settings = {"max_new_tokens": 20, **settings}
+
+    long, short = Extractor(ExtractConfig(model=str(writer), device="cpu", **settings)).extract(
+        [Photo("r", text), Photo("s", "x")]
+    )
+
+    assert (long.fields, long.reason) == (None, reason)
+    assert short.reason == ("" if reason == "too_long" else reason)
+
+
+@given(st.lists(st.sampled_from("aab").map(lambda word: PhotoFields(word, title="t", date=word)), max_size=5))
+def test_extraction_of_several_answers_takes_one_that_most_agree_with(candidates: list[PhotoFields]):
+    """The most frequent answer wins, the first drawn of equals; without candidates there are no fields."""
+    expected = max(candidates, key=candidates.count, default=None)
+
+    assert Extraction(candidates).fields == expected
+
+
+def test_extraction_of_answers_that_all_differ_takes_the_middle_one():
+    """Where no two are equal, that with most fields in common with the others is taken."""
+    lonely, middle, other = PhotoFields("x", "y"), PhotoFields("a", "b", date="1"), PhotoFields("a", "c", date="1")
+
+    assert Extraction([lonely, middle, other]).fields == middle
+
+
+def test_seeded_draws_follow_the_probabilities_under_temperature_and_top_p():
+    """Shares of many draws are the softmax's, and what top-p leaves out is never drawn."""
+    scores = torch.tensor([[2.0, 1.0, 0.0, -9.0]]).expand(4000, 4)
+
+    def shares(temperature: float, top_p: float) -> torch.Tensor:
+        draws = SeededDraws(range(4000), max_new_tokens=1, temperature=temperature, top_p=top_p)
+        return torch.bincount(draws(torch.zeros(4000, 1), scores).argmax(-1), minlength=4) / 4000
+
+    torch.testing.assert_close(shares(1.0, 1.0), scores[0].softmax(-1), atol=0.03, rtol=0)
+    torch.testing.assert_close(shares(0.5, 1.0), (scores[0] / 0.5).softmax(-1), atol=0.03, rtol=0)
+    torch.testing.assert_close(shares(1.0, 0.8), torch.tensor([0.731, 0.269, 0.0, 0.0]), atol=0.03, rtol=0)
+
+
+@pytest.mark.parametrize("architecture", ["gptj", "llama"])
+def test_generate_padded_with_seeded_draws_does_not_depend_on_the_batch(tmp_path: Path, architecture: str):
+    """On a random model, token by token: a row with its seed writes the same among longer and shorter neighbours as alone."""
+    generator = load_generator(str(tiny_models.save(tmp_path, architecture)), device="cpu")
+    prompts = generator.encode_prompts(["A", "The quick brown fox", "jumps over the lazy dog, 1894"], "{text}")
+
+    def drawn(rows: list[int], seed: int = 0) -> list[list[int]]:
+        draws = SeededDraws([seed + row for row in rows], max_new_tokens=20, temperature=0.9, top_p=0.95)
+        return [one.tokens for one in generate_padded(generator, [prompts[row] for row in rows], [20] * len(rows), [draws])]
+
+    assert drawn([0, 1, 2]) == drawn([0]) + drawn([1]) + drawn([2])
+    assert drawn([0, 1, 2], seed=7) != drawn([0, 1, 2])
+
+
+def test_check_lists_every_problem_and_names_the_prompt(writer: Path, tmp_path: Path):
+    """Nothing is loaded to find out what is missing; the identity names model, revision and prompt."""
+    with pytest.raises(ConfigError) as caught:
+        check(ExtractConfig(model=str(tmp_path / "none" / "here" / "x"), adapter=str(tmp_path)))
+    assert len(str(caught.value).splitlines()) == 3
+
+    info = check(ExtractConfig(model=str(writer)))
+    assert (info.engine, info.prompt_version, len(info.revision)) == ("extract", "photo_metadata/1", 64)
+
+
+def test_open_model_without_the_tags_is_one_readable_line(tmp_path: Path):
+    """A model that was never taught the format is told at once, not row by row."""
+    with pytest.raises(EngineError, match="<rewrite>"):
+        extractor(tiny_models.save(tmp_path, "gptj"))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"temperature": 0},
+        {"temperature": -1},
+        {"top_p": 0},
+        {"num_return_sequences": 0},
+        {"language": "en <END>"},
+        {"columns": {"front": "raw_text"}},
+        {"columns": {"side": "x"}},
+    ],
+)
+def test_section_that_makes_no_sense_is_refused(settings: dict[str, Any]):
+    """Three answers without a draw, a language of two words, a column that the corpus has itself."""
+    with pytest.raises(ValidationError):
+        ExtractConfig(model="m", **settings)
+
+
+def rows_of(*rows: dict[str, Any]) -> pa.Table:
+    schema = pa.schema([*SCHEMA, ("front", pa.string())])
+    return pa.Table.from_pylist([{"record_id": f"r{number}", **row} for number, row in enumerate(rows)], schema=schema)
+
+
+def test_stage_description_is_the_text_to_use_and_the_fields_lie_beside_it(writer: Path):
+    """A row with text on either side is decided here, whatever the guard thinks of so large a change; others are left alone."""
+    failed = {"status": "failed", "error_kind": "missing_text"}
+    table = rows_of({"raw_text": "Hj 1 " * 9}, {"raw_text": "", "front": "1"}, {"raw_text": "Hi"}, {"raw_text": " "}, failed)
+
+    out = Guard(GuardConfig())(Extract(extractor(writer), "front")(table))
+
+    assert out.schema == table.schema
+    rows = out.to_pylist()
+    assert [row["status"] for row in rows] == ["corrected", "corrected", "unchanged", "unchanged", "failed"]
+    assert [row["corrected_text"] for row in rows] == ["Hi", "Hi", "Hi", " ", None]
+    fields = {"description": "Hi", "title": None, "agency": None, "photographer": None, "date": "1"}
+    assert [row["fields"] for row in rows] == [fields, fields, fields, None, None]
+    assert [row["field_candidates"] for row in rows] == [[fields] * 3] * 3 + [None, None]
+    assert rows[0]["edits"] == [{"start": 0, "end": 45, "raw": "Hj 1 " * 9, "corrected": "Hi"}]
+    assert [row["corrector"] for row in rows] == ["extract"] * 3 + [None, None]
+
+
+def test_stage_malformed_answer_keeps_raw_with_its_reason(tmp_path: Path):
+    """An answer without its first tag is no crash, and the row says what was wrong."""
+    folder = tiny_models.save_transitions(tmp_path, pairwise([END, "<title>", "x", EOS]), PHOTO_METADATA.tokens)
+
+    (row,) = Guard(GuardConfig())(Extract(extractor(folder), None)(rows_of({"raw_text": "A"}))).to_pylist()
+
+    assert (row["status"], row["corrected_text"], row["fields"], row["field_candidates"]) == ("kept_raw", "A", None, [])
+    assert row["guard_reason"] == "malformed_output: no <rewrite>"
+    assert row["edits"] == []
+
+
+def test_stage_some_malformed_answers_do_not_spoil_the_others(chooser: Path):
+    """A photo is kept raw only where no answer was well-formed."""
+    table = rows_of(*({"raw_text": photo.back} for photo in PHOTOS))
+
+    rows = Extract(extractor(chooser, num_return_sequences=2), None)(table).to_pylist()
+
+    assert {len(row["field_candidates"]) for row in rows} == {0, 1, 2}
+    assert all((row["status"] == "kept_raw") == (row["field_candidates"] == []) for row in rows)
+
+
+def test_stage_no_rows_with_text_calls_nothing(writer: Path):
+    """A block of failed rows passes through as it is."""
+    table = rows_of({"status": "failed"})
+
+    assert Extract(extractor(writer), "front")(table) == table

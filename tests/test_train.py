@@ -1,0 +1,287 @@
+"""The verb `train` end to end, on real Ray Train: what it leaves behind, what it refuses, and that nothing stops it."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import tiny_models
+import yaml
+from tiny_runs import CANINE
+
+from ocrray.cli import main
+from ocrray.corpus.folder import Folder
+from ocrray.engines.tagger import Tagger, TaggerConfig
+from ocrray.runtime import output as output_folder
+from ocrray.runtime.output import Run
+from ocrray.training.checkpoint import read_layout
+from ocrray.training.history import read_state
+
+STEPS = 40
+WORDS = ["the", "sheep", "hat", "bat", "he", "be", "then", "were", "set", "bare", "hare", "cow", "moon", "night", "day"]
+
+
+def write_pairs(path: Path, rows: int = 120) -> None:
+    """Sentences in which some h were read as b, and some e as c."""
+    rng = random.Random(1)
+    with path.open("w", encoding="utf-8") as file:
+        for _ in range(rows):
+            truth = " ".join(rng.choices(WORDS, k=rng.randint(4, 12)))
+            read = "".join({"h": rng.choice("hhhb"), "e": rng.choice("eeec")}.get(char, char) for char in truth)
+            file.write(json.dumps({"ocr": read, "gt": truth}) + "\n")
+
+
+def tagger_config(folder: Path, **changes: Any) -> Path:
+    """A config that trains a tagger of a few thousand weights on made-up pairs, into `<folder>/out`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_pairs(folder / "pairs.jsonl")
+    config = {
+        "task": {"kind": "edit_tagging", "num_labels": 20, "window_chars": [96]},
+        "model": {"tokenizer": "characters", "architecture": CANINE},
+        "method": {"kind": "from_scratch"},
+        "data": {"train": [str(folder / "pairs.jsonl")], "validation_frac": 0.2, "max_dropped_frac": 0.2},
+        "optimizer": {"learning_rate": 0.01, "warmup_steps": 2},
+        "batch": {"size": 2, "accumulation": 4},
+        "max_steps": STEPS,
+        "evaluation": {"every_steps": 10, "generate_records": 0},
+        "checkpoint": {"every_steps": 5},
+        **changes,
+        "output": {"path": str(folder / "out")},
+    }
+    path = folder / "config.yaml"
+    path.write_text(yaml.safe_dump(config))
+    return path
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _quick_polls() -> Iterator[None]:
+    """Ray Train looks after its workers every two seconds, which is long for runs as short as these."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.2")
+        yield
+
+
+@pytest.fixture(scope="module")
+def finished(ray_cluster: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The config of a run that went to its end without interruption."""
+    path = tagger_config(tmp_path_factory.mktemp("finished"), evaluation={"every_steps": 10, "generate_records": 4})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_ADDRESS", ray_cluster)
+        assert main(["train", str(path)]) == 0
+    return path
+
+
+def losses(config: Path) -> list[tuple[int, float]]:
+    """What the last checkpoint knows of the training loss, by step."""
+    last = max((config.parent / "out" / "checkpoints").glob("step-*"))
+    return [(entry["step"], entry["loss"]) for entry in read_state(last)["log_history"] if "loss" in entry]
+
+
+def metrics(config: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (config.parent / "out" / "metrics.jsonl").read_text().splitlines()]
+
+
+def kill_worker(config: Path) -> None:
+    """SIGKILL the training worker of this run, and of no other on this machine."""
+    mark = str(config.parent)
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if process.environ().get("TENSORBOARD_LOGGING_DIR", "").startswith(mark):
+                found.append(process)
+    assert found, "no worker to kill"
+    for process in found:
+        process.kill()
+
+
+def when_there(config: Path, step: int, then: Callable[[], None]) -> Future:
+    """Call `then`, from a thread, as soon as the checkpoint of this step reaches the output."""
+
+    def wait() -> None:
+        deadline = time.monotonic() + 280
+        while not (config.parent / "out" / "checkpoints" / f"step-{step:08}").exists():
+            assert time.monotonic() < deadline, "the run writes no checkpoint"
+            time.sleep(0.01)
+        then()
+
+    return ThreadPoolExecutor(1).submit(wait)
+
+
+def test_train_leaves_a_model_with_card_and_figures(finished: Path):
+    """The model loads and corrects; every logged step is told once; checkpoints were measured; two of them are kept."""
+    out = finished.parent / "out"
+
+    corrections = Tagger(TaggerConfig(engine="tagger", model=str(out / "model"))).correct(["tbc moon"])
+
+    assert corrections[0].text is not None
+    assert (out / "model" / "README.md").exists()
+    rows = metrics(finished)
+    assert [row["step"] for row in rows if "loss" in row] == [1, *range(5, STEPS + 1, 5)]  # with every checkpoint
+    assert rows[-1]["loss"] < rows[0]["loss"]
+    summary = json.loads((out / "summary.json").read_text())
+    assert 0 <= summary["measured"]["cer"] <= 1
+    assert summary["samples"]["train"] + summary["samples"]["validation"] + sum(summary["dropped"].values()) == 120
+    assert 2 <= len(list((out / "checkpoints").glob("step-*"))) <= 3
+
+
+@pytest.mark.usefixtures("on_cluster")
+def test_train_finished_output_is_not_touched_again(finished: Path, capsys: pytest.CaptureFixture[str]):
+    """It is refused, with how to go on; told to, the same run shows its figures again, and another one is refused."""
+    before = {path: path.stat().st_mtime_ns for path in (finished.parent / "out").rglob("*.safetensors")}
+    run = ["train", str(finished)]
+
+    assert main(run) == 2
+    assert "resume=true" in capsys.readouterr().err
+    resume = [*run, "--set", "resume=true"]
+    assert main([*resume, "--set", "workers.num=2", "--set", "output.title=Mine"]) == 0
+    assert str(STEPS) in capsys.readouterr().out
+    assert main([*resume, "--set", "max_steps=80"]) == 2
+    assert "max_steps: was 40, is 80" in capsys.readouterr().err
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
+@pytest.mark.timeout(900)  # a busy machine takes its time over every start
+@pytest.mark.usefixtures("on_cluster")
+def test_train_interrupted_and_killed_run_learns_as_if_nothing_had_happened(finished: Path, tmp_path: Path, capsys):
+    """Ctrl-C gives 130 and how to go on; a worker that is then killed comes back; the losses are those of an undisturbed run."""
+    config = tagger_config(tmp_path)
+    interrupted = when_there(config, 10, lambda: os.kill(os.getpid(), signal.SIGINT))
+    assert main(["train", str(config)]) == 130
+    interrupted.result()
+    assert "--set resume=true" in capsys.readouterr().err
+    assert not (tmp_path / "out" / "summary.json").exists()
+    before = [row for row in metrics(config) if row["step"] <= 10]
+    killed = when_there(config, 25, lambda: kill_worker(config))
+
+    assert main(["train", str(config), "--set", "resume=true"]) == 0
+
+    killed.result()
+    assert losses(config) == losses(finished)
+    rows = metrics(config)
+    assert [row["seconds"] for row in rows[: len(before)]] == [row["seconds"] for row in before]  # not trained once more
+    assert [row["step"] for row in rows] == [row["step"] for row in metrics(finished)]
+    assert json.loads((tmp_path / "out" / "summary.json").read_text())["restarts"] == 1
+
+
+@pytest.mark.usefixtures("on_cluster")
+def test_train_loss_that_is_no_number_ends_the_run_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """One readable line, exit code 2, and no restart that would only come to the same end."""
+    config = tagger_config(tmp_path, optimizer={"learning_rate": 1e30, "warmup_steps": 0})
+
+    assert main(["train", str(config)]) == 2
+
+    error = capsys.readouterr().err
+    assert "nan" in error or "inf" in error
+    assert "Traceback" not in error
+    assert '"restarts": 1' not in error
+
+
+@pytest.mark.usefixtures("on_cluster")
+def test_train_lora_on_two_workers_leaves_an_adapter(tmp_path: Path):
+    """A causal model gets an adapter, by as many workers as there is room for, and its corrections are measured."""
+    base = tiny_models.save(tmp_path / "base", "llama")
+    config = tagger_config(
+        tmp_path,
+        task={"kind": "correction", "prompt": "plain"},
+        model={"name": str(base)},
+        method={"kind": "lora", "r": 2},
+        max_steps=6,
+        evaluation={"every_steps": 3, "generate_records": 2},
+        checkpoint={"every_steps": 3},
+        workers={"num": [1, 2]},
+    )
+
+    assert main(["train", str(config)]) == 0
+
+    model = tmp_path / "out" / "model"
+    assert json.loads((model / "adapter_config.json").read_text())["base_model_name_or_path"] == str(base)
+    assert (model / "adapter_model.safetensors").exists()
+    assert read_layout(max((tmp_path / "out" / "checkpoints").glob("step-*"))).workers == 2
+    assert "wer" in json.loads((tmp_path / "out" / "summary.json").read_text())["measured"]
+
+
+def test_train_several_problems_are_all_named_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """Data, model, GPUs and a foreign output are told together, in a dry run too, and nothing is begun."""
+    config = tagger_config(
+        tmp_path,
+        task={"kind": "correction", "prompt": "plain"},
+        model={"name": str(tmp_path / "no-model")},
+        method={"kind": "lora"},
+        data={"train": [str(tmp_path / "no-data.jsonl")]},
+        workers={"gpus": 64},
+    )
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "thesis.docx").write_text("mine")
+
+    assert main(["train", str(config), "--dry-run"]) == 2
+
+    error = capsys.readouterr().err
+    assert all(part in error for part in ("no-model", "no-data", "gpus", "thesis.docx"))
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["thesis.docx"]
+
+
+def test_train_dry_run_shows_the_plan_and_starts_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """The resolved config, the files and DeepSpeed's settings are shown; there is no output afterwards."""
+    config = tagger_config(tmp_path)
+
+    assert main(["train", str(config), "--dry-run", "--set", "deepspeed={zero_stage: 2}"]) == 0
+
+    shown = capsys.readouterr().out
+    assert all(part in shown for part in ("pairs.jsonl", "learning_rate", "contiguous_gradients", "from_scratch"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_train_output_without_a_checkpoint_is_free_to_begin_anew(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """Who had to change the config because its data were refused need not choose another output; a checkpoint is protected."""
+    config = tagger_config(tmp_path)
+    output_folder.write_run(Folder.at(tmp_path / "out"), Run("of another config", {"seed": 7}, "2024-01-01T00:00:00+00:00", ""))
+
+    assert main(["train", str(config), "--dry-run"]) == 0
+    (tmp_path / "out" / "checkpoints" / "step-00000005").mkdir(parents=True)
+    assert main(["train", str(config), "--dry-run"]) == 2
+    assert "resume=true" in capsys.readouterr().err
+    assert main(["train", str(config), "--dry-run", "--set", "resume=true"]) == 2
+    assert "seed: was 7, is 1" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.usefixtures("on_cluster")
+def test_train_worker_killed_twice_finishes_by_itself(finished: Path, tmp_path: Path):
+    """The losses are those of an undisturbed run, and nobody had to do anything."""
+    config = tagger_config(tmp_path)
+    kills = [when_there(config, step, lambda: kill_worker(config)) for step in (10, 25)]
+
+    assert main(["train", str(config)]) == 0
+
+    for kill in kills:
+        kill.result()
+    assert json.loads((tmp_path / "out" / "summary.json").read_text())["restarts"] == 2
+    assert losses(config) == losses(finished)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_train_killed_driver_is_followed_by_one_that_goes_on(finished: Path, tmp_path: Path):
+    """On a cluster of its own, whose workers outlive the driver for a while: they are ended, and the losses are the same."""
+    config = tagger_config(tmp_path)
+    command = [sys.executable, "-m", "ocrray", "train", str(config)]
+    driver = subprocess.Popen(command, stderr=subprocess.PIPE)
+    when_there(config, 10, driver.kill).result()
+    driver.communicate(timeout=60)
+    assert not (tmp_path / "out" / "summary.json").exists()
+
+    run = subprocess.run([*command, "--set", "resume=true"], stderr=subprocess.PIPE, text=True, check=False, timeout=600)
+
+    assert run.returncode == 0, run.stderr
+    assert losses(config) == losses(finished)
