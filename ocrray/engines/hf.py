@@ -3,9 +3,10 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Self
 
-from pydantic import Field, PositiveInt
+from pydantic import Field, PositiveInt, model_validator
 
 from ocrray import prompts
 from ocrray.config import StrictModel
@@ -17,18 +18,21 @@ from ocrray.text.normalise import sanitise
 if TYPE_CHECKING:
     from ocrray.engines.padded import Generation
 
+DEFAULT_FOLDER = Path(__file__).parents[1] / "models" / "default_causal"
+DEFAULT_PROMPT = "padded_144"
+
 
 class HfConfig(StrictModel):
     """How to load a language model and what to show it. Decoding is greedy."""
 
     engine: Literal["hf"]
-    model: str
-    """A folder or a hub id; safetensors only."""
+    model: str = "default"
+    """The one that ships, a folder or a hub id; safetensors only."""
     revision: str | None = None
     adapter: str | None = None
     """A PEFT adapter: a folder or a hub id; safetensors only."""
-    prompt: str
-    """The name of a prompt in `ocrray/prompts.py`, or a template that holds `{text}`."""
+    prompt: str | None = None
+    """The name of a prompt in `ocrray/prompts.py`, or a template that holds `{text}`; null: what the default model learned."""
     dtype: Dtype = "auto"
     device: Device = "auto"
     batch_size_tokens: PositiveInt = 16_384
@@ -39,16 +43,21 @@ class HfConfig(StrictModel):
     """Generation stops at this many tokens per token of the source, plus 16."""
     trust_remote_code: bool = False
 
+    @model_validator(mode="after")
+    def _prompt_known(self) -> Self:
+        if self.prompt is None and self.model != "default":
+            raise ValueError("prompt: which one the model was trained with must be said for any model but the default one")
+        return self
+
 
 def check(config: HfConfig) -> EngineInfo:
     """Who would correct; raises ConfigError with one line for everything that its files already show to be wrong."""
-    if config.model == "default":
-        raise ConfigError("correct.model: no default model ships for engine hf yet; give a folder or a hub id")
-    problems = [f"correct.model: {problem}" for problem in model_problems(config.model)]
+    location = _location(config)
+    problems = [f"correct.model: {problem}" for problem in model_problems(location)]
     if config.adapter is not None:
         problems += [f"correct.adapter: {problem}" for problem in adapter_problems(config.adapter)]
     try:
-        prompt = prompts.resolve(config.prompt)
+        prompt = _prompt(config)
     except ConfigError as err:
         problems.append(f"correct.{err}")
     if problems:
@@ -56,7 +65,7 @@ def check(config: HfConfig) -> EngineInfo:
     return EngineInfo(
         engine="hf",
         model=config.model,
-        revision=weights_revision(config.model, config.revision),
+        revision=weights_revision(location, config.revision),
         adapter=f"{config.adapter}@{weights_revision(config.adapter)}" if config.adapter else "",
         prompt_version=prompt.prompt_version,
     )
@@ -75,10 +84,10 @@ class HfCorrector:
     def __init__(self, config: HfConfig) -> None:
         self.info = check(config)
         self._config = config
-        self._prompt = prompts.resolve(config.prompt)
+        self._prompt = _prompt(config)
         with engine_errors(f"{config.model} cannot be loaded"):
             self._generator = load_generator(
-                config.model,
+                _location(config),
                 revision=config.revision,
                 adapter=config.adapter,
                 dtype=config.dtype,
@@ -131,6 +140,14 @@ class HfCorrector:
         if not generation.finished:
             return Correction(None, "unfinished", **used)
         return Correction(sanitise(self._prompt.extract(self._generator.decode(generation.tokens))), **used)
+
+
+def _location(config: HfConfig) -> str:
+    return str(DEFAULT_FOLDER) if config.model == "default" else config.model
+
+
+def _prompt(config: HfConfig) -> prompts.Prompt:
+    return prompts.resolve(DEFAULT_PROMPT if config.prompt is None else config.prompt)
 
 
 def batches(lengths: dict[int, int], budget: int) -> Iterator[list[int]]:

@@ -63,7 +63,7 @@ def vary(passage: str, rng: np.random.Generator) -> str:
     """The passage as another printer or transcriber might have it: other quotation marks, figures, capitals, lines of type."""
     if rng.random() < 0.7:
         passage = straighten(passage)
-    if rng.random() < 0.4:
+    if rng.random() < 0.5:
         passage = _with_figures(passage, rng)
     if rng.random() < 0.5:
         return passage.replace("\n", " ")
@@ -89,11 +89,11 @@ def _with_figures(passage: str, rng: np.random.Generator) -> str:
     words = re.split(r"( )", passage)
     for index in range(0, len(words), 2):
         draw = rng.random()
-        if draw < 0.02:
+        if draw < 0.03:
             words[index] += " " + _figure(rng)
-        elif draw < 0.04:
+        elif draw < 0.05:
             words[index] = words[index].upper()
-        elif draw < 0.06:
+        elif draw < 0.07:
             words[index] = words[index].capitalize()
     return "".join(words)
 
