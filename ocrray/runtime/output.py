@@ -3,8 +3,8 @@
 import fcntl
 import json
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -44,11 +44,23 @@ class Run:
 
 
 @contextmanager
-def locked(output: Folder) -> Iterator[None]:
+def locked(output: Folder, tell_all: Callable[[str], object]) -> Iterator[None]:
     """Hold the folder for this process; raises ConfigError when another one holds it or it cannot be written.
 
+    `tell_all` is called with that problem first, so that it can raise one message with everything else that is wrong.
     An object store has no locks: there, only a second run in the same cluster is noticed (by the name of the run's monitor).
     """
+    with ExitStack() as held:
+        try:
+            held.enter_context(_lock(output))
+        except ConfigError as error:
+            tell_all(str(error))
+            raise
+        yield
+
+
+@contextmanager
+def _lock(output: Folder) -> Iterator[None]:
     try:
         output.filesystem.create_dir(output.path)
     except OSError as error:

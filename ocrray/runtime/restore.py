@@ -3,7 +3,6 @@
 import io
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any, Self
@@ -20,7 +19,7 @@ from ocrray.corpus.summary import Summary, summarise
 from ocrray.engines import correctors, extract, recognizers
 from ocrray.engines.base import EngineInfo
 from ocrray.engines.extract import ExtractConfig
-from ocrray.errors import ConfigError, RecordError
+from ocrray.errors import Problems, RecordError
 from ocrray.guard import GuardConfig
 from ocrray.records import IMAGE_KINDS, SCHEMA_VERSION
 from ocrray.runtime import output as output_folder
@@ -86,28 +85,19 @@ def make_plan(config: RestoreConfig, limit: int | None, *, write: bool = False, 
 
     Raises ConfigError with a line for every problem found, `known_problems` first.
     """
-    problems = list(known_problems)
-
-    def checked(check: Callable[[], Any]) -> Any:
-        try:
-            return check()
-        except ConfigError as error:
-            problems.extend(str(error).splitlines())
-            return None
-
+    problems = Problems(known_problems)
     config = _with_columns_read(config)
     folder = Folder.at(config.output.path)
-    checked(lambda: output_folder.require_writable(folder))
-    previous = checked(lambda: output_folder.read_run(folder))
-    corrector = checked(lambda: _check_corrector(config))
+    problems.checked(lambda: output_folder.require_writable(folder))
+    previous = problems.checked(lambda: output_folder.read_run(folder))
+    corrector = problems.checked(lambda: _check_corrector(config))
     list_input = _writing_to(folder) if write and not previous and not problems else count_records
-    listing = checked(lambda: list_input(config.input, images=config.recognize is not None, limit=limit))
+    listing = problems.checked(lambda: list_input(config.input, images=config.recognize is not None, limit=limit))
     reads_images = listing is not None and any(listing.counts.get(kind) for kind in IMAGE_KINDS)
-    recognizer = checked(lambda: recognizers.check(config.recognize)) if config.recognize and reads_images else None
+    recognizer = problems.checked(lambda: recognizers.check(config.recognize)) if config.recognize and reads_images else None
     if listing is not None and not listing.records:
         problems.append("input.paths: the input holds no records")
-    if problems:
-        raise ConfigError("\n".join(problems))
+    problems.raise_if_any()
     settings = {
         **{name: _dumped(getattr(config, name)) for name in ("input", "recognize", "correct", "extract", "guard")},
         "recognizer": recognizer and asdict(recognizer),
@@ -125,11 +115,7 @@ def make_plan(config: RestoreConfig, limit: int | None, *, write: bool = False, 
 def restore(config: RestoreConfig, limit: int | None) -> int:
     """Run `config` to its end, or go on with it where an earlier run stopped; returns the exit code (0 or 1)."""
     folder = Folder.at(config.output.path)
-    with ExitStack() as stack:
-        try:
-            stack.enter_context(output_folder.locked(folder))
-        except ConfigError as error:
-            make_plan(config, limit, known_problems=[str(error)])  # raises, with every other problem beside this one
+    with output_folder.locked(folder, lambda problem: make_plan(config, limit, known_problems=[problem])):
         with terminal.working("Listing the input"):
             plan = make_plan(config, limit, write=True)
         finished = read_manifest(folder) if plan.previous else None

@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,7 +17,7 @@ from rich.table import Table
 from ocrray.corpus.folder import Folder
 from ocrray.corpus.pairs import gather, made_batches
 from ocrray.corpus.pairs_card import Origin, PairsManifest, read_manifest, write_card, write_manifest
-from ocrray.errors import ConfigError, OcrrayError
+from ocrray.errors import OcrrayError
 from ocrray.runtime import output as output_folder
 from ocrray.runtime import terminal
 from ocrray.runtime.output import Run
@@ -45,11 +45,7 @@ _SCRATCH = ("_made", "_checkpoint", "_work_list")
 def synthesize(config: SynthesizeConfig, limit: int | None) -> int:
     """Run `config` to its end, or go on with it where an earlier run stopped; returns the exit code 0."""
     folder = Folder.at(config.output.path)
-    with ExitStack() as stack:
-        try:
-            stack.enter_context(output_folder.locked(folder))
-        except ConfigError as error:
-            make_plan(config, limit, known_problems=[str(error)])  # raises, with every other problem beside this one
+    with output_folder.locked(folder, lambda problem: make_plan(config, limit, known_problems=[problem])):
         with terminal.working("Reading the input"):
             plan = make_plan(config, limit)
             manifest = read_manifest(folder) if plan.previous else None

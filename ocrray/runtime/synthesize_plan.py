@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
 from typing import Any, Self
@@ -18,7 +18,7 @@ from ocrray.corpus.pairs import SCHEMA_VERSION
 from ocrray.engines import recognizers
 from ocrray.engines.base import EngineInfo
 from ocrray.engines.tesseract import TesseractConfig
-from ocrray.errors import ConfigError
+from ocrray.errors import ConfigError, Problems
 from ocrray.runtime import output as output_folder
 from ocrray.runtime.output import OutputConfig, Run
 from ocrray.sources.input import InputConfig
@@ -130,27 +130,18 @@ def make_plan(config: SynthesizeConfig, limit: int | None, *, known_problems: Se
 
     Raises ConfigError with a line for every problem found, `known_problems` first.
     """
-    problems = list(known_problems)
-
-    def checked(check: Callable[[], Any]) -> Any:
-        try:
-            return check()
-        except ConfigError as error:
-            problems.extend(str(error).splitlines())
-            return None
-
+    problems = Problems(known_problems)
     folder = Folder.at(config.output.path)
-    checked(lambda: output_folder.require_writable(folder))
-    previous = checked(lambda: output_folder.read_run(folder))
-    font_names = checked(lambda: [path.name for path in fonts(config.pages.script)]) if config.pages else []
-    recognizer = checked(lambda: _check_recognizer(config.pages)) if config.pages else None
-    noise_source = checked(lambda: _noise_source(config.noise)) if config.noise else None
+    problems.checked(lambda: output_folder.require_writable(folder))
+    previous = problems.checked(lambda: output_folder.read_run(folder))
+    font_names = problems.checked(lambda: [path.name for path in fonts(config.pages.script)]) if config.pages else []
+    recognizer = problems.checked(lambda: _check_recognizer(config.pages)) if config.pages else None
+    noise_source = problems.checked(lambda: _noise_source(config.noise)) if config.noise else None
     text = CleanText(config.input, _passage_chars(config))
-    found = checked(lambda: sum(1 for _ in text))
+    found = problems.checked(lambda: sum(1 for _ in text))
     if found == 0:
         problems.append("input.paths: there is no text in the input")
-    if problems:
-        raise ConfigError("\n".join(problems))
+    problems.raise_if_any()
     made_with = {"recognizer": recognizer and asdict(recognizer), "fonts": font_names, "noise_source": noise_source}
     settings = {
         **config.model_dump(mode="json", include={"input", "pages", "noise", "seed"}),

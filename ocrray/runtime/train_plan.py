@@ -1,7 +1,7 @@
 """What a run of `train` will do, found out without starting anything."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from rich.table import Table
 
 from ocrray.config import fingerprint
 from ocrray.corpus.folder import Folder
-from ocrray.errors import ConfigError
+from ocrray.errors import ConfigError, Problems
 from ocrray.models.loading import weights_revision
 from ocrray.runtime import output as output_folder
 from ocrray.runtime.output import Run
@@ -53,29 +53,20 @@ def make_plan(config: TrainConfig, limit: int | None, *, known_problems: Sequenc
 
     Raises ConfigError with a line for every problem found, `known_problems` first.
     """
-    problems = list(known_problems)
-
-    def checked(check: Callable[[], Any]) -> Any:
-        try:
-            return check()
-        except ConfigError as error:
-            problems.extend(str(error).splitlines())
-            return None
-
-    folder = checked(lambda: _local(config.output.path))
-    previous = checked(lambda: output_folder.read_run(folder)) if folder else None
+    problems = Problems(known_problems)
+    folder = problems.checked(lambda: _local(config.output.path))
+    previous = problems.checked(lambda: output_folder.read_run(folder)) if folder else None
     goes_on = previous is not None and any((Path(folder.path) / CHECKPOINTS).glob("step-*"))
     if goes_on and not config.resume:
         problems.append(
             f"output.path: {folder.path} already holds a run; add --set resume=true to go on, or choose another output"
         )
     problems += _gpu_problems(config)
-    task = checked(lambda: open_task(config))
+    task = problems.checked(lambda: open_task(config))
     if task:
         problems += task.problems()
-    files = checked(lambda: data.find_files(config.data, task.columns())) if task else None
-    if problems:
-        raise ConfigError("\n".join(problems))
+    files = problems.checked(lambda: data.find_files(config.data, task.columns())) if task else None
+    problems.raise_if_any()
     settings = {
         **config.model_dump(mode="json", exclude=_FREE),
         "model_revision": config.model.name and weights_revision(config.model.name, config.model.revision),

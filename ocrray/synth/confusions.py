@@ -16,8 +16,8 @@ MAX_NGRAM_CHARS = 4
 _CLASSICAL_STRONG = """
 rn>m m>rn h>b h>li li>h e>c c>e u>n n>u o>e e>o a>s s>a i>l l>i t>l l>t t>f f>t ii>n n>ii m>in in>m m>ni ni>m w>vv cl>d d>cl
 f>s s>f l>1 I>l I>1 1>l 1>I l>I O>0 0>O o>0 S>8 5>S B>8 .>, ,>. r>i i>r v>y y>v the>tbe the>tlie the>thc and>aud and>aml of>ot
-ll>U il>d n>ri u>ii b>h g>q q>g hi>lu th>tli th>tb wh>wb ha>lia he>lie be>he on>ou in>iu is>ia as>aa rr>n t>i i>t i>j j>i ,>; :>; i>I
-a>n a>u a>i a>o e>s c>o o>a s>a r>l t>r y>v y>j H>II Th>Tl
+ll>U il>d n>ri u>ii b>h g>q q>g hi>lu th>tli th>tb wh>wb ha>lia he>lie be>he on>ou in>iu is>ia as>aa rr>n t>i i>t i>j j>i ,>; :>;
+i>I a>n a>u a>i a>o e>s c>o o>a s>a r>l t>r y>v y>j H>II Th>Tl
 £>\N{REPLACEMENT CHARACTER} ½>\N{REPLACEMENT CHARACTER} é>\N{REPLACEMENT CHARACTER}
 """
 _CLASSICAL_WEAK = """
