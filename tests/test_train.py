@@ -6,10 +6,10 @@ import random
 import signal
 import subprocess
 import sys
-import time
+import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -91,30 +91,50 @@ def metrics(config: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (config.parent / "out" / "metrics.jsonl").read_text().splitlines()]
 
 
-def kill_worker(config: Path) -> None:
-    """SIGKILL the training worker of this run, and of no other on this machine."""
-    mark = str(config.parent)
+def workers(config: Path) -> list[psutil.Process]:
+    """The training workers of this run, and of no other on this machine."""
     found = []
     for process in psutil.process_iter():
         with suppress(psutil.Error):
-            if process.environ().get("TENSORBOARD_LOGGING_DIR", "").startswith(mark):
+            if process.environ().get("TENSORBOARD_LOGGING_DIR", "").startswith(str(config.parent)):
                 found.append(process)
-    assert found, "no worker to kill"
-    for process in found:
+    assert found, "no training worker"
+    return found
+
+
+def kill_workers(config: Path) -> None:
+    for process in workers(config):
         process.kill()
 
 
-def when_there(config: Path, step: int, then: Callable[[], None]) -> Future:
-    """Call `then`, from a thread, as soon as the checkpoint of this step reaches the output."""
+def committed(config: Path) -> int:
+    """The step of the checkpoint that a run would go on with now; 0 where it would begin anew.
+
+    A checkpoint's folder is there before its files are, and it counts only when Ray Train has written it down.
+    """
+    with suppress(OSError, ValueError):  # there is none yet, or it is being written
+        known = json.loads((config.parent / "out" / "checkpoints" / "checkpoint_manager_snapshot.json").read_text())
+        return int(known["latest_checkpoint_result"]["checkpoint_dir_name"].removeprefix("step-"))
+    return 0
+
+
+@contextmanager
+def once_committed(config: Path, step: int, then: Callable[[], None]) -> Iterator[None]:
+    """Call `then`, from a thread, as soon as a checkpoint of this step or a later one counts; the run must get there."""
+    is_over = threading.Event()
 
     def wait() -> None:
-        deadline = time.monotonic() + 280
-        while not (config.parent / "out" / "checkpoints" / f"step-{step:08}").exists():
-            assert time.monotonic() < deadline, "the run writes no checkpoint"
-            time.sleep(0.01)
+        while committed(config) < step:
+            assert not is_over.wait(0.01), f"the run ended before step {step}"
         then()
 
-    return ThreadPoolExecutor(1).submit(wait)
+    with ThreadPoolExecutor(1) as pool:
+        called = pool.submit(wait)
+        try:
+            yield
+        finally:
+            is_over.set()
+            called.result()
 
 
 def test_train_leaves_a_model_with_card_and_figures(finished: Path):
@@ -155,17 +175,27 @@ def test_train_finished_output_is_not_touched_again(finished: Path, capsys: pyte
 def test_train_interrupted_and_killed_run_learns_as_if_nothing_had_happened(finished: Path, tmp_path: Path, capsys):
     """Ctrl-C gives 130 and how to go on; a worker that is then killed comes back; the losses are those of an undisturbed run."""
     config = tagger_config(tmp_path)
-    interrupted = when_there(config, 10, lambda: os.kill(os.getpid(), signal.SIGINT))
-    assert main(["train", str(config)]) == 130
-    interrupted.result()
+    frozen = []
+
+    def interrupt() -> None:
+        for worker in workers(config):
+            worker.suspend()  # the signal is heard within a second, in which so small a model might be trained to its end
+            frozen.append(worker)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    with once_committed(config, 10, interrupt):
+        assert main(["train", str(config)]) == 130
+    for worker in frozen:
+        with suppress(psutil.NoSuchProcess):
+            worker.kill()
     assert "--set resume=true" in capsys.readouterr().err
     assert not (tmp_path / "out" / "summary.json").exists()
-    before = [row for row in metrics(config) if row["step"] <= 10]
-    killed = when_there(config, 25, lambda: kill_worker(config))
+    stopped_at = committed(config)
+    before = [row for row in metrics(config) if row["step"] <= stopped_at]
 
-    assert main(["train", str(config), "--set", "resume=true"]) == 0
+    with once_committed(config, stopped_at + 1, lambda: kill_workers(config)):
+        assert main(["train", str(config), "--set", "resume=true"]) == 0
 
-    killed.result()
     assert losses(config) == losses(finished)
     rows = metrics(config)
     assert [row["seconds"] for row in rows[: len(before)]] == [row["seconds"] for row in before]  # not trained once more
@@ -260,12 +290,10 @@ def test_train_output_without_a_checkpoint_is_free_to_begin_anew(tmp_path: Path,
 def test_train_worker_killed_twice_finishes_by_itself(finished: Path, tmp_path: Path):
     """The losses are those of an undisturbed run, and nobody had to do anything."""
     config = tagger_config(tmp_path)
-    kills = [when_there(config, step, lambda: kill_worker(config)) for step in (10, 25)]
 
-    assert main(["train", str(config)]) == 0
+    with once_committed(config, 5, lambda: kill_workers(config)), once_committed(config, 20, lambda: kill_workers(config)):
+        assert main(["train", str(config)]) == 0
 
-    for kill in kills:
-        kill.result()
     assert json.loads((tmp_path / "out" / "summary.json").read_text())["restarts"] == 2
     assert losses(config) == losses(finished)
 
@@ -277,8 +305,8 @@ def test_train_killed_driver_is_followed_by_one_that_goes_on(finished: Path, tmp
     config = tagger_config(tmp_path)
     command = [sys.executable, "-m", "ocrray", "train", str(config)]
     driver = subprocess.Popen(command, stderr=subprocess.PIPE)
-    when_there(config, 10, driver.kill).result()
-    driver.communicate(timeout=60)
+    with once_committed(config, 10, driver.kill):
+        driver.communicate()
     assert not (tmp_path / "out" / "summary.json").exists()
 
     run = subprocess.run([*command, "--set", "resume=true"], stderr=subprocess.PIPE, text=True, check=False, timeout=600)
