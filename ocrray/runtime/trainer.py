@@ -1,6 +1,7 @@
 """Ray Train around the loop: workers that go on after they died, checkpoints in the output, measurements beside the training."""
 
 import hashlib
+import os
 import shutil
 import signal
 import tempfile
@@ -79,7 +80,7 @@ def fit(job: Job) -> Trained:
         ),
     )
     try:
-        with _interruptible():
+        with interruptible():
             result = trainer.fit()
     except ray.train.TrainingFailedError as error:
         raise _reason(error) from None
@@ -160,6 +161,7 @@ class _Report:
         self._monitor = monitor
         self._is_first = ray.train.get_context().get_world_rank() == 0
         self._measures = measures and self._is_first
+        self._logged: ray.ObjectRef | None = None
 
     def begin(self, state: dict[str, Any] | None) -> None:
         """Say where the run goes on, and what was logged until then."""
@@ -169,10 +171,12 @@ class _Report:
 
     def log(self, step: int, steps: int, metrics: dict[str, float]) -> None:
         if self._is_first:
-            self._monitor.log.remote(step, steps, metrics)
+            self._logged = self._monitor.log.remote(step, steps, metrics)
 
     def checkpoint(self, step: int, metrics: dict[str, float], folder: Path) -> None:
         self.await_upload()  # so that there are never more than two on this machine's disk
+        if self._logged:
+            ray.get(self._logged)  # a checkpoint knows its losses, but the monitor alone knows after how many seconds they came
         ray.train.report(
             {"step": step, **metrics},
             checkpoint=ray.train.Checkpoint.from_directory(folder),  # each worker's part: its dice, and its share of ZeRO's state
@@ -241,15 +245,29 @@ def _spare_gpus(config: TrainConfig) -> int:
 
 
 @contextmanager
-def _interruptible() -> Iterator[None]:
-    """Ray Train answers Ctrl-C by ending its workers and leaving with exit code 0: to us it is an interruption as any other."""
+def interruptible() -> Iterator[None]:
+    """Ray Train answers Ctrl-C by ending its workers and leaving with exit code 0, or by nothing where they have just ended.
+
+    To us it is an interruption as any other: raises KeyboardInterrupt.
+    """
     handler = signal.getsignal(signal.SIGINT)
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    before = signal.set_wakeup_fd(writer)  # gets the number of every signal, whoever handles it
     try:
-        yield
-    except SystemExit:
-        raise KeyboardInterrupt from None
+        try:
+            yield
+        except SystemExit:
+            raise KeyboardInterrupt from None
+        finally:
+            signal.signal(signal.SIGINT, handler)
+            signal.set_wakeup_fd(before)
+        os.write(writer, b"\0")  # else reading would wait where no signal came
+        if signal.SIGINT in os.read(reader, 1024):
+            raise KeyboardInterrupt
     finally:
-        signal.signal(signal.SIGINT, handler)
+        os.close(reader)
+        os.close(writer)
 
 
 def _reason(error: ray.train.TrainingFailedError) -> OcrrayError:
