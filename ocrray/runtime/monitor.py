@@ -113,7 +113,8 @@ class Display(ABC):
                 snapshot = ray.get(self.monitor.snapshot.remote(), timeout=every_s * 5)
             except (ray.exceptions.RayError, TimeoutError):
                 continue  # a display must never end the run that it shows
-            yield self.state(snapshot)
+            if not self._stop.is_set():  # an answer that came too late is older than what is taken at the end
+                yield self.state(snapshot)
 
 
 class ProgressDisplay(Display):

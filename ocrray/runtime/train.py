@@ -3,7 +3,6 @@
 import json
 import os
 from collections import Counter
-from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,6 @@ from rich.console import Console
 from rich.table import Table
 
 from ocrray.corpus.folder import Folder
-from ocrray.errors import ConfigError
 from ocrray.runtime import output as output_folder
 from ocrray.runtime import terminal
 from ocrray.runtime.output import Run
@@ -29,11 +27,7 @@ _SUMMARY = "summary.json"
 def train(config: TrainConfig, limit: int | None) -> int:
     """Run `config` to its end, or go on with it where an earlier run stopped; returns the exit code 0."""
     folder = Folder.at(config.output.path)
-    with ExitStack() as stack:
-        try:
-            stack.enter_context(output_folder.locked(folder))
-        except ConfigError as error:
-            make_plan(config, limit, known_problems=[str(error)])  # raises, with every other problem beside this one
+    with output_folder.locked(folder, lambda problem: make_plan(config, limit, known_problems=[problem])):
         plan = make_plan(config, limit)
         summary = _read_summary(folder) if plan.goes_on else None
         if summary is None:
@@ -114,6 +108,6 @@ def _print_summary(summary: dict[str, Any], output: str) -> None:
     if summary["unmeasured"]:
         table.add_row("not measured", summary["unmeasured"])
     if summary["restarts"]:
-        table.add_row("restarts", f"{summary['restarts']:,}, after a worker died")
+        table.add_row("restarts", f"{summary['restarts']:,}, after a worker died or their number changed")
     table.add_row("model", f"{output}/model")
     Console(soft_wrap=True).print(table)

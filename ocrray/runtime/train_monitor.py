@@ -32,6 +32,7 @@ class Snapshot:
     begun_at: int
     """The step that the workers of now started from."""
     restarts: int
+    """Of the whole group, in the time of this monitor: after a worker died, or where an elastic group was resized."""
 
 
 @ray.remote(num_cpus=0, max_concurrency=1)
@@ -107,13 +108,7 @@ class TrainDisplay(Display):
     def describe(self, state: Mapping[str, Any]) -> str:
         if state["total"] is None:
             return self.starting
-        formats = {
-            "tokens_per_s": "{:,.0f} tokens/s",
-            "loss": "loss {:.4f}",
-            "eval_loss": "validation {:.4f}",
-            "cer": "CER {:.2%}",
-        }
-        parts = [text.format(state[name]) for name, text in formats.items() if name in state]
+        parts = [text.format(state[name]) for name, text in _SHOWN.items() if name in state]
         if state["eta_s"] is not None:
             parts.append(f"ETA {clock(state['eta_s'])}")
         if state["restarts"]:

@@ -29,14 +29,14 @@ class TrainedRun:
     """A run as its card tells of it."""
 
     log: Sequence[dict[str, Any]]
-    """`log_history` of the last checkpoint (`read_state`)."""
+    """What was logged, each entry with its `step`: rows of the run's monitor, or the `log_history` that `read_state` gives."""
     measured: Sequence[dict[str, float]] = ()
     """`Task.measure` of checkpoints, each with its `step`."""
     data: Sequence[DataPart] = ()
     hardware: str = ""
     """Of one training worker; empty: unknown."""
     seconds: float | None = None
-    """From start to end; None: unknown."""
+    """Of training alone, over all restarts; None: unknown."""
 
     def training_losses(self) -> dict[int, float]:
         """Training loss by step."""
