@@ -9,9 +9,10 @@ import torch
 import transformers
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from ocrray.engines import padded
-from ocrray.engines.hf import HfConfig, HfCorrector, batches, check
+from ocrray.engines.hf import DEFAULT_FOLDER, HfConfig, HfCorrector, batches, check
 from ocrray.engines.padded import generate_padded
 from ocrray.errors import ConfigError, EngineError
 from ocrray.models.loading import load_generator
@@ -233,6 +234,23 @@ def test_check_hub_id_is_taken_as_it_is_with_its_revision():
     assert check(_config("someone/some-model", revision="v2")).revision == "v2"
 
 
+def test_default_model_is_small_and_mends_common_misreadings():
+    """What ships in the package loads as it stands, knows its own prompt, and corrects a plain line as any reader would."""
+    assert sum(file.stat().st_size for file in DEFAULT_FOLDER.iterdir()) < 16e6
+    corrector = HfCorrector(HfConfig(engine="hf"))
+
+    outputs = [one.text for one in corrector.correct(["He said that tbe house was old, and that tbe door was shut."])]
+
+    assert outputs == ["He said that the house was old, and that the door was shut."]
+    assert corrector.info.prompt_version == "padded_144/1"
+
+
+def test_config_of_another_model_must_say_its_prompt():
+    """Only the default model's prompt is known; a model read with the wrong one would write nonsense."""
+    with pytest.raises(ValidationError, match="prompt"):
+        HfConfig(engine="hf", model="some/model")
+
+
 def test_check_lists_every_problem_at_once(tmp_path):
     """A folder without anything, an adapter without weights and a misspelt prompt are one message of several lines."""
     (tmp_path / "adapter_config.json").write_text("{}")
@@ -243,9 +261,9 @@ def test_check_lists_every_problem_at_once(tmp_path):
     assert len(str(caught.value).splitlines()) == 4
 
 
-@pytest.mark.parametrize("model", ["default", "./no/such/folder", "/no/such/folder", "no/such/folder"])
+@pytest.mark.parametrize("model", ["./no/such/folder", "/no/such/folder", "no/such/folder"])
 def test_check_model_that_cannot_be_is_a_config_error(model):
-    """There is no default yet, and a path that does not exist is no hub id."""
+    """A path that does not exist is no hub id."""
     with pytest.raises(ConfigError):
         check(_config(model))
 

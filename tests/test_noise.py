@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from rapidfuzz.distance import Levenshtein
 
+from ocrray.synth.confusions import MAX_NGRAM_CHARS, general_groups
 from ocrray.synth.noise import NoiseModel
 
 CLEAN = "The magistrates then read the charge,\nand the prisoner declined to say anything further in the matter. " * 20
@@ -52,3 +53,35 @@ def test_corrupt_keeps_line_feeds_and_clean_documents(model: NoiseModel) -> None
     assert model.corrupt(CLEAN, 0.0, rng) == CLEAN
     assert model.corrupt("", 0.1, rng) == ""
     assert model.corrupt("भारत", 0.1, rng) == "भारत"
+
+
+@pytest.mark.parametrize("name", general_groups())
+def test_general_group_holds_possible_misreadings(name: str) -> None:
+    """What is printed is an n-gram that the model looks for, something else is read, and line feeds stay out of it."""
+    group = general_groups()[name]
+    assert group
+    for printed, readings in group.items():
+        assert 1 <= len(printed) <= MAX_NGRAM_CHARS
+        assert printed not in readings
+        assert all(rate > 0 for rate in readings.values())
+        assert not any("\n" in text for text in (printed, *readings))
+
+
+def _read_by(group: str) -> tuple[str, str]:
+    """A text on one line, and what becomes of it where only this group's misreadings happen."""
+    text = CLEAN.replace("\n", " ")
+    return text, NoiseModel({group: general_groups()[group]}, {group: 1.0}).corrupt(text, 0.05, np.random.default_rng(3))
+
+
+@pytest.mark.parametrize(("group", "sign"), [("line_ends", "- "), ("long_s", "f")])
+def test_corrupt_by_one_group_leaves_its_sign(group: str, sign: str) -> None:
+    """A document may have nothing but divided words, or long s."""
+    text, read = _read_by(group)
+    assert read.count(sign) > text.count(sign)
+
+
+def test_corrupt_by_junk_leaves_every_word() -> None:
+    """Nonsense comes between words, in the place of a space."""
+    text, read = _read_by("junk")
+    assert len(read) > len(text)
+    assert set(text.split()) <= set(read.split())
