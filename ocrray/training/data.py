@@ -5,12 +5,13 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ocrray.errors import ConfigError, RecordError
+from ocrray.errors import ConfigError, Problems, RecordError
 from ocrray.sources import files, tables
 from ocrray.sources.rows import Texts, clean
 from ocrray.sources.text_files import BROKEN_GZIP
@@ -30,15 +31,11 @@ def find_files(config: DataConfig, columns: Mapping[str, str]) -> dict[str, list
     """
     wanted = [*columns.values(), *([config.group_column] if config.group_column else [])]
     found: dict[str, list[Found]] = {}
-    problems: list[str] = []
+    problems = Problems()
     for part, paths in (("train", config.train), ("validation", config.validation)):
-        try:
-            found[part] = _tables(paths, f"data.{part}")
-            problems += _column_problems(found[part], wanted, f"data.{part}")
-        except ConfigError as err:
-            problems += str(err).splitlines()
-    if problems:
-        raise ConfigError("\n".join(problems))
+        found[part] = problems.checked(partial(_tables, paths, f"data.{part}")) or []
+        problems += _column_problems(found[part], wanted, f"data.{part}")
+    problems.raise_if_any()
     return found
 
 

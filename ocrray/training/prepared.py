@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from ocrray.errors import ConfigError
+from ocrray.errors import Problems
 from ocrray.training.config import TrainConfig
 from ocrray.training.history import DataPart
 from ocrray.training.packing import Packed
@@ -60,7 +60,7 @@ def summarise(folder: Path, part: str) -> tuple[DataPart, float]:
 
 def require_enough(parts: Sequence[tuple[DataPart, float]], max_dropped_frac: float) -> None:
     """Raise ConfigError, with a table of the reasons, where a part is empty or too much of it was dropped."""
-    problems = []
+    problems = Problems()
     for part, lost in parts:
         if lost > max_dropped_frac:
             problems.append(f"data.max_dropped_frac: {lost:.1%} of {part.rows:,} {part.name} rows would be dropped:")
@@ -68,8 +68,7 @@ def require_enough(parts: Sequence[tuple[DataPart, float]], max_dropped_frac: fl
         elif not part.samples:
             hint = "; give a file in data.validation, or raise data.validation_frac" if part.name == "validation" else ""
             problems.append(f"data.{part.name}: not one of {part.rows:,} rows gives a sample{hint}")
-    if problems:
-        raise ConfigError("\n".join(problems))
+    problems.raise_if_any()
 
 
 def read_samples(config: TrainConfig, folder: Path, part: str, cache: Path) -> Any:
