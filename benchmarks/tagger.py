@@ -104,7 +104,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--engine", choices=("tagger", "hf"), default="tagger")
     parser.add_argument("--model", default="default")
     parser.add_argument("--adapter", help="hf: a PEFT adapter")
-    parser.add_argument("--prompt", default="alpaca_ocr", help="hf: the name of a prompt, or a template")
+    parser.add_argument("--prompt", help="hf: the name of a prompt, or a template; the default model knows its own")
     parser.add_argument("--thresholds", type=float, nargs="+", help="tagger: without it, the folder's own")
     parser.add_argument("--passes", type=int, default=1, help="tagger")
     parser.add_argument("--dtype", default="auto")

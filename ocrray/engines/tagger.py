@@ -13,7 +13,7 @@ from ocrray.config import StrictModel, fingerprint
 from ocrray.engines.base import Correction, EngineInfo, engine_errors
 from ocrray.errors import ConfigError, EngineError
 from ocrray.models.characters import character_encoder, longest_text, padded_length, tokenizer_problem
-from ocrray.models.loading import Device, model_problems, weights_revision
+from ocrray.models.loading import Device, missing_weights, model_problems, weights_revision
 from ocrray.text.labels import KEEP, apply_label
 
 DEFAULT_FOLDER = Path(__file__).parents[1] / "models" / "default_tagger"
@@ -66,7 +66,7 @@ def check(config: TaggerConfig) -> EngineInfo:
     location = _location(config)
     problems = model_problems(location)
     if not problems and Path(location).is_dir():
-        problems = _folder_problems(Path(location))
+        problems = tagger_problems(Path(location))
     if problems:
         raise ConfigError("\n".join(f"correct.model: {problem}" for problem in problems))
     return EngineInfo(engine="tagger", model=config.model, revision=_revision(location, config.revision))
@@ -127,7 +127,7 @@ class Tagger:
         origin = {"revision": self._config.revision or "main", "trust_remote_code": False}
         settings = AutoConfig.from_pretrained(location, **origin)
         self._labels = [settings.id2label[number] for number in range(settings.num_labels)]
-        if problem := _label_problem(self._labels):
+        if problem := label_problem(self._labels):
             raise EngineError(f"{self._config.model}: {problem}")
         tokenizer = AutoTokenizer.from_pretrained(location, **origin)
         self._encode = character_encoder(tokenizer, location)
@@ -146,8 +146,8 @@ class Tagger:
             output_loading_info=True,
             **origin,
         )
-        if missing := sorted(report["missing_keys"]):  # transformers would go on with random numbers in their place
-            raise EngineError(f"{self._config.model}: the weights lack {len(missing)} tensors, {missing[0]} for one")
+        if problem := missing_weights(report):
+            raise EngineError(f"{self._config.model}: {problem}")
         self._model = model.to(self._device).eval()
 
     def _correction(self, text: str, output: str) -> Correction:
@@ -231,16 +231,17 @@ def _revision(location: str, revision: str | None) -> str:
     return fingerprint([weights, *texts])
 
 
-def _folder_problems(folder: Path) -> list[str]:
+def tagger_problems(folder: Path) -> list[str]:
+    """Why a model folder holds no edit tagger, as far as its files tell without loading it."""
     try:
         id2label = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("id2label", {})
         labels = [id2label[str(number)] for number in range(len(id2label))]
     except (OSError, ValueError, AttributeError, KeyError, TypeError):
         return [f"{folder}: config.json cannot be read as a model's, with an id2label that counts from 0"]
-    return [f"{folder}: {problem}" for problem in (tokenizer_problem(folder), _label_problem(labels)) if problem]
+    return [f"{folder}: {problem}" for problem in (tokenizer_problem(folder), label_problem(labels)) if problem]
 
 
-def _label_problem(labels: Sequence[str]) -> str:
+def label_problem(labels: Sequence[str]) -> str:
     """Why these are not a tagger's labels, or nothing."""
     if not labels or labels[0] != KEEP:
         return f"no edit tagger: its label 0 is not {KEEP!r}"

@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 import warnings
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -74,6 +74,12 @@ def adapter_problems(adapter: str) -> list[str]:
     return [f"{adapter}: holds no {name}" for name in ADAPTER_FILES if not (folder / name).is_file()]
 
 
+def missing_weights(report: Mapping[str, Any]) -> str:
+    """What transformers' loading report says is missing, or nothing: it would go on with random numbers in their place."""
+    missing = sorted(report["missing_keys"])
+    return f"the weights lack {len(missing)} tensors, {missing[0]} for one" if missing else ""
+
+
 def weights_revision(model: str, revision: str | None = None) -> str:
     """What tells two states of a model apart: sha256 over a folder's safetensors files, or a hub id's given revision."""
     folder = Path(model)
@@ -120,8 +126,8 @@ def load_generator(
     network, report = family.from_pretrained(
         model, config=config, dtype=dtype, use_safetensors=True, output_loading_info=True, **origin
     )
-    if missing := sorted(report["missing_keys"]):  # transformers would go on with random numbers in their place
-        raise EngineError(f"{model}: the weights lack {len(missing)} tensors, {missing[0]} for one")
+    if problem := missing_weights(report):
+        raise EngineError(f"{model}: {problem}")
     tokenizer = AutoTokenizer.from_pretrained(model, **origin)
     adapter_folder = _fetched(adapter) if adapter else None
     if adapter_folder and (adapter_folder / "tokenizer_config.json").is_file():

@@ -92,7 +92,7 @@ def write_blocks(rows: Dataset, folder: Folder, monitor: ray.actor.ActorHandle) 
         rows.write_parquet(folder.path, filesystem=folder.filesystem)
     except ray.exceptions.RayError as error:
         reason = ray.get(monitor.reason.remote())
-        raise EngineError(reason or f"Ray gave up: {_last_line(error)} (its logs are in {cluster.log_folder()})") from None
+        raise EngineError(reason or f"Ray gave up: {cluster.last_line(error)} (its logs are in {cluster.log_folder()})") from None
 
 
 @contextmanager
@@ -103,7 +103,3 @@ def telling(monitor: ray.actor.ActorHandle) -> Iterator[None]:
     except OcrrayError as error:
         ray.get(monitor.stop_because.remote(str(error)))
         raise
-
-
-def _last_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[-1]

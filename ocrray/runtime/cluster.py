@@ -35,6 +35,11 @@ def is_remote() -> bool:
     return bool(os.environ.get("RAY_ADDRESS"))
 
 
+def last_line(error: Exception) -> str:
+    """What an error of Ray's says in the end, without the traceback before it."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[-1]
+
+
 @contextmanager
 def connected(local_cpus: int) -> Iterator[str]:
     """Ray for the time of a run; a cluster started here offers `local_cpus` logical CPUs.

@@ -22,7 +22,7 @@ from ray.data import Dataset
 from ocrray import __version__
 from ocrray.config import fingerprint
 from ocrray.errors import EngineError
-from ocrray.runtime import blocks
+from ocrray.runtime import blocks, cluster
 from ocrray.sources.walk import Found
 from ocrray.training import data, prepared
 from ocrray.training.config import TrainConfig
@@ -54,8 +54,7 @@ def prepare(config: TrainConfig, folder: Path, limit: int | None) -> Prepared:
             samples = _rows(config, task, files, part, limit).map_batches(Encode(config, facts), **_WHOLE_BLOCKS)
             samples.write_parquet(str(folder / part))
     except ray.exceptions.RayError as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[-1]
-        raise EngineError(f"samples cannot be prepared: {reason}") from None
+        raise EngineError(f"samples cannot be prepared: {cluster.last_line(error)}") from None
     summaries = [prepared.summarise(folder, part) for part in prepared.PARTS]
     prepared.require_enough(summaries, config.data.max_dropped_frac)
     result = Prepared(mark, facts, [summary for summary, _ in summaries])
@@ -64,17 +63,18 @@ def prepare(config: TrainConfig, folder: Path, limit: int | None) -> Prepared:
 
 
 def _fingerprint(config: TrainConfig, files: dict[str, list[Found]], limit: int | None) -> str:
-    """Whatever the samples depend on; a local tokenizer may change behind its name."""
+    """Whatever the samples depend on; a local tokenizer, or the labels of a local model, may change behind their name."""
     model = config.model.model_dump(mode="json")
-    tokenizer = sorted(Path(config.model.tokenizer or config.model.name or "").glob("*token*"))
+    named = [Path(name) for name in (config.model.tokenizer, config.model.name) if name]
+    described_by = sorted(file for folder in named for pattern in ("*token*", "config.json") for file in folder.glob(pattern))
     return fingerprint(
         {
             "ocrray": __version__,
             "task": config.task.model_dump(mode="json"),
-            "data": config.data.model_dump(mode="json", exclude={"grouping", "max_dropped_frac"}),
+            "data": config.data.model_dump(mode="json", exclude={"grouping"}),
             "model": model,
             "method": config.method.kind,
-            "tokenizer": [f"{file.name} {file.stat().st_size} {file.stat().st_mtime_ns}" for file in tokenizer],
+            "described_by": [f"{file.name} {file.stat().st_size} {file.stat().st_mtime_ns}" for file in described_by],
             "seed": config.seed,
             "limit": limit,
             "files": {part: [f"{file.location.uri} {file.stat.etag}" for file in found] for part, found in files.items()},
@@ -168,4 +168,4 @@ def _survey(rows: Dataset, task: Task, seed: int) -> pa.Table:
     chosen: pa.Table | None = None
     for table in rows.map_batches(choose, **_WHOLE_BLOCKS).iter_batches(batch_size=None, batch_format="pyarrow"):
         chosen = choose(table if chosen is None else pa.concat_tables([chosen, table]))
-    return chosen
+    return pa.table({name: pa.array([], pa.string()) for name in task.columns()}) if chosen is None else chosen

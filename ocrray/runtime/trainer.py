@@ -150,7 +150,7 @@ def _work(loop_config: Mapping[str, Any]) -> str:
             resume_from=Path(resume_from) if resume_from else None,
         )
     report.await_upload()
-    shutil.rmtree(own, ignore_errors=True)
+    shutil.rmtree(job.scratch, ignore_errors=True)  # every worker's checkpoints are in the output; what is mapped stays mapped
     return hardware()
 
 
@@ -229,7 +229,7 @@ def _measure_late(job: Job, best: ray.train.Checkpoint) -> str:
     try:
         ray.get(measure.remote(best, job=job))
     except ray.exceptions.RayError as error:  # a model without figures is better than none
-        return _last_line(error)
+        return cluster.last_line(error)
     return ""
 
 
@@ -274,8 +274,4 @@ def _reason(error: ray.train.TrainingFailedError) -> OcrrayError:
     """What a worker raised on purpose, or the last line of what it died of, and where to read the rest."""
     if isinstance(error, ray.train.ControllerError) and isinstance(error.controller_failure, OcrrayError):
         return error.controller_failure
-    return EngineError(f"training failed: {_last_line(error)} (Ray's logs are in {cluster.log_folder()}/train)")
-
-
-def _last_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[-1]
+    return EngineError(f"training failed: {cluster.last_line(error)} (Ray's logs are in {cluster.log_folder()}/train)")

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from ocrray.training.config import TrainConfig
+from ocrray.training.tokenizers import published_tokenizer
 
 
 def with_adapter(model: Any, tokenizer: Any, config: TrainConfig, weights: Path | None = None) -> Any:
@@ -32,14 +33,9 @@ def with_adapter(model: Any, tokenizer: Any, config: TrainConfig, weights: Path 
 
 
 def _added_ids(tokenizer: Any, config: TrainConfig) -> list[int]:
-    from transformers import AutoTokenizer
-
-    model = config.model
-    if model.tokenizer == "bytes":
+    if config.model.tokenizer == "bytes":
         return []
-    name = model.tokenizer or model.name
-    published = AutoTokenizer.from_pretrained(name, revision=model.revision or "main", trust_remote_code=model.trust_remote_code)
-    return list(range(len(published), len(tokenizer)))
+    return list(range(len(published_tokenizer(config.model)), len(tokenizer)))
 
 
 def _new_rows(model: Any, ids: list[int]) -> dict[str, Any]:

@@ -170,7 +170,9 @@ def _hyperparameters(config: TrainConfig) -> list[tuple[str, Any]]:
             "batches made of",
             {"none": "any samples", "length": "samples of similar length", "packed": "packed samples"}[config.data.grouping],
         ),
-        ("greatest length, tokens", config.data.max_length_tokens),
+        ("windows, characters", _joined(config.task.window_chars))
+        if config.task.kind == "edit_tagging"
+        else ("greatest length, tokens", config.data.max_length_tokens),
         ("precision", config.precision),
         ("DeepSpeed", f"ZeRO-{zero.zero_stage}" + (f", offloaded: {_joined(offloaded)}" if offloaded else "") if zero else "no"),
         ("gradient checkpointing", "yes" if config.gradient_checkpointing else "no"),

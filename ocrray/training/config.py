@@ -138,7 +138,7 @@ class EvaluationConfig(StrictModel):
 
 
 class CheckpointConfig(StrictModel):
-    """When the state is written, and how much is kept: the last ones and the best."""
+    """When the state is written, and how much is kept: the best ones, and the last one beside them."""
 
     every_steps: PositiveInt = 500
     keep: PositiveInt = 2

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from ocrray.errors import ConfigError
-from ocrray.models.loading import ADAPTER_FILES, adapter_problems, load_generator, model_problems
+from ocrray.models.loading import ADAPTER_FILES, adapter_problems, load_generator, missing_weights, model_problems
 from ocrray.training import curve, delivery
 from ocrray.training.calibration import Calibration, calibrate
 from ocrray.training.card import write_card
@@ -66,8 +66,8 @@ def save_model(config: TrainConfig, checkpoint: Path, folder: Path) -> None:
     model, report = _family(config).from_pretrained(
         checkpoint, dtype=dtype, use_safetensors=True, output_loading_info=True, trust_remote_code=trust
     )
-    if missing := sorted(report["missing_keys"]):  # transformers would go on with random numbers in their place
-        raise ConfigError(f"{checkpoint}: the weights lack {len(missing)} tensors, {missing[0]} for one")
+    if problem := missing_weights(report):
+        raise ConfigError(f"{checkpoint}: {problem}")
     for name, weight in model.named_parameters():
         if not weight.isfinite().all():
             raise ConfigError(f"{checkpoint}: {name} holds no finite numbers as {dtype}; set output.dtype: bfloat16 or float32")

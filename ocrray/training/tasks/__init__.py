@@ -19,6 +19,7 @@ SAMPLE_FIELDS = (
 )
 SAMPLES = pa.schema(SAMPLE_FIELDS)
 NO_LOSS = -100
+MAX_ALIGNED_CHARS = 100_000  # aligning two texts takes the square of their length: minutes beyond it
 
 Facts = dict[str, Any]
 """What must be known of the whole training set before any row is encoded (the labels of a tagger); JSON."""

@@ -11,11 +11,12 @@ import pyarrow as pa
 
 from ocrray.errors import ConfigError
 from ocrray.models.encoding import prompt_ids, text_ids
-from ocrray.models.loading import ADAPTER_FILES, model_problems
+from ocrray.models.loading import ADAPTER_FILES, missing_weights, model_problems
 from ocrray.training.config import ModelConfig, TrainConfig
 from ocrray.training.packing import keeps_boundaries
 from ocrray.training.tasks import NO_LOSS, SAMPLES
 from ocrray.training.tasks.architecture import architecture_problems, known_settings
+from ocrray.training.tokenizers import published_tokenizer
 
 _PAD_MULTIPLE = 8  # tensor cores want it
 
@@ -93,14 +94,15 @@ def max_length_tokens(config: TrainConfig) -> int:
 
 def load_tokenizer(model: ModelConfig) -> Any:
     """The tokenizer to train with; raises ConfigError where it has no end-of-text token."""
-    from transformers import AutoTokenizer, ByT5Tokenizer
+    from transformers import ByT5Tokenizer
 
     if model.tokenizer == "bytes":
         return ByT5Tokenizer(extra_ids=0)
-    name = model.tokenizer or model.name
-    tokenizer = AutoTokenizer.from_pretrained(name, revision=model.revision or "main", trust_remote_code=model.trust_remote_code)
+    tokenizer = published_tokenizer(model)
     if tokenizer.eos_token_id is None:
-        raise ConfigError(f"model: the tokenizer of {name} has no end-of-text token, so no answer could end")
+        raise ConfigError(
+            f"model: the tokenizer of {model.tokenizer or model.name} has no end-of-text token, so no answer could end"
+        )
     return tokenizer
 
 
@@ -121,8 +123,8 @@ def build_model(config: TrainConfig, tokenizer: Any) -> Any:
             output_loading_info=True,
             **_precision(config),
         )
-        if missing := sorted(report["missing_keys"]):  # transformers would go on with random numbers in their place
-            raise ConfigError(f"model.name: the weights of {model.name} lack {len(missing)} tensors, {missing[0]} for one")
+        if problem := missing_weights(report):
+            raise ConfigError(f"model.name: {model.name}: {problem}")
     if unpackable := _packing_problems(config, network.config.model_type):  # of a hub's model, nothing was known before
         raise ConfigError(unpackable[0])
     return network

@@ -10,13 +10,10 @@ import pyarrow as pa
 
 from ocrray import prompts
 from ocrray.errors import ConfigError
-from ocrray.text.normalise import for_scoring
 from ocrray.text.pieces import aligned_pieces
 from ocrray.training.config import TrainConfig
-from ocrray.training.tasks import Facts, causal
+from ocrray.training.tasks import MAX_ALIGNED_CHARS, Facts, causal
 from ocrray.training.tasks.causal import Example
-
-_MAX_CHARS = 100_000  # aligning longer texts to cut them takes minutes
 
 
 class Correction:
@@ -55,23 +52,15 @@ class Correction:
         return causal.pad_right(tokenizer.pad_token_id or 0)
 
     def measure(self, folder: Path, samples: pa.Table) -> dict[str, float]:
-        """CER before and after, WER after, and the share of samples made worse; a text that is not corrected stays as it is."""
-        import jiwer
-
+        """`correction_figures`; a text that is not corrected stays as it is."""
         from ocrray.engines.hf import HfConfig, HfCorrector
-        from ocrray.text.metrics import cer_totals, distances
+        from ocrray.evaluation.text import correction_figures
 
         corrector = HfCorrector(HfConfig(engine="hf", prompt=self._config.task.prompt, **causal.weights(self._config, folder)))
         raw, truth = samples["source"].to_pylist(), samples["target"].to_pylist()
         fixed = [source if done.text is None else done.text for source, done in zip(raw, corrector.correct(raw), strict=True)]
         corrector.close()
-        totals = cer_totals([len(for_scoring(text)) for text in truth], distances(raw, truth), distances(fixed, truth))
-        return {
-            "raw_cer": totals.micro_raw_cer,
-            "cer": totals.micro_corrected_cer,
-            "wer": jiwer.wer([for_scoring(text) for text in truth], [for_scoring(text) for text in fixed]),
-            "made_worse_frac": totals.made_worse_frac,
-        }
+        return correction_figures(raw, fixed, truth)
 
     @cached_property
     def _limit_tokens(self) -> int:
@@ -84,7 +73,7 @@ class Correction:
     def _examples(self, row: int, source: str, target: str, instruction: str) -> Iterator[Example]:
         if instruction.strip() not in self._prompt.template:
             yield Example(row, source, target, dropped="other_instruction")
-        elif self._widths and max(len(source), len(target)) > _MAX_CHARS:
+        elif self._widths and max(len(source), len(target)) > MAX_ALIGNED_CHARS:
             yield Example(row, source, target, dropped="too_long")
         else:
             yield from (self._example(row, *piece) for piece in self._pieces(source, target))

@@ -10,12 +10,16 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from ocrray.models.characters import character_encoder, padded_length
+from ocrray.engines.tagger import Tagger, TaggerConfig, label_problem, tagger_problems
+from ocrray.errors import ConfigError
+from ocrray.models.characters import character_encoder, longest_text, padded_length
+from ocrray.models.loading import missing_weights, model_problems
 from ocrray.synth.clean import straighten
 from ocrray.text.labels import KEEP, apply_labels, possible_labels
 from ocrray.training.config import TrainConfig
-from ocrray.training.tasks import NO_LOSS, SAMPLES, Facts
-from ocrray.training.tasks.architecture import architecture_problems
+from ocrray.training.tasks import MAX_ALIGNED_CHARS, NO_LOSS, SAMPLES, Facts
+from ocrray.training.tasks.architecture import architecture_problems, known_settings
+from ocrray.training.tokenizers import published_tokenizer
 
 MAX_CER = 0.5  # beyond it the two texts are not a pair: alignment would teach nonsense
 
@@ -31,7 +35,15 @@ class EditTagging:
         return {"source": self._config.data.source_column, "target": self._config.data.target_column}
 
     def problems(self) -> list[str]:
-        return architecture_problems(self._config)
+        found = architecture_problems(self._config)
+        name = self._config.model.name
+        if self._config.method.kind != "from_scratch":
+            wrong = model_problems(name) or (tagger_problems(Path(name)) if Path(name).is_dir() else [])
+            found += [f"model.name: {problem}" for problem in wrong]
+        positions = known_settings(self._config).get("max_position_embeddings")
+        if positions and max(self._task.window_chars) > longest_text(positions):
+            found.append(f"task.window_chars: the model takes {longest_text(positions)} characters at most")
+        return found
 
     def survey(self, sample: Callable[[], pa.Table]) -> Facts:
         """The labels: those of the model that is trained further, or the most frequent ones of a new model's data."""
@@ -39,26 +51,27 @@ class EditTagging:
             from transformers import AutoConfig
 
             settings = AutoConfig.from_pretrained(self._config.model.name, revision=self._config.model.revision)
-            return {"labels": [settings.id2label[number] for number in range(settings.num_labels)]}
+            labels = [settings.id2label[number] for number in range(settings.num_labels)]
+            if problem := label_problem(labels):  # of a hub's model, nothing was known before
+                raise ConfigError(f"model.name: {self._config.model.name}: {problem}")
+            return {"labels": labels}
         counts: Counter[str] = Counter()
         for source, target in self._pairs(sample()):
-            counts.update(possible_labels(source, target))
+            if _can_be_aligned(source, target):
+                counts.update(possible_labels(source, target))
         del counts[KEEP]
         ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
         return {"labels": [KEEP, *(label for label, _ in ranked[: self._task.num_labels - 1])]}
 
     def encode(self, rows: pa.Table, facts: Facts) -> pa.Table:
-        """Windows of `window_chars`; `not_a_pair` where source and target differ too much, `empty` where one is missing."""
+        """Windows of `window_chars`. Dropped: `empty`, `too_long` and, where source and target differ too much, `not_a_pair`."""
         encode = character_encoder(self._tokenizer, self._config.model.name or "model.tokenizer")
         label_ids = {label: number for number, label in enumerate(facts["labels"])}
         samples: list[dict[str, Any]] = []
         for number, (source, target) in enumerate(self._pairs(rows)):
-            if not source or not target:
-                samples.append({"row": number, "source": source, "target": target, "dropped": "empty"})
-                continue
-            labels = possible_labels(source, target)
-            if sum(label != KEEP for label in labels) > MAX_CER * len(source):
-                samples.append({"row": number, "source": source, "target": target, "dropped": "not_a_pair"})
+            labels = possible_labels(source, target) if _can_be_aligned(source, target) else []
+            if dropped := _why_dropped(source, target, labels):
+                samples.append({"row": number, "source": source, "target": target, "dropped": dropped})
                 continue
             shown = rows["source"][number].as_py() if zlib.crc32(source.encode()) % 2 else source
             ids = encode(shown).astype(np.int32)
@@ -90,15 +103,12 @@ class EditTagging:
         return collate
 
     def measure(self, folder: Path, samples: pa.Table) -> dict[str, float]:
-        from ocrray.engines.tagger import Tagger, TaggerConfig
-        from ocrray.text.metrics import cer_totals, distances
-        from ocrray.text.normalise import for_scoring
+        from ocrray.evaluation.text import correction_figures
 
         tagger = Tagger(TaggerConfig(engine="tagger", model=str(folder), threshold=0.5))
         raw, truth = samples["source"].to_pylist(), samples["target"].to_pylist()
         fixed = [correction.text or text for text, correction in zip(raw, tagger.correct(raw), strict=True)]
-        totals = cer_totals([len(for_scoring(text)) for text in truth], distances(raw, truth), distances(fixed, truth))
-        return {"raw_cer": totals.micro_raw_cer, "cer": totals.micro_corrected_cer, "made_worse_frac": totals.made_worse_frac}
+        return correction_figures(raw, fixed, truth)
 
     def _pairs(self, rows: pa.Table) -> list[tuple[str, str]]:
         """Source and target of every row; without differences of style where they are to be ignored, character for character."""
@@ -125,13 +135,17 @@ class EditTagging:
         from transformers import AutoModelForTokenClassification
 
         model = self._config.model
-        return AutoModelForTokenClassification.from_pretrained(
+        network, report = AutoModelForTokenClassification.from_pretrained(
             model.name,
             dtype="float32",
             use_safetensors=True,
+            output_loading_info=True,
             revision=model.revision or "main",
             trust_remote_code=model.trust_remote_code,
         )
+        if problem := missing_weights(report):
+            raise ConfigError(f"model.name: {model.name}: {problem}")
+        return network
 
     def _scratch(self, facts: Facts) -> Any:
         from transformers import AutoConfig, AutoModelForTokenClassification
@@ -145,10 +159,20 @@ class EditTagging:
     @cached_property
     def _tokenizer(self) -> Any:
         """CANINE's own takes a second to make: it counts out all of Unicode."""
-        from transformers import AutoTokenizer, CanineTokenizer
+        from transformers import CanineTokenizer
 
-        model = self._config.model
-        if model.tokenizer == "characters":
+        if self._config.model.tokenizer == "characters":
             return CanineTokenizer(model_max_length=max(self._task.window_chars))  # later positions are not learned
-        name = model.tokenizer or model.name
-        return AutoTokenizer.from_pretrained(name, revision=model.revision or "main", trust_remote_code=model.trust_remote_code)
+        return published_tokenizer(self._config.model)
+
+
+def _can_be_aligned(source: str, target: str) -> bool:
+    return bool(source and target) and max(len(source), len(target)) <= MAX_ALIGNED_CHARS
+
+
+def _why_dropped(source: str, target: str, labels: Sequence[str]) -> str:
+    if not source or not target:
+        return "empty"
+    if not labels:
+        return "too_long"
+    return "not_a_pair" if sum(label != KEEP for label in labels) > MAX_CER * len(source) else ""
