@@ -63,3 +63,10 @@ def test_vary_keeps_every_letter_of_a_passage_without_figures() -> None:
         varied = vary(PRINTED, np.random.default_rng(seed)).replace("-\n", "").replace("\n", "").replace(" ", "").lower()
         figures = len(varied) - len(letters)
         assert figures > 0 or varied == letters
+
+
+def test_vary_puts_no_english_into_other_scripts() -> None:
+    """Figures and abbreviations of English print are for texts in Latin letters."""
+    hindi = "सुबह की धूप और पुराने बाज़ार की गलियों में लोग अपने काम पर जा रहे थे। " * 10
+    for seed in range(20):
+        assert not any(char.isascii() and char.isalnum() for char in vary(hindi, np.random.default_rng(seed)))

@@ -13,7 +13,7 @@ from ocrray.records import Line
 from ocrray.synth.config import NoiseConfig, PagesConfig
 from ocrray.synth.noise import NoiseModel
 from ocrray.synth.noisy import make_noisy
-from ocrray.synth.pages import PAGE_SEGMENTATION, ScannedPair, make_page
+from ocrray.synth.pages import PAGE_SEGMENTATION, ScannedPair, make_page, typefaces
 from ocrray.synth.render import fonts, render_line
 from ocrray.text.metrics import distance
 
@@ -132,3 +132,11 @@ def test_make_noisy_leaves_the_share_asked_for_clean() -> None:
     clean = [(ocr, gt) for ocr, gt, with_errors in pairs if not with_errors]
     assert 40 < len(clean) < 80
     assert all(ocr == gt for ocr, gt in clean)
+
+
+def test_typefaces_are_those_of_the_config_where_it_names_any(tmp_path: Path) -> None:
+    """Another script than the two that are known needs but its font; a file that is missing is named before the run."""
+    face = installed("devanagari")[0]
+    assert typefaces(PagesConfig(count=1, fonts=[face])) == [face]
+    with pytest.raises(ConfigError, match=r"gone\.ttf"):
+        typefaces(PagesConfig(count=1, fonts=[face, tmp_path / "gone.ttf"]))

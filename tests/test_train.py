@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -163,11 +164,24 @@ def test_train_finished_output_is_not_touched_again(finished: Path, capsys: pyte
     assert main(run) == 2
     assert "resume=true" in capsys.readouterr().err
     resume = [*run, "--set", "resume=true"]
-    assert main([*resume, "--set", "workers.num=2", "--set", "output.title=Mine"]) == 0
+    assert main([*resume, "--set", "workers.num=2"]) == 0
     assert str(STEPS) in capsys.readouterr().out
     assert main([*resume, "--set", "max_steps=80"]) == 2
     assert "max_steps: was 40, is 80" in capsys.readouterr().err
     assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
+@pytest.mark.usefixtures("on_cluster")
+def test_train_finished_run_is_written_out_anew_where_more_is_asked_for(finished: Path, tmp_path: Path):
+    """Packing the model needs no second training: the steps and their losses stay what they were."""
+    shutil.copytree(finished.parent / "out", tmp_path / "out")
+    asked = ["resume=true", f"output.path={tmp_path / 'out'}", "output.zip=true", "output.title=Packed"]
+
+    assert main(["train", str(finished), *(word for value in asked for word in ("--set", value))]) == 0
+
+    assert (tmp_path / "out" / "model.zip").exists()
+    assert "# Packed" in (tmp_path / "out" / "model" / "README.md").read_text()
+    assert (tmp_path / "out" / "metrics.jsonl").read_text() == (finished.parent / "out" / "metrics.jsonl").read_text()
 
 
 @pytest.mark.timeout(900)  # a busy machine takes its time over every start
@@ -205,7 +219,7 @@ def test_train_interrupted_and_killed_run_learns_as_if_nothing_had_happened(fini
 
 @pytest.mark.usefixtures("on_cluster")
 def test_train_loss_that_is_no_number_ends_the_run_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    """One readable line, exit code 2, and no restart that would only come to the same end."""
+    """One readable line and exit code 2."""
     config = tagger_config(tmp_path, optimizer={"learning_rate": 1e30, "warmup_steps": 0})
 
     assert main(["train", str(config)]) == 2
@@ -213,12 +227,11 @@ def test_train_loss_that_is_no_number_ends_the_run_at_once(tmp_path: Path, capsy
     error = capsys.readouterr().err
     assert "nan" in error or "inf" in error
     assert "Traceback" not in error
-    assert '"restarts": 1' not in error
 
 
 @pytest.mark.usefixtures("on_cluster")
 def test_train_lora_on_two_workers_leaves_an_adapter(tmp_path: Path):
-    """A causal model gets an adapter, by as many workers as there is room for, and its corrections are measured."""
+    """A causal model gets an adapter, by as many workers as there is room for; it is measured, and logged for TensorBoard."""
     base = tiny_models.save(tmp_path / "base", "llama")
     config = tagger_config(
         tmp_path,
@@ -231,13 +244,14 @@ def test_train_lora_on_two_workers_leaves_an_adapter(tmp_path: Path):
         workers={"num": [1, 2]},
     )
 
-    assert main(["train", str(config)]) == 0
+    assert main(["train", str(config), "--set", "output.tensorboard=true"]) == 0
 
     model = tmp_path / "out" / "model"
     assert json.loads((model / "adapter_config.json").read_text())["base_model_name_or_path"] == str(base)
     assert (model / "adapter_model.safetensors").exists()
     assert read_layout(max((tmp_path / "out" / "checkpoints").glob("step-*"))).workers == 2
     assert "wer" in json.loads((tmp_path / "out" / "summary.json").read_text())["measured"]
+    assert any((tmp_path / "out" / "tensorboard").rglob("events.out.*"))
 
 
 def test_train_several_problems_are_all_named_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

@@ -282,8 +282,8 @@ def test_loss_that_is_no_number_ends_the_run(tmp_path: Path):
     assert not list((tmp_path / "run").glob("checkpoint-*"))
 
 
-def test_tokens_per_s_counts_no_padding(tmp_path: Path):
-    """Every logged training loss comes with it; an evaluation in between takes none of its time."""
+def test_tokens_per_s_comes_with_every_training_loss(tmp_path: Path):
+    """Also where every step is followed by an evaluation, whose log has none."""
     run = causal_run(tmp_path, "llama", max_steps=4, evaluation={"every_steps": 1})
     told = run(tmp_path / "run")
 

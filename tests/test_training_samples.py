@@ -130,12 +130,22 @@ def test_prepare_counts_what_it_drops_and_refuses_to_drop_much(prepare, tmp_path
         prepare(run(**about, max_dropped_frac=0.05))
     assert prepared.read_prepared(prepare.folder) is None
     result = prepare(run(**about, max_dropped_frac=0.06))
-
+    assert len(texts(prepare.folder, "train")) == 90
+    with pytest.raises(ConfigError):  # also of samples that a laxer run left behind
+        prepare(run(**about, max_dropped_frac=0.05))
     reasons = {"bad_json": 1, "wrong_type": 1, "empty_source": 1, "empty_target": 1, "too_long": 1}
     assert result.parts[0].dropped == reasons
     assert (result.parts[0].rows, result.parts[0].samples) == (95, 90)
     assert all(reason in str(refusal.value) for reason in ["max_dropped_frac", "5.3%", *reasons])
-    assert len(texts(prepare.folder, "train")) == 90
+
+
+def test_prepare_refuses_a_file_that_breaks_off(prepare, tmp_path):
+    """One unreadable place may hide any number of rows, so no share of dropped rows allows it."""
+    path = Path(write(tmp_path / "a.jsonl.gz", PAIRS))
+    path.write_bytes(path.read_bytes()[:-40])
+
+    with pytest.raises(ConfigError, match="breaks off"):
+        prepare(run(train=[str(path)], validation_frac=0.3, max_dropped_frac=1.0))
 
 
 def test_prepare_again_reuses_what_still_holds(prepare, tmp_path):

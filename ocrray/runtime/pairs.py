@@ -27,8 +27,7 @@ from ocrray.stages.tables import attempt
 from ocrray.synth.config import NoiseConfig, PagesConfig
 from ocrray.synth.noise import NoiseModel
 from ocrray.synth.noisy import make_noisy
-from ocrray.synth.pages import ScannedPair, make_page
-from ocrray.synth.render import fonts
+from ocrray.synth.pages import ScannedPair, make_page, typefaces
 from ocrray.text.metrics import distances
 from ocrray.text.normalise import for_scoring
 
@@ -60,7 +59,7 @@ class MakePages:
     ) -> None:
         self.config, self.seed, self.output, self.monitor = config, seed, output, monitor
         with telling(monitor):
-            self.fonts = [path for path in fonts(config.script) if path.name in font_names]
+            self.fonts = [path for path in typefaces(config) if path.name in font_names]
             if len(self.fonts) < len(font_names):
                 raise ConfigError(f"pages.script: not every machine has the same fonts installed ({', '.join(font_names)})")
             self.recognizer = open_recognizer(recognizer)

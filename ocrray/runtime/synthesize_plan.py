@@ -26,8 +26,7 @@ from ocrray.sources.worklist import count_records, list_records
 from ocrray.synth.clean import Passage, passages
 from ocrray.synth.config import FitConfig, NoiseConfig, PagesConfig
 from ocrray.synth.noise import NoiseModel
-from ocrray.synth.pages import PAGE_SEGMENTATION
-from ocrray.synth.render import fonts
+from ocrray.synth.pages import PAGE_SEGMENTATION, typefaces
 
 WORK_SCHEMA = pa.schema([("record_id", pa.string()), ("text", pa.string()), ("source", pa.string())])
 PHASES = ("pages", "noise")
@@ -134,7 +133,7 @@ def make_plan(config: SynthesizeConfig, limit: int | None, *, known_problems: Se
     folder = Folder.at(config.output.path)
     problems.checked(lambda: output_folder.require_writable(folder))
     previous = problems.checked(lambda: output_folder.read_run(folder))
-    font_names = problems.checked(lambda: [path.name for path in fonts(config.pages.script)]) if config.pages else []
+    font_names = problems.checked(lambda: [path.name for path in typefaces(config.pages)]) if config.pages else []
     recognizer = problems.checked(lambda: _check_recognizer(config.pages)) if config.pages else None
     noise_source = problems.checked(lambda: _noise_source(config.noise)) if config.noise else None
     text = CleanText(config.input, _passage_chars(config))

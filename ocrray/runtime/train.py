@@ -25,12 +25,15 @@ _SUMMARY = "summary.json"
 
 
 def train(config: TrainConfig, limit: int | None) -> int:
-    """Run `config` to its end, or go on with it where an earlier run stopped; returns the exit code 0."""
+    """Run `config` to its end, or go on with it where an earlier run stopped; returns the exit code 0.
+
+    A finished run is written out again where `output` asks for something else than it did then.
+    """
     folder = Folder.at(config.output.path)
     with output_folder.locked(folder, lambda problem: make_plan(config, limit, known_problems=[problem])):
         plan = make_plan(config, limit)
         summary = _read_summary(folder) if plan.goes_on else None
-        if summary is None:
+        if summary is None or summary["output"] != config.output.model_dump(mode="json"):
             summary = _run(plan, folder)
             folder.write_text(_SUMMARY, json.dumps(summary, indent=1))
     _print_summary(summary, config.output.path)
@@ -65,7 +68,7 @@ def _run(plan: Plan, folder: Folder) -> dict[str, Any]:
     os.environ.setdefault("DS_ACCELERATOR", "cpu")  # the model is written on the CPU, and DeepSpeed would complain of that
     with terminal.working("Writing the model"):
         export(config, trained.best, path / "model", run=run, held_out=read_part(path / "prepared", "validation"))
-    return _summary(run, trained) | {"restarts": display.restarts}
+    return _summary(run, trained) | {"restarts": display.restarts, "output": config.output.model_dump(mode="json")}
 
 
 def _summary(run: TrainedRun, trained: "Trained") -> dict[str, Any]:

@@ -10,6 +10,7 @@ PASSAGE_CHARS = 1500
 
 _STRAIGHT = str.maketrans("“”‘’—–", "\"\"''--")
 _EMPHASIS = re.compile(r"_([^_\n]{1,200})_")
+_LATIN = re.compile(r"[A-Za-z]")
 _BLANK_LINE = re.compile(r"\n\s*\n")
 
 
@@ -63,7 +64,7 @@ def vary(passage: str, rng: np.random.Generator) -> str:
     """The passage as another printer or transcriber might have it: other quotation marks, figures, capitals, lines of type."""
     if rng.random() < 0.7:
         passage = straighten(passage)
-    if rng.random() < 0.5:
+    if rng.random() < 0.5 and _LATIN.search(passage):
         passage = _with_figures(passage, rng)
     if rng.random() < 0.5:
         return passage.replace("\n", " ")

@@ -24,6 +24,9 @@ class PagesConfig(StrictModel):
     count: int = Field(ge=1)
     script: Literal["latin", "devanagari"] = "latin"
     """Which type it is set in; `ocrray/synth/render.py` lists the fonts and their Debian packages."""
+    fonts: tuple[Path, ...] = ()
+    """Font files, in the place of those that `script` stands for: for type of your own, or another script that runs from left to
+    right. They must lie at the same place on every machine."""
     languages: list[Annotated[str, Field(pattern=r"^[A-Za-z]\w*(/\w+)?$")]] = Field(default=["eng"], min_length=1)
     """Tesseract's names of the languages to recognize with."""
     unit: Literal["page", "line"] = "page"

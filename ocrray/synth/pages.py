@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ocrray.errors import RecordError
+from ocrray.errors import ConfigError, RecordError
 from ocrray.records import Line
 from ocrray.synth.clean import excerpt
 from ocrray.synth.config import PagesConfig
 from ocrray.synth.degrade import degrade
-from ocrray.synth.render import RenderedPage, render_line, render_page
+from ocrray.synth.render import RenderedPage, fonts, render_line, render_page
 from ocrray.text.metrics import distance
 from ocrray.text.normalise import for_scoring
 
@@ -33,10 +33,18 @@ class ScannedPair:
     image: Image.Image
 
 
+def typefaces(config: PagesConfig) -> list[Path]:
+    """The font files that pages are set in; raises ConfigError where there is none, or one that is named is missing."""
+    missing = [str(path) for path in config.fonts if not path.is_file()]
+    if missing:
+        raise ConfigError(f"pages.fonts: no such file: {', '.join(missing)}")
+    return list(config.fonts) or fonts(config.script)
+
+
 def make_page(
     passage: str,
     config: PagesConfig,
-    fonts: Sequence[Path],
+    faces: Sequence[Path],
     rng: np.random.Generator,
     recognize: Callable[[Image.Image], Sequence[Line]],
 ) -> ScannedPair:
@@ -46,7 +54,7 @@ def make_page(
     `too_wrong` when more than `config.max_cer` of it is, and what `recognize` raises.
     """
     text = excerpt(passage, config.char_range, rng)
-    font, page = _set_in_type(text, config.unit, fonts, rng)
+    font, page = _set_in_type(text, config.unit, faces, rng)
     low, high = config.severity
     severity = low + (high - low) * float(rng.beta(1.5, 1.5))
     image = degrade(page.image, severity=severity, rng=rng)
@@ -59,17 +67,17 @@ def make_page(
     return ScannedPair(ocr, gt, round(severity, 3), font.name, image)
 
 
-def _set_in_type(text: str, unit: str, fonts: Sequence[Path], rng: np.random.Generator) -> tuple[Path, RenderedPage]:
-    """The text in one of the fonts that have all of its characters, and that font."""
+def _set_in_type(text: str, unit: str, faces: Sequence[Path], rng: np.random.Generator) -> tuple[Path, RenderedPage]:
+    """The text in one of the typefaces that have all of its characters, and that font."""
     size_px = int(rng.integers(*_FONT_SIZES_PX[unit]))
     problem = RecordError("there is no font", kind="missing_glyph")
-    for index in rng.permutation(len(fonts)).tolist():
+    for index in rng.permutation(len(faces)).tolist():
         try:
             if unit == "line":
-                return fonts[index], render_line(" ".join(text.split()), font_path=fonts[index], font_size_px=size_px, rng=rng)
-            return fonts[index], render_page(
+                return faces[index], render_line(" ".join(text.split()), font_path=faces[index], font_size_px=size_px, rng=rng)
+            return faces[index], render_page(
                 text.replace("\n", "\n\n"),
-                font_path=fonts[index],
+                font_path=faces[index],
                 font_size_px=size_px,
                 width_px=int(size_px * rng.uniform(16, 34)),
                 rng=rng,

@@ -18,6 +18,7 @@ from ocrray.sources.text_files import BROKEN_GZIP
 from ocrray.sources.walk import Found, Walk
 from ocrray.training.config import DataConfig
 
+BREAKS_OFF = ("bad_table", "missing", "unreadable")  # kinds of a problem after which nothing more of a file is read
 _ENCODING = "utf-8"
 _MAX_TEXT_CHARS = 1_000_000
 _ROWS_PER_FILE = 1 << 40

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from ocrray.errors import Problems
 from ocrray.training.config import TrainConfig
+from ocrray.training.data import BREAKS_OFF
 from ocrray.training.history import DataPart
 from ocrray.training.packing import Packed
 from ocrray.training.tasks import SAMPLES, Facts
@@ -59,9 +60,11 @@ def summarise(folder: Path, part: str) -> tuple[DataPart, float]:
 
 
 def require_enough(parts: Sequence[tuple[DataPart, float]], max_dropped_frac: float) -> None:
-    """Raise ConfigError, with a table of the reasons, where a part is empty or too much of it was dropped."""
+    """Raise ConfigError where a part is empty, a file of it breaks off, or too much of it was dropped, with all reasons."""
     problems = Problems()
     for part, lost in parts:
+        if broken := [kind for kind in part.dropped if kind in BREAKS_OFF]:
+            problems.append(f"data.{part.name}: a file breaks off ({', '.join(broken)}); mend it or leave it out")
         if lost > max_dropped_frac:
             problems.append(f"data.max_dropped_frac: {lost:.1%} of {part.rows:,} {part.name} rows would be dropped:")
             problems += [f"  {count:>9,}  {reason}" for reason, count in part.dropped.items()]
