@@ -49,6 +49,7 @@ def excerpt(text: str, chars: tuple[int, int], rng: np.random.Generator) -> str:
     word_start = max(text.rfind(" ", 0, start), text.rfind("\n", 0, start)) + 1
     if start - word_start < length:  # else this is one long word, or a script without spaces
         start = word_start
+    start += len(text[start:]) - len(text[start:].lstrip())
     end = start + length
     cuts_a_word = end < len(text) and not text[end - 1].isspace() and not text[end].isspace()
     piece = text[start:end].strip()
