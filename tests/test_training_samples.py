@@ -139,15 +139,6 @@ def test_prepare_counts_what_it_drops_and_refuses_to_drop_much(prepare, tmp_path
     assert all(reason in str(refusal.value) for reason in ["max_dropped_frac", "5.3%", *reasons])
 
 
-def test_prepare_refuses_a_file_that_breaks_off(prepare, tmp_path):
-    """One unreadable place may hide any number of rows, so no share of dropped rows allows it."""
-    path = Path(write(tmp_path / "a.jsonl.gz", PAIRS))
-    path.write_bytes(path.read_bytes()[:-40])
-
-    with pytest.raises(ConfigError, match="breaks off"):
-        prepare(run(train=[str(path)], validation_frac=0.3, max_dropped_frac=1.0))
-
-
 def test_prepare_again_reuses_what_still_holds(prepare, tmp_path):
     """Nothing is made anew for the same rows; another file, limit or prompt makes all anew."""
     path = write(tmp_path / "a.jsonl", PAIRS)
@@ -238,6 +229,14 @@ def test_find_files_of_a_folder_takes_its_tables(tmp_path):
 
     assert [Path(file.name).name for file in found["train"]] == ["a.jsonl", "b.parquet"]
     assert found["validation"] == []
+
+
+def test_require_enough_refuses_a_file_that_breaks_off():
+    """One unreadable place may hide any number of rows, so no share of dropped rows allows it."""
+    part = DataPart("train", rows=100, samples=99, tokens=999, dropped={"bad_table": 1})
+
+    with pytest.raises(ConfigError, match="breaks off"):
+        prepared.require_enough([(part, 0.01)], max_dropped_frac=1.0)
 
 
 def test_require_enough_says_what_to_do_where_nothing_is_held_out():
