@@ -8,8 +8,9 @@ import argparse
 import shlex
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from ocrray import __version__
 from ocrray.errors import ConfigError, OcrrayError
@@ -53,40 +54,36 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _restore(options: argparse.Namespace) -> int:
+def _carry_out(options: argparse.Namespace, schema: Any, make_plan: Callable, print_plan: Callable, run: Callable) -> int:
+    """What every verb does with its config: plan it, and with --dry-run no more."""
     from ocrray.config import load
+
+    config = load(options.config, schema, options.set)
+    if options.dry_run:
+        print_plan(make_plan(config, options.limit))
+        return 0
+    return run(config, options.limit)
+
+
+def _restore(options: argparse.Namespace) -> int:
     from ocrray.runtime.restore import RestoreConfig, make_plan, restore
     from ocrray.runtime.terminal import print_plan
 
-    config = load(options.config, RestoreConfig, options.set)
-    if options.dry_run:
-        print_plan(make_plan(config, options.limit))
-        return 0
-    return restore(config, options.limit)
+    return _carry_out(options, RestoreConfig, make_plan, print_plan, restore)
 
 
 def _synthesize(options: argparse.Namespace) -> int:
-    from ocrray.config import load
     from ocrray.runtime.synthesize import SynthesizeConfig, make_plan, print_plan, synthesize
 
-    config = load(options.config, SynthesizeConfig, options.set)
-    if options.dry_run:
-        print_plan(make_plan(config, options.limit))
-        return 0
-    return synthesize(config, options.limit)
+    return _carry_out(options, SynthesizeConfig, make_plan, print_plan, synthesize)
 
 
 def _train(options: argparse.Namespace) -> int:
-    from ocrray.config import load
     from ocrray.runtime.train import train
     from ocrray.runtime.train_plan import make_plan, print_plan
     from ocrray.training.config import TrainConfig
 
-    config = load(options.config, TrainConfig, options.set)
-    if options.dry_run:
-        print_plan(make_plan(config, options.limit))
-        return 0
-    return train(config, options.limit)
+    return _carry_out(options, TrainConfig, make_plan, print_plan, train)
 
 
 _RUN = {"restore": _restore, "synthesize": _synthesize, "train": _train}
