@@ -1,0 +1,297 @@
+"""Characters per second of correcting with a language model: `ocrray/decoding` beside every other way to run the same model.
+
+    python benchmarks/decode.py [--records 120] [--rounds 3] [--engines a b c d e ours] [--dtype float32] [--restore]
+    python benchmarks/decode.py --deepen 4 --widen 8192 --hidden 3072 --dtype bfloat16      # 1.1B parameters, for a GPU
+
+Records of the development sets are cut into passages as `restore` cuts them. In one process, every engine gets the same token
+ids, bounds and model, and gives back token ids; the engines take turns, the order alternates, medians and ranges over the rounds
+are printed. Characters are those of what an engine wrote.
+- (a) `generate` for one record after the other, as published recipes do; (b) in padded batches of similar length;
+  (c) as (a) with `prompt_lookup_num_tokens=10`; (d) transformers' continuous batching; (e) CTranslate2, which `pip install
+  ctranslate2` adds; (f) a plain Ray Data script over (b)
+- (a) and (c) get every n-th passage only; equal tokens are counted against (a) on these
+- `--deepen`, `--widen` and `--hidden` enlarge the model with random weights that are never heard (`decode_model.grown`): its
+  output, and so the share of drafts that hold, stays that of the small one, and only the arithmetic grows
+- the limit is the arithmetic alone: each prompt and output token once through the model's matrices, at the speed that this
+  machine reaches at their shapes
+"""
+
+import argparse
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from decode_model import arithmetic, bytes_per_second, gap_where_parted, grown
+from decode_peers import ENGINES, Engine, Padded, Run, Setting
+from decode_records import BUCKETS, Passage, Record, cut, read_records, restore_rate
+from transformers.utils import logging
+
+from ocrray import prompts
+from ocrray.engines.hf import DEFAULT_FOLDER, DEFAULT_PROMPT, HfConfig
+from ocrray.models.loading import load_generator
+
+PAIRS = Path(__file__).resolve().parents[2] / "shared" / "data" / "pairs"
+SOURCES = ("bln600_train", "mibio_lines", "icdar2017_en_monograph", "overproof_smh_articles")
+TARGETS = {"a": 20, "b": 5, "c": 2, "d": 2, "e": 2}  # times as fast, on a CPU
+
+
+def main() -> None:
+    """Run every engine in turn, and print the tables."""
+    args = parsed()
+    torch.set_num_threads(args.threads)
+    logging.set_verbosity_error()
+    with tempfile.TemporaryDirectory(prefix="ocrray-decode-") as temporary:
+        setting = open_setting(args, Path(temporary))
+        records = read_records(args.pairs or [PAIRS / f"{name}.jsonl" for name in SOURCES], args.records)
+        passages = cut(records, setting.generator, prompts.resolve(args.prompt or DEFAULT_PROMPT))
+        describe(setting, records, passages)
+        if setting.folder != Path(args.model):
+            print_same(args, setting, passages)
+        measured = Measured(setting, passages, every=max(1, -(-len(passages) // args.slow_passages)))
+        for name in args.engines:
+            measured.open(name)
+        for number in range(args.rounds):
+            measured.round(reverse=number % 2 == 1)
+        print_engines(measured)
+        print_partings(measured)
+        print_buckets(measured)
+        if "ours" in measured.engines:
+            print_limit(measured)
+        if args.restore:
+            print_restore(args, measured, records, Path(temporary))
+
+
+def parsed() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("pairs", type=Path, nargs="*", help="JSON lines with ocr and gt")
+    parser.add_argument("--engines", choices=list(ENGINES), nargs="+", default=["a", "b", "c", "d", "e", "ours"])
+    parser.add_argument("--records", type=int, default=120, help="of all sources together")
+    parser.add_argument("--slow-passages", type=int, default=64, help="at most so many for engines without batches")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--model", default=str(DEFAULT_FOLDER), help="a folder")
+    parser.add_argument("--prompt", help="the name of a prompt, or a template; the default model knows its own")
+    parser.add_argument("--dtype", choices=("float32", "bfloat16", "float16"), default="float32")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--batch-size-tokens", type=int, default=HfConfig(engine="hf").batch_size_tokens)
+    parser.add_argument("--deepen", type=int, default=0, help="so many more layers")
+    parser.add_argument("--widen", type=int, default=0, help="at least so wide inside the MLPs")
+    parser.add_argument("--hidden", type=int, default=0, help="at least so wide between layers; 4 or 16 times as wide is exact")
+    parser.add_argument("--restore", action="store_true", help="also `ocrray restore` over the same records, on Ray")
+    return parser.parse_args()
+
+
+def open_setting(args: argparse.Namespace, temporary: Path) -> Setting:
+    """The model, enlarged where that was asked for."""
+    folder = Path(args.model)
+    generator = load_generator(str(folder), dtype=args.dtype, device=args.device)
+    if args.deepen or args.widen or args.hidden:
+        layers = generator.model.config.num_hidden_layers + args.deepen
+        small, folder = load_generator(str(folder), dtype="float32", device="cpu"), temporary / "grown"
+        large = grown(small, hidden=args.hidden, layers=layers, intermediate=args.widen)
+        large.model.to(getattr(torch, args.dtype)).save_pretrained(folder)
+        large.tokenizer.save_pretrained(folder)
+        generator = load_generator(str(folder), dtype=args.dtype, device=args.device)
+    return Setting(generator, folder, args.dtype, args.threads, args.batch_size_tokens)
+
+
+class Measured:
+    """Engines that stand, those that could not be started and why, and the runs of each."""
+
+    def __init__(self, setting: Setting, passages: Sequence[Passage], every: int) -> None:
+        self.setting = setting
+        self.passages = passages
+        self.some = range(0, len(passages), every)
+        self.engines: dict[str, Engine] = {}
+        self.refused: dict[str, str] = {}
+        self.runs: dict[tuple[str, str], list[Run]] = {}
+        self.stats: dict[str, list[dict[str, float]]] = {}
+
+    def open(self, name: str) -> None:
+        """Start an engine and let it warm up; a peer that fails is named in the table with its reason."""
+        try:
+            engine = ENGINES[name](self.setting)
+            engine.run([passage.work for passage in self.passages[:4]])
+        except Exception as err:
+            if name == "ours":
+                raise
+            self.refused[name] = f"{type(err).__name__}: {err}".splitlines()[0]
+            return
+        self.engines[name] = engine
+
+    def round(self, *, reverse: bool) -> None:
+        """Every engine on all its passages; (b) and ours also on those of each bucket."""
+        turns = [(name, "all") for name in self.engines]
+        turns += [(name, bucket) for bucket in BUCKETS for name in self.engines if name in ("b", "ours")]
+        for name, part in reversed(turns) if reverse else turns:
+            engine = self.engines[name]
+            works = [self.passages[row].work for row in self.rows(name, part)]
+            if not works:
+                continue
+            run = engine.run(works)
+            self.runs.setdefault((name, part), []).append(run)
+            if name == "ours":
+                self.stats.setdefault(part, []).append(engine.stats)
+            print(f"{name}, {part}: {run.seconds:.1f} s", file=sys.stderr, flush=True)
+
+    def rows(self, name: str, part: str) -> list[int]:
+        """Which passages an engine gets."""
+        if part != "all":
+            return [row for row, passage in enumerate(self.passages) if passage.bucket == part]
+        return list(self.some if self.engines[name].is_slow else range(len(self.passages)))
+
+    def rates(self, name: str, part: str = "all") -> list[float]:
+        """Characters per second of each round."""
+        decode = self.setting.generator.decode
+        return [sum(len(decode(tokens)) for tokens in run.tokens) / run.seconds for run in self.runs[name, part]]
+
+    def rate(self, name: str, part: str = "all") -> float:
+        return statistics.median(self.rates(name, part))
+
+    def stat(self, name: str, part: str = "all") -> float:
+        """A count of ours, the median of the rounds."""
+        return statistics.median(stats[name] for stats in self.stats[part])
+
+    def unlike_a(self, name: str) -> dict[int, tuple[list[int], list[int]]]:
+        """Passages in which an engine wrote other tokens than (a) did, and both, among those that (a) read."""
+        runs = {other: self.runs[other, "all"][0].tokens for other in ("a", name)}
+        written = {other: dict(zip(self.rows(other, "all"), runs[other], strict=True)) for other in runs}
+        pairs = {row: (tokens, written[name][row]) for row, tokens in written["a"].items()}
+        return {row: pair for row, pair in pairs.items() if pair[0] != pair[1]}
+
+
+def describe(setting: Setting, records: Sequence[Record], passages: Sequence[Passage]) -> None:
+    model = setting.generator.model
+    device = torch.cuda.get_device_name() if model.device.type == "cuda" else f"CPU, {setting.threads} threads"
+    print(f"{model.config.model_type}, {model.num_parameters() / 1e6:,.1f}M parameters, {setting.dtype}, {device};")
+    chars = sum(len(passage.text) for passage in passages)
+    print(f"{len(records):,} records, {len(passages):,} passages, {chars:,} characters;")
+    print(f"torch {torch.__version__}, {time.strftime('%Y-%m-%d')}\n", flush=True)
+
+
+def print_engines(measured: Measured) -> None:
+    """One row an engine; `ours is` how many times as fast, beside what it should be on a CPU."""
+    print("| engine | passages | characters/s | range | against (a) | against (b) | ours is | target | equal to (a) |")
+    print("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
+    base = {name: measured.rate(name) for name in ("a", "b", "ours") if name in measured.engines}
+    for name, engine in measured.engines.items():
+        rates, rate = measured.rates(name), measured.rate(name)
+        equal = f"{100 * (1 - len(measured.unlike_a(name)) / len(measured.some)):.1f} %" if "a" in base else "–"
+        ratio = {other: f"{rate / base[other]:.2f} ×" if other in base else "–" for other in ("a", "b")}
+        ours = f"{base['ours'] / rate:.2f} ×" if "ours" in base and name != "ours" else "–"
+        target = f"≥ {TARGETS[name]} ×" if name in TARGETS else "–"
+        cells = [
+            f"({name}) {engine.label}",
+            f"{len(measured.rows(name, 'all')):,}",
+            f"{rate:,.0f}",
+            f"{min(rates):,.0f}–{max(rates):,.0f}",
+        ]
+        cells += [ratio["a"], ratio["b"], ours, target, equal]
+        print(row_of(cells))
+    for name, reason in measured.refused.items():
+        print(row_of([f"({name})", f"not run: {reason}", *[""] * 7]))
+    print(flush=True)
+
+
+def print_partings(measured: Measured) -> None:
+    """Where an engine's greedy tokens are not those of (a): was it a near-tie? In bfloat16 the order of sums decides some."""
+    for name in measured.engines if "a" in measured.engines else ():
+        generator, prompt_of = measured.setting.generator, [passage.work.prompt for passage in measured.passages]
+        gaps = [gap_where_parted(generator, prompt_of[row], *pair) for row, pair in measured.unlike_a(name).items()]
+        if gaps:
+            middle, most = statistics.median(gaps), max(gaps)
+            print(
+                f"({name}) parts from (a) in {len(gaps)}: (a)'s token is likelier by {middle:.3f} nats (median; most {most:.3f})\n"
+            )
+
+
+def print_same(args: argparse.Namespace, setting: Setting, passages: Sequence[Passage]) -> None:
+    """Whether the enlarged model writes what the small one writes."""
+    small = load_generator(args.model, dtype=args.dtype, device=args.device)
+    works = [passage.work for passage in passages[:: -(-len(passages) // args.slow_passages)]]
+    pairs = zip(Padded(setting).run(works).tokens, Padded(replace(setting, generator=small)).run(works).tokens, strict=True)
+    same = sum(one == two for one, two in pairs)
+    print(f"The larger model writes the same as the small one for {same} of {len(works)} passages.\n", flush=True)
+
+
+def print_buckets(measured: Measured) -> None:
+    """(b) and ours by the CER of the records that passages come from."""
+    names = [name for name in ("b", "ours") if name in measured.engines]
+    if not names:
+        return
+    print(
+        row_of(
+            ["CER of the input, %", "passages", *(f"({name}) characters/s" for name in names), "tokens per forward and sequence"]
+        )
+    )
+    print("| --- |" + " ---: |" * (len(names) + 2))
+    for part in (*BUCKETS, "all"):
+        rows = measured.rows("b", part) if part != "all" else measured.passages
+        if not rows:
+            continue
+        steps = f"{tokens_per_step(measured, part):.2f}" if "ours" in names else "–"
+        print(row_of([part, f"{len(rows):,}", *(f"{measured.rate(name, part):,.0f}" for name in names), steps]))
+    print(flush=True)
+
+
+def tokens_per_step(measured: Measured, part: str) -> float:
+    return measured.stat("output_tokens", part) / max(1, measured.stat("sequence_steps", part))
+
+
+def row_of(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def print_limit(measured: Measured) -> None:
+    """What the arithmetic alone would take, and what ours took."""
+    generator, run = measured.setting.generator, measured.runs["ours", "all"][0]
+    prompts_lengths = [len(passage.work.prompt) for passage in measured.passages]
+    output_lengths = [len(tokens) + 1 for tokens in run.tokens]  # and the end of the text
+    lengths = [prompt + output for prompt, output in zip(prompts_lengths, output_lengths, strict=True)]
+    needed = arithmetic(generator.model, lengths)
+    once_s = needed.seconds(sum(lengths), sum(output_lengths))
+    passed = measured.stat("forward_tokens")  # refused drafts among them
+    passed_s = needed.seconds(passed, passed - sum(prompts_lengths))
+    seconds = statistics.median(one.seconds for one in measured.runs["ours", "all"])
+    forward_s, forwards = measured.stat("forward_s"), measured.stat("forwards")
+    figures = {
+        "tokens per forward and sequence": f"{tokens_per_step(measured, 'all'):.2f}",
+        "forward passes": f"{forwards:,.0f}",
+        "time outside the model's forward": f"{100 * (1 - forward_s / measured.stat('total_s')):.1f} %",
+        "prompt + output tokens": f"{sum(prompts_lengths):,} + {sum(output_lengths):,}",
+        "arithmetic of a token": f"{needed.token_flop / 1e6:,.2f} MFLOP, {needed.head_flop / 1e6:,.2f} more for the last matrix",
+        "matrices at these shapes": f"{needed.flops / 1e9:,.1f} GFLOP/s",
+        "arithmetic alone, every token once": f"{once_s:.2f} s",
+        "arithmetic alone, every token that passed": f"{passed_s:.2f} s for {passed:,.0f} tokens, refused drafts among them",
+        "ours": f"{seconds:.2f} s, of which in forward passes {forward_s:.2f} s",
+        "distance": f"{seconds / once_s:.2f} × every token once, {seconds / passed_s:.2f} × every token that passed",
+    }
+    device = generator.model.device
+    if device.type == "cuda":
+        weight_bytes = sum(weight.numel() * weight.element_size() for weight in generator.model.parameters())
+        floor_s = forwards * weight_bytes / bytes_per_second(device)
+        figures["reading the weights in every pass"] = f"{floor_s:.2f} s at the memory's speed"
+    print("| ours | |\n| --- | ---: |")
+    for name, value in figures.items():
+        print(row_of([name, value]))
+    print(flush=True)
+
+
+def print_restore(args: argparse.Namespace, measured: Measured, records: Sequence[Record], temporary: Path) -> None:
+    """`ocrray restore` on Ray, beside the engine alone."""
+    correct = {"engine": "hf", "dtype": args.dtype, "batch_size_tokens": args.batch_size_tokens, "device": args.device}
+    if measured.setting.folder != DEFAULT_FOLDER:
+        correct |= {"model": str(measured.setting.folder), "prompt": args.prompt or DEFAULT_PROMPT}
+    alone = "ours" if "ours" in measured.engines else "b"
+    rate, alone_rate = restore_rate(records, correct, args.threads, temporary), measured.rate(alone)
+    print(f"`restore`, start-up excluded: {rate:,.0f} characters/s; the engine alone ({alone}): {alone_rate:,.0f};", end=" ")
+    print(f"{rate / alone_rate:.2f} of it (target >= 0.95)")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,113 @@
+"""What benchmarks/decode.py reads, cut as `restore` cuts it, and how fast `restore` itself gets through it."""
+
+import json
+import math
+import re
+import subprocess
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+import torch
+from decode_peers import Work
+
+from ocrray import prompts
+from ocrray.engines.hf import HfConfig
+from ocrray.models.encoding import text_ids
+from ocrray.models.loading import Generator
+from ocrray.text.metrics import distances
+from ocrray.text.normalise import for_scoring, sanitise
+from ocrray.text.passages import frame, split
+
+BUCKETS = {"0": 1e-9, "< 2": 0.02, "2–5": 0.05, "5–10": 0.1, "> 10": float("inf")}  # CER %, and its upper end
+RESTORE_REPEATS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A piece of a record, and the CER bucket of the whole record."""
+
+    text: str
+    bucket: str
+    work: Work
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One record's OCR text with its CER bucket."""
+
+    text: str
+    bucket: str
+
+
+def read_records(paths: Sequence[Path], limit: int) -> list[Record]:
+    """About `limit` records in all, as many from each file, taken evenly from the whole of it."""
+    rows = []
+    for path in paths:
+        with path.open(encoding="utf-8") as lines:
+            every = [json.loads(line) for line in lines]
+        rows += every[:: -(-len(every) * len(paths) // limit)]
+    texts, truths = ([sanitise(row[name]) for row in rows] for name in ("ocr", "gt"))
+    lengths = [max(1, len(for_scoring(truth))) for truth in truths]
+    rates = [int(errors) / length for errors, length in zip(distances(texts, truths), lengths, strict=True)]
+    return [Record(text, bucket_of(rate)) for text, rate in zip(texts, rates, strict=True)]
+
+
+def bucket_of(cer: float) -> str:
+    """The name of the bucket that a CER (a fraction) falls into."""
+    return next(name for name, end in BUCKETS.items() if cer < end)
+
+
+def cut(records: Iterable[Record], generator: Generator, prompt: prompts.Prompt) -> list[Passage]:
+    """The passages that `engine: hf` would get from `restore`."""
+    config = HfConfig(engine="hf")
+
+    def bound(source_tokens: int) -> int:
+        return math.ceil(config.max_output_ratio * source_tokens) + 16
+
+    def fits(text: str) -> bool:
+        length = generator.count_tokens([text])[0]
+        needed = len(generator.encode_prompts([prompt.render(text)], prompt.template)[0]) + bound(length)
+        short_enough = prompt.fits(text) and length <= config.max_source_tokens
+        return short_enough and needed <= (generator.context_tokens or needed)
+
+    pieces = [(frame(piece)[1], record.bucket) for record in records for piece in split(record.text, fits)]
+    pieces = [(text, bucket) for text, bucket in pieces if text and fits(text)]
+    texts = [text for text, _ in pieces]
+    encoded = generator.encode_prompts([prompt.render(text) for text in texts], prompt.template)
+    sources = text_ids(generator.tokenizer, texts)
+    return [
+        Passage(text, bucket, Work(ids, source, bound(len(source))))
+        for (text, bucket), ids, source in zip(pieces, encoded, sources, strict=True)
+    ]
+
+
+def restore_rate(records: Sequence[Record], correct: dict[str, Any], threads: int, temporary: Path) -> float:
+    """Characters per second of `ocrray restore` over the records once and several times: the difference has no start-up in it."""
+    sizes, seconds, chars = (1, 1 + RESTORE_REPEATS), [], []
+    for repeats in sizes:
+        table, output, config = (temporary / f"{name}{repeats}" for name in ("table.jsonl", "out", "config.yaml"))
+        table = table.with_suffix(".jsonl")
+        rows = [{"id": f"{number}-{row}", "ocr": record.text} for number in range(repeats) for row, record in enumerate(records)]
+        table.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+        settings = {
+            "input": {"kind": "table", "paths": [str(table)], "id_column": "id", "text_column": "ocr"},
+            "recognize": None,
+            "correct": correct,
+            "guard": None,
+            "output": {"path": str(output)},
+            "workers": {"correct": 1, "correct_cpus": threads, "correct_gpus": int(torch.cuda.is_available())},
+        }
+        config.write_text(json.dumps(settings))
+        done = subprocess.run([sys.executable, "-m", "ocrray", "restore", config], capture_output=True, text=True, check=False)
+        pace = re.search(r"([\d,.]+)\s+s,\s+workers", done.stdout)
+        if done.returncode or not pace:
+            raise SystemExit(f"restore failed:\n{done.stdout[-1000:]}{done.stderr[-2000:]}")
+        seconds.append(float(pace[1].replace(",", "")))
+        texts = ds.dataset(output / "data", format="parquet").to_table(columns=["corrected_text"])["corrected_text"]
+        chars.append(pc.sum(pc.utf8_length(texts)).as_py())
+    return (chars[1] - chars[0]) / (seconds[1] - seconds[0])
