@@ -22,7 +22,14 @@ LEVELS = (
     ("cli",),
     ("__main__",),
 )
-ALSO = {("config", "records"), ("engines", "models"), ("text", "prompts"), ("training", "evaluation")}
+ALSO = {
+    ("config", "records"),
+    ("decoding", "models"),
+    ("engines", "decoding"),
+    ("engines", "models"),
+    ("text", "prompts"),
+    ("training", "evaluation"),
+}
 RAY_ROOM = "runtime"
 
 

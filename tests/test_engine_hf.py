@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import tiny_models
@@ -11,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from ocrray.engines import padded
-from ocrray.engines.hf import DEFAULT_FOLDER, HfConfig, HfCorrector, batches, check
-from ocrray.engines.padded import generate_padded
+from ocrray.decoding import Request, padded
+from ocrray.decoding.padded import batches, generate_padded
+from ocrray.engines.hf import DEFAULT_FOLDER, HfConfig, HfCorrector, check
 from ocrray.errors import ConfigError, EngineError
 from ocrray.models.loading import load_generator
 from ocrray.text.passages import split
@@ -64,11 +65,12 @@ def test_generate_padded_batch_equals_transformers_one_by_one(tmp_path, architec
     assert {one.finished for one in batch} == {True, False}
 
 
-@pytest.mark.parametrize("architecture", ["gpt2", "bart"])
-def test_correct_does_not_depend_on_the_batch(tmp_path, architecture):
-    """The same texts alone, together, in another order and in other batch sizes are corrected alike."""
-    corrector = HfCorrector(_config(tiny_models.save(tmp_path, architecture, eos_token_id=[0, 20, 30, 40]), prompt="none"))
-    small = HfCorrector(_config(tmp_path, prompt="none", batch_size_tokens=100))
+@pytest.mark.parametrize(("architecture", "engine"), [("gpt2", "hf"), ("gpt2", "padded"), ("bart", "padded")])
+def test_correct_does_not_depend_on_the_batch(tmp_path, architecture, engine):
+    """The same texts alone, together, in another order and in other batch sizes are corrected alike, by either engine."""
+    tiny_models.save(tmp_path, architecture, eos_token_id=[0, 20, 30, 40])
+    corrector = HfCorrector(_config(tmp_path, prompt="none", engine=engine))
+    small = HfCorrector(_config(tmp_path, prompt="none", engine=engine, batch_size_tokens=250))
 
     together = corrector.correct(TEXTS)
 
@@ -102,7 +104,7 @@ def test_correct_bart_that_forces_an_end_token_is_still_unfinished(tmp_path):
     """Published BART models write the end token at any bound; that must not pass off a cut text as a whole one."""
     folder = tiny_models.save(tmp_path, "bart", eos_token_id=299, forced_eos_token_id=299)
 
-    (correction,) = HfCorrector(_config(folder, prompt="none")).correct(["The qvick brown fox."])
+    (correction,) = HfCorrector(_config(folder, prompt="none", engine="padded")).correct(["The qvick brown fox."])
 
     assert (correction.text, correction.reason) == (None, "unfinished")
 
@@ -116,10 +118,11 @@ def test_correct_model_that_ships_sampling_settings_is_greedy_all_the_same(tmp_p
     assert HfCorrector(_config(fancy)).correct(TEXTS) == HfCorrector(_config(plain)).correct(TEXTS)
 
 
-@pytest.mark.parametrize("architecture", ["llama", "bart"])
-def test_fits_prompt_and_bound_over_the_context_do_not_and_are_not_cut(tmp_path, architecture):
+@pytest.mark.parametrize(("architecture", "engine"), [("llama", "hf"), ("llama", "padded"), ("bart", "padded")])
+def test_fits_prompt_and_bound_over_the_context_do_not_and_are_not_cut(tmp_path, architecture, engine):
     """What does not fit the model's context is refused whole; its passages fit and are generated without overrunning it."""
-    corrector = HfCorrector(_config(tiny_models.save(tmp_path, architecture, context=64, eos_token_id=299), prompt="none"))
+    tiny_models.save(tmp_path, architecture, context=64, eos_token_id=299)
+    corrector = HfCorrector(_config(tmp_path, prompt="none", engine=engine))
     text = "The quick brown fox jumps over the lazy dog. " * 5
 
     assert not corrector.fits(text)
@@ -165,23 +168,25 @@ def test_correct_source_that_spells_a_special_token_is_read_as_characters(writer
     assert generator.decode(prompt) == "a</s>b\x1e"
 
 
-def test_correct_with_a_lora_adapter_writes_what_peft_writes(tmp_path):
-    """An adapter saved by peft is loaded back onto its base, changes the output, and is named in the identity."""
+@pytest.mark.parametrize("engine", ["hf", "padded"])
+def test_correct_with_a_lora_adapter_writes_what_peft_writes(tmp_path, engine):
+    """An adapter saved by peft is loaded back onto its base (and merged), changes the output, and is named in the identity."""
     base = tiny_models.save(tmp_path / "base", "llama", eos_token_id=[0, 20, 30, 40])
     adapter = tiny_models.save_lora(tmp_path / "adapter", base)
     import peft
 
-    corrector = HfCorrector(_config(base, adapter=str(adapter)))
-    generator = corrector._generator
+    bare, corrector = HfCorrector(_config(base)), HfCorrector(_config(base, adapter=str(adapter), engine=engine))
+    generator = bare._generator
+    requests = [Request(prompt, 20) for prompt in generator.encode_prompts(TEXTS, "{text}")]
 
-    prompts = generator.encode_prompts(TEXTS, "{text}")
-    ours = generate_padded(generator, prompts, [20] * len(prompts))
+    ours = corrector._writer.generate(requests)
+
     model = peft.AutoPeftModelForCausalLM.from_pretrained(adapter, dtype=torch.float32)
-    for prompt, generation in zip(prompts, ours, strict=True):
+    for request, generation in zip(requests, ours, strict=True):
+        prompt = request.prompt
         theirs = model.generate(input_ids=torch.tensor([prompt]), max_new_tokens=20, do_sample=False, pad_token_id=1)
         assert generation.tokens == [token for token in theirs[0, len(prompt) :].tolist() if token not in generator.eos_ids]
-    bare = HfCorrector(_config(base))
-    assert [one.tokens for one in generate_padded(bare._generator, prompts, [20] * len(prompts))] != [one.tokens for one in ours]
+    assert bare._writer.generate(requests) != ours
     assert corrector.info.adapter.startswith(f"{adapter}@")
     assert corrector.info.revision == bare.info.revision
 
@@ -196,7 +201,9 @@ def test_correct_batch_that_does_not_fit_the_memory_is_halved(writer, monkeypatc
 
     monkeypatch.setattr(padded, "generate_padded", two_rows_at_most)
 
-    assert [correction.text for correction in HfCorrector(_config(writer)).correct(TEXTS)] == ["Hi yo"] * len(TEXTS)
+    corrector = HfCorrector(_config(writer, engine="padded"))
+
+    assert [correction.text for correction in corrector.correct(TEXTS)] == ["Hi yo"] * len(TEXTS)
 
 
 def test_correct_no_texts_gives_no_corrections(writer):
@@ -223,6 +230,27 @@ def test_check_identity_changes_with_the_weights(tmp_path):
 
     assert len(revisions[0]) == 64
     assert revisions[0] == revisions[1] != revisions[2]
+
+
+def test_check_model_with_an_encoder_is_for_the_padded_engine(tmp_path):
+    """The folder of a sequence-to-sequence model is told before the run that the default engine does not decode it."""
+    tiny_models.save(tmp_path, "bart")
+
+    with pytest.raises(ConfigError, match="padded"):
+        check(_config(tmp_path))
+
+    assert check(_config(tmp_path, engine="padded")).engine == "padded"
+
+
+def test_correct_many_threads_are_decoded_together(writer):
+    """Threads that call one corrector at the same time each get their own answers."""
+    corrector = HfCorrector(_config(writer))
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(corrector.correct, [["A" * (1 + number)] * 5 for number in range(16)]))
+
+    assert [[one.input_tokens for one in batch] for batch in answers] == [[2 + number] * 5 for number in range(16)]
+    assert {one.text for batch in answers for one in batch} == {"Hi yo"}
 
 
 def test_check_hub_id_is_taken_as_it_is_with_its_revision():

@@ -23,13 +23,15 @@ def tokenizer(pad: bool = True) -> transformers.PreTrainedTokenizerFast:
 
 
 def config(architecture: str, context: int = 512) -> transformers.PretrainedConfig:
-    """The smallest configuration of `llama`, `gpt2`, `gptj`, `bart` or `t5` that still has two heads and two layers."""
+    """The smallest configuration of an architecture that still has two heads and two layers; `mistral` has a sliding window."""
     ends = {"vocab_size": 300, "eos_token_id": 0, "pad_token_id": 1, "bos_token_id": 2, "tie_word_embeddings": False}
     wide = 0.5  # random weights wide enough for outputs that vary
     match architecture:
-        case "llama":
-            return transformers.LlamaConfig(
+        case "llama" | "qwen2" | "mistral":
+            family = {"llama": transformers.LlamaConfig, "qwen2": transformers.Qwen2Config, "mistral": transformers.MistralConfig}
+            return family[architecture](
                 **ends,
+                **({"sliding_window": 96} if architecture == "mistral" else {}),
                 hidden_size=32,
                 intermediate_size=48,
                 num_hidden_layers=2,

@@ -4,21 +4,18 @@ import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from itertools import compress
 
 from pydantic import Field, PositiveInt, field_validator, model_validator
 
 from ocrray.config import StrictModel
+from ocrray.decoding import Generation, Request, Sampling
 from ocrray.engines.base import EngineInfo, engine_errors
-from ocrray.engines.hf import batches
 from ocrray.errors import ConfigError, EngineError, RecordError
 from ocrray.models.loading import Device, Dtype, adapter_problems, load_generator, model_problems, weights_revision
 from ocrray.prompts import PHOTO_METADATA
 from ocrray.records import SCHEMA, WORK_LIST_SCHEMA, PhotoFields
 from ocrray.text.normalise import sanitise
-
-if TYPE_CHECKING:
-    from ocrray.engines.padded import Generation
 
 
 class SideColumns(StrictModel):
@@ -59,8 +56,8 @@ class ExtractConfig(StrictModel):
     seed: int = 1
     """Together with the record's id, the seed of its answers."""
     max_new_tokens: PositiveInt = 256
-    batch_size_tokens: PositiveInt = 16_384
-    """Prompt and output tokens of one batch, padding included; a batch that does not fit the GPU's memory is halved."""
+    batch_size_tokens: PositiveInt | None = None
+    """Prompt and output tokens held at once; null: what the memory takes."""
     trust_remote_code: bool = False
 
     @model_validator(mode="after")
@@ -115,12 +112,6 @@ class Extraction:
         return max(self.candidates, key=agreement, default=None)
 
 
-@dataclass(frozen=True, slots=True)
-class _Draw:
-    prompt: list[int]
-    seed: int
-
-
 class Extractor:
     """Draws `num_return_sequences` answers for each photo; they depend on its text, its id and the config's seed alone.
 
@@ -128,6 +119,8 @@ class Extractor:
     """
 
     def __init__(self, config: ExtractConfig) -> None:
+        from ocrray.decoding.feed import open_feed
+
         self.info = check(config)
         self._config = config
         with engine_errors(f"{config.model} cannot be loaded"):
@@ -135,10 +128,12 @@ class Extractor:
                 config.model,
                 revision=config.revision,
                 adapter=config.adapter,
+                merge_adapter=True,
                 dtype=config.dtype,
                 device=config.device,
                 trust_remote_code=config.trust_remote_code,
             )
+            self._feed = open_feed(self._generator, batch_size_tokens=config.batch_size_tokens)
         vocabulary = self._generator.tokenizer.get_added_vocab()
         if missing := [token for token in PHOTO_METADATA.tokens if token not in vocabulary]:
             lacking = f"its tokenizer has no token {', '.join(missing)}"
@@ -151,56 +146,38 @@ class Extractor:
         with engine_errors("extraction failed"):
             texts = [PHOTO_METADATA.render(back=photo.back, front=photo.front, language=language) for photo in photos]
             prompts = self._generator.encode_prompts(texts, PHOTO_METADATA.template)
-            draws = [
-                _Draw(prompt, _seed(self._config.seed, photo.record_id, number))
+            asked = [
+                self._request(prompt, photo.record_id, number)
                 for photo, prompt in zip(photos, prompts, strict=True)
                 for number in range(repeats)
             ]
-            written = self._generate(draws)
-        by_photo = [[written.get(row * repeats + number) for number in range(repeats)] for row in range(len(photos))]
-        return [self._extraction(len(prompt), answers) for prompt, answers in zip(prompts, by_photo, strict=True)]
+            fits = [self._feed.fits(request) for request in asked]
+            generations = iter(self._feed.generate(list(compress(asked, fits))))
+            answers = [next(generations) if fit else None for fit in fits]
+        return [self._extraction(len(prompt), answers[row * repeats : (row + 1) * repeats]) for row, prompt in enumerate(prompts)]
 
     def close(self) -> None:
         """Let the model's memory go."""
-        del self._generator
+        self._feed.close()
+        del self._generator, self._feed
 
-    def _generate(self, draws: Sequence[_Draw]) -> dict[int, "Generation"]:
-        """What was written for each draw whose prompt leaves room for an answer, by its position."""
-        from ocrray.engines.padded import halved_to_fit
-
-        lengths = {position: len(draw.prompt) + self._config.max_new_tokens for position, draw in enumerate(draws)}
-        context = self._generator.context_tokens
-        fitting = {position: length for position, length in lengths.items() if context is None or length <= context}
-        written: dict[int, Generation] = {}
-        for positions in batches(fitting, self._config.batch_size_tokens):
-            generations = halved_to_fit(self._generate_batch, [draws[position] for position in positions])
-            written |= dict(zip(positions, generations, strict=True))
-        return written
-
-    def _generate_batch(self, draws: Sequence[_Draw]) -> list["Generation"]:
-        from ocrray.engines.padded import generate_padded
-        from ocrray.engines.sampling import SeededDraws
-
+    def _request(self, prompt: list[int], record_id: str, number: int) -> Request:
         config = self._config
-        processors = []
-        if config.temperature:
-            seeds = [draw.seed for draw in draws]
-            processors = [
-                SeededDraws(seeds, max_new_tokens=config.max_new_tokens, temperature=config.temperature, top_p=config.top_p)
-            ]
-        prompts, bounds = [draw.prompt for draw in draws], [config.max_new_tokens] * len(draws)
-        return generate_padded(self._generator, prompts, bounds, processors)
+        if not config.temperature:
+            return Request(prompt, config.max_new_tokens, source=prompt)
+        sampling = Sampling(config.temperature, config.top_p, _seed(config.seed, record_id, number))
+        return Request(prompt, config.max_new_tokens, sampling=sampling)
 
-    def _extraction(self, prompt_tokens: int, answers: Sequence["Generation | None"]) -> Extraction:
+    def _extraction(self, prompt_tokens: int, answers: Sequence[Generation | None]) -> Extraction:
         read = [self._read(answer) for answer in answers]
         candidates = [one for one in read if isinstance(one, PhotoFields)]
         reasons = Counter(one for one in read if isinstance(one, str))
         output_tokens = sum(len(answer.tokens) + answer.finished for answer in answers if answer)
         return Extraction(candidates, "" if candidates else reasons.most_common(1)[0][0], prompt_tokens, output_tokens)
 
-    def _read(self, answer: "Generation | None") -> PhotoFields | str:
+    def _read(self, answer: Generation | None) -> PhotoFields | str:
         """The fields of one answer, or why there are none."""
-        if answer is None:
+        if answer is None or answer.refused:
             return "too_long"
         if not answer.finished:
             return "unfinished"

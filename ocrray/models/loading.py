@@ -38,9 +38,9 @@ class Generator:
         """
         return prompt_ids(self.tokenizer, prompts, template, end_ids=() if self.is_seq2seq else self.eos_ids)
 
-    def count_tokens(self, texts: Sequence[str]) -> list[int]:
-        """How many tokens each text is by itself."""
-        return [len(ids) for ids in text_ids(self.tokenizer, texts)]
+    def encode_texts(self, texts: Sequence[str]) -> list[list[int]]:
+        """Token ids of each text by itself."""
+        return text_ids(self.tokenizer, texts)
 
     def decode(self, ids: Sequence[int], keep: Collection[int] = ()) -> str:
         """The text of generated tokens, special tokens left out but for those in `keep`."""
@@ -64,6 +64,14 @@ def model_problems(model: str) -> list[str]:
         hint = "this is an adapter: give its base model here and this folder as adapter" if adapter else "no other is loaded"
         problems.append(f"{model}: holds no weights in model.safetensors ({hint})")
     return problems
+
+
+def has_encoder(model: str) -> bool:
+    """Whether the folder `model` says that it holds a sequence-to-sequence model; False of a hub id."""
+    try:
+        return bool(json.loads((Path(model) / "config.json").read_text(encoding="utf-8")).get("is_encoder_decoder"))
+    except (OSError, ValueError, AttributeError):
+        return False  # `model_problems` and loading say what is wrong
 
 
 def adapter_problems(adapter: str) -> list[str]:
@@ -99,12 +107,14 @@ def load_generator(
     *,
     revision: str | None = None,
     adapter: str | None = None,
+    merge_adapter: bool = False,
     dtype: Dtype = "auto",
     device: Device = "auto",
     trust_remote_code: bool = False,
 ) -> Generator:
     """The model with its adapter on its device, in evaluation mode and set to generate greedily.
 
+    With `merge_adapter` its weights are added to the model's, which then runs as fast as without one.
     A tokenizer that lies with the adapter is the one to use; the model is given a row for each token that it adds.
     `dtype: auto` is float32 on a CPU and the checkpoint's own on a GPU. Raises EngineError when weights are missing, and whatever
     transformers, peft and torch raise.
@@ -139,6 +149,7 @@ def load_generator(
     network.generation_config = _greedy(network.generation_config, eos_ids, pad_id)
     if adapter_folder:
         network = _with_adapter(network, adapter_folder)
+        network = network.merge_and_unload(safe_merge=True) if merge_adapter else network
     return Generator(
         model=network.to(device).eval(),
         tokenizer=tokenizer,

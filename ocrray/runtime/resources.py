@@ -10,7 +10,7 @@ from ocrray.config import StrictModel
 _MAX_BLOCKS = 20_000  # a corpus of more files than this is slow to open
 _MIN_BLOCKS = 16  # even a small run commits its work in steps
 # Seconds to a minute of one worker's work.
-_ROWS_PER_BLOCK = {"tesseract": 16, "extract": 32, "hf": 64, "http": 64, "tagger": 512}
+_ROWS_PER_BLOCK = {"tesseract": 16, "extract": 32, "hf": 64, "padded": 64, "http": 64, "tagger": 512}
 _ROWS_PER_BLOCK_CHEAP = 16_000
 
 

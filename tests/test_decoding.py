@@ -1,0 +1,276 @@
+"""Drafted decoding writes exactly what `generate` writes greedily, whatever is decoded together and whatever is drafted."""
+
+import threading
+
+import pytest
+import tiny_models
+import torch
+import transformers
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ocrray.decoding import Generation, Request, Sampling
+from ocrray.decoding import decoder as decoder_module
+from ocrray.decoding.decoder import Decoder
+from ocrray.decoding.feed import Feed
+from ocrray.decoding.padded import PaddedDecoder
+from ocrray.decoding.sampling import drawn, numbers
+from ocrray.errors import EngineError
+from ocrray.models.loading import load_generator
+
+ARCHITECTURES = ["llama", "qwen2", "mistral", "gpt2", "gptj"]
+ENDS = [0, 20, 30, 40]
+TEXTS = st.one_of(
+    st.text(st.characters(codec="utf-8"), max_size=24),
+    st.text("aehot ", max_size=24),
+    st.sampled_from(["", "the the the the the the", "क्षि त्र ज्ञ", "漢字仮名交じり文", "👩‍👩‍👧 🏴󠁧󠁢󠁳󠁣󠁴󠁿", "dog, 1894. " * 4]),
+)
+
+
+class Both:
+    """A decoder under test, and transformers' own greedy writing of the same weights, one prompt at a time."""
+
+    def __init__(self, folder, **options):
+        self.decoder = Decoder(load_generator(str(folder), device="cpu"), **options)
+        self.reference = load_generator(str(folder), device="cpu")
+        self._known = {}
+
+    def greedy(self, prompt, bound):
+        """The tokens until an end or the bound, and whether it ended."""
+        key = (tuple(prompt), bound)
+        if key not in self._known:
+            output = self.reference.model.generate(torch.tensor([prompt]), max_new_tokens=bound, do_sample=False)
+            new = output[0, len(prompt) :].tolist()
+            end = next((place for place, token in enumerate(new) if token in self.reference.eos_ids), None)
+            self._known[key] = Generation(new[:end], finished=end is not None)
+        return self._known[key]
+
+    def prompts(self, texts):
+        return self.reference.encode_prompts([f"{text}\x1e" for text in texts], "{text}\x1e")
+
+
+@pytest.fixture(scope="module", params=ARCHITECTURES)
+def both(request, tmp_path_factory):
+    return Both(tiny_models.save(tmp_path_factory.mktemp(request.param), request.param, eos_token_id=ENDS), batch_size_tokens=400)
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_decoder_any_batch_is_token_equal_to_generate(both, data):
+    """Drafts that are right, half right, of other texts or of nothing: the output is the greedy one, token by token."""
+    texts = data.draw(st.lists(TEXTS, min_size=1, max_size=4))
+    requests = []
+    for text, prompt in zip(texts, both.prompts(texts), strict=True):
+        bound = data.draw(st.integers(1, 16))
+        right = both.greedy(prompt, bound).tokens
+        wrong = both.reference.encode_texts([text])[0]
+        cut = data.draw(st.integers(0, len(right)))
+        source = data.draw(st.sampled_from([right, right[:cut] + wrong + right[cut:], right[:cut], right[cut:], wrong, []]))
+        requests.append(Request(prompt, bound, source))
+
+    written = both.decoder.generate(requests)
+
+    assert written == [both.greedy(request.prompt, request.bound) for request in requests]
+
+
+def test_decoder_right_drafts_take_few_passes(both):
+    """A source that is what the model writes costs a pass for the prompt and one for every draft, not one for every token."""
+    prompts = both.prompts(map(str, range(12)))
+    prompt = max(prompts, key=lambda one: len(both.greedy(one, 40).tokens))
+    longest = both.greedy(prompt, 40)
+    assert len(longest.tokens) >= 10
+    forwards = both.decoder.stats.forwards
+
+    assert both.decoder.generate([Request(prompt, 40, longest.tokens)]) == [longest]
+
+    assert both.decoder.stats.forwards - forwards <= 4
+
+
+def test_decoder_more_texts_than_room_refills_every_slot(both):
+    """Fifty texts of all lengths pass through a cache that holds a few, and a constant beginning is read once."""
+    texts = ["The quick brown fox" + " jumps" * (number % 7) + str(number) for number in range(50)]
+    constant = both.reference.encode_prompts(["The quick brown"], "{text}")[0][:-1]
+    folder = both.reference.tokenizer.name_or_path
+    decoder = Decoder(load_generator(folder, device="cpu"), batch_size_tokens=200, constant=constant)
+    requests = [Request(prompt, 3 + len(prompt) % 20, prompt[:9]) for prompt in both.prompts(texts)]
+
+    assert decoder.generate(requests) == [both.greedy(one.prompt, one.bound) for one in requests]
+    assert decoder.idle
+
+
+def test_decoder_text_without_room_is_refused_alone(both):
+    """What needs more than the whole cache is refused; its neighbours are written."""
+    small, large = both.prompts(["A", "dog " * 300])
+
+    refused, written = both.decoder.generate([Request(large, 24), Request(small, 24)])
+
+    assert refused == Generation([], finished=False, refused=True)
+    assert written == both.greedy(small, 24)
+    assert not both.decoder.fits(Request(large, 24))
+
+
+def test_decoder_out_of_memory_halves_its_room_and_loses_nothing(both, monkeypatch):
+    """A memory error, raised here by hand in the midst of texts, costs time; half as much is held from then on."""
+    decoder = Decoder(load_generator(both.reference.tokenizer.name_or_path, device="cpu"), batch_size_tokens=2_000)
+    forward, calls = decoder._forward, []
+
+    def failing(*arguments):
+        calls.append(1)
+        if len(calls) in (3, 5):
+            raise torch.OutOfMemoryError
+        return forward(*arguments)
+
+    monkeypatch.setattr(decoder, "_forward", failing)
+    requests = [Request(prompt, 20, prompt) for prompt in both.prompts(["A", "the dog", "jumps over", "1894", "lazy"])]
+
+    assert decoder.generate(requests) == [both.greedy(one.prompt, one.bound) for one in requests]
+    assert decoder.batch_size_tokens == 500
+
+
+def test_decoder_out_of_memory_for_one_text_alone_refuses_it(both, monkeypatch):
+    """A text that does not even fit by itself is refused, and the next one is written."""
+    decoder = Decoder(load_generator(both.reference.tokenizer.name_or_path, device="cpu"))
+    forward = decoder._forward
+
+    def failing(tokens, *others):
+        if len(tokens) > 20:
+            raise torch.OutOfMemoryError
+        return forward(tokens, *others)
+
+    monkeypatch.setattr(decoder, "_forward", failing)
+    small, large = both.prompts(["A", "dog " * 30])
+
+    assert decoder.generate([Request(large, 5), Request(small, 5)]) == [
+        Generation([], finished=False, refused=True),
+        both.greedy(small, 5),
+    ]
+
+
+def test_decoder_prompt_longer_than_a_step_is_read_in_chunks(both, monkeypatch):
+    """A step reads no more than it may, beside texts that are already writing."""
+    monkeypatch.setitem(decoder_module._STEP_TOKENS, "cpu", 16)
+    monkeypatch.setitem(decoder_module._LONGEST_DRAFT, "cpu", 4)
+    decoder = Decoder(load_generator(both.reference.tokenizer.name_or_path, device="cpu"))
+    requests = [Request(prompt, 12, prompt) for prompt in both.prompts(["dog " * 12, "A", "jumps over the lazy " * 2])]
+
+    assert decoder.generate(requests) == [both.greedy(one.prompt, one.bound) for one in requests]
+
+
+def test_decoder_sampling_is_that_of_a_plain_loop_and_of_no_neighbour(both):
+    """Each text draws with its own seed, as a loop over the whole model does; greedy neighbours are left alone."""
+    prompts = both.prompts(["A", "the dog", "jumps over the lazy dog"])
+    sampled = [Request(prompt, 16, (), Sampling(0.9, 0.95, seed)) for seed, prompt in enumerate(prompts)]
+    greedy = Request(prompts[0], 16, prompts[0])
+
+    together = both.decoder.generate([*sampled, greedy])
+
+    for request, generation in zip(sampled, together, strict=False):
+        tokens, random = list(request.prompt), numbers(request.sampling.seed, request.bound)
+        for number in random:
+            scores = both.reference.model(torch.tensor([tokens])).logits[:, -1]
+            tokens.append(drawn(scores, number[None], 0.9, 0.95).item())
+            if tokens[-1] in ENDS:
+                break
+        new = tokens[len(request.prompt) :]
+        assert generation.tokens == [token for token in new if token not in ENDS]
+        assert generation.finished == (new[-1] in ENDS)
+    assert together[-1] == both.greedy(greedy.prompt, 16)
+    assert both.decoder.generate(sampled[::-1]) == together[-2::-1]
+
+
+def test_drawn_follows_the_probabilities_under_temperature_and_top_p():
+    """Shares of many draws are the softmax's, and what top-p leaves out is never drawn."""
+    scores = torch.tensor([[2.0, 1.0, 0.0, -9.0]]).expand(4000, 4)
+
+    def shares(temperature, top_p):
+        number = torch.stack([numbers(seed, 1)[0] for seed in range(4000)])
+        return torch.bincount(drawn(scores, number, temperature, top_p)[:, 0], minlength=4) / 4000
+
+    torch.testing.assert_close(shares(1.0, 1.0), scores[0].softmax(-1), atol=0.03, rtol=0)
+    torch.testing.assert_close(shares(0.5, 1.0), (scores[0] / 0.5).softmax(-1), atol=0.03, rtol=0)
+    torch.testing.assert_close(shares(1.0, 0.8), torch.tensor([0.731, 0.269, 0.0, 0.0]), atol=0.03, rtol=0)
+
+
+def test_feed_many_threads_each_get_their_own_answers(both):
+    """Batches of eight threads are decoded together, and every thread gets what it asked for, in order."""
+    feed = Feed(Decoder(load_generator(both.reference.tokenizer.name_or_path, device="cpu"), batch_size_tokens=1_000))
+    batches = [[Request(p, 10, p) for p in both.prompts([f"{thread} {row}" for row in range(5)])] for thread in range(8)]
+    answers = {}
+    threads = [
+        threading.Thread(target=lambda n=number, b=batch: answers.__setitem__(n, feed.generate(b)))
+        for number, batch in enumerate(batches)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert answers == {n: [both.greedy(one.prompt, one.bound) for one in batch] for n, batch in enumerate(batches)}
+    feed.close()
+    with pytest.raises(RuntimeError):
+        feed.generate(batches[0])
+
+
+def test_feed_error_reaches_everyone_who_waits(both, monkeypatch):
+    """An engine that breaks tells all its callers instead of leaving them waiting."""
+    decoder = Decoder(load_generator(both.reference.tokenizer.name_or_path, device="cpu"))
+    monkeypatch.setattr(decoder, "_forward", lambda *_: 1 / 0)
+    feed = Feed(decoder)
+
+    for _ in range(2):
+        with pytest.raises((ZeroDivisionError, RuntimeError)):
+            feed.generate([Request([5, 6], 4)])
+
+
+def test_decoder_sliding_window_bounds_the_context(tmp_path):
+    """A window changes nothing before it slides: texts up to its width are taken, longer ones are not."""
+    decoder = Decoder(load_generator(str(tiny_models.save(tmp_path, "mistral")), device="cpu"))
+
+    assert decoder.context_tokens == 96
+    assert decoder.fits(Request([5] * 60, 36))
+    assert not decoder.fits(Request([5] * 60, 37))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        transformers.BartConfig(
+            vocab_size=300, d_model=32, encoder_layers=1, decoder_layers=1, encoder_ffn_dim=8, decoder_ffn_dim=8
+        ),
+        transformers.BloomConfig(vocab_size=300, hidden_size=32, n_layer=1, n_head=2),
+        transformers.MambaConfig(vocab_size=300, hidden_size=32, num_hidden_layers=1, state_size=4),
+    ],
+    ids=["encoder", "own_attention", "no_attention"],
+)
+def test_decoder_model_whose_attention_it_cannot_replace_is_refused_in_one_line(tmp_path, settings):
+    """The message names the model and what to set instead."""
+    family = transformers.AutoModelForSeq2SeqLM if settings.is_encoder_decoder else transformers.AutoModelForCausalLM
+    family.from_config(settings).save_pretrained(tmp_path)
+    tiny_models.tokenizer().save_pretrained(tmp_path)
+
+    with pytest.raises(EngineError, match="padded") as caught:
+        Decoder(load_generator(str(tmp_path), device="cpu"))
+
+    assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_decoder_half_precision_differs_from_generate_only_at_near_ties(tmp_path, dtype):
+    """Where another shape of the computation rounds otherwise, the two tokens were about equally likely."""
+    folder = str(tiny_models.save(tmp_path, "llama", eos_token_id=ENDS))
+    decoder, reference = (load_generator(folder, device="cpu", dtype=dtype) for _ in range(2))
+    prompts = reference.encode_prompts([f"the dog {number}" for number in range(40)], "{text}")
+    ours = Decoder(decoder).generate([Request(prompt, 12, prompt) for prompt in prompts])
+    theirs = PaddedDecoder(reference, batch_size_tokens=1).generate([Request(prompt, 12) for prompt in prompts])
+    equal = 0
+    for prompt, one, other in zip(prompts, ours, theirs, strict=True):
+        if one == other:
+            equal += 1
+            continue
+        ends = [[*row.tokens, *ENDS[: row.finished]] for row in (one, other)]
+        place = next(number for number, pair in enumerate(zip(*ends, strict=False)) if pair[0] != pair[1])
+        scores = reference.model(torch.tensor([[*prompt, *ends[0][:place]]])).logits[0, -1].float()
+        gap = scores.max() - torch.stack([scores[row[place]] for row in ends]).min()
+        assert gap < 0.05 * (scores.max() - scores.min())
+
+    assert equal >= 30

@@ -1,0 +1,96 @@
+"""Drafts from a source that the output follows with errors, and what they are worth."""
+
+import pytest
+import tiny_models
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ocrray.decoding.draft import Draft, Vocabulary
+
+WORDS = tiny_models.tokenizer()
+VOCABULARY = Vocabulary(WORDS)
+END = 0
+SENTENCE = "The quick brown fox jumps over the lazy dog, and Below is an instruction that describes a task of 1894."
+
+
+def ids(text: str) -> list[int]:
+    return WORDS.encode(text, add_special_tokens=False)
+
+
+def passes(source: list[int], target: list[int], longest: int = 16) -> int:
+    """How many steps a model takes that writes `target` and an end, drafted from `source`."""
+    draft, truth, steps, written = Draft(source, VOCABULARY, END, longest), [*target, END], 0, 0
+    while written < len(truth):
+        proposed = draft.propose(len(truth) + 8)
+        agreed = 0
+        while agreed < len(proposed) and proposed[agreed : agreed + 1] == truth[written + agreed : written + agreed + 1]:
+            agreed += 1
+        new = truth[written : written + agreed + 1]
+        draft.written(new, min(agreed, len(new)), len(proposed))
+        written += len(new)
+        steps += 1
+    return steps
+
+
+@pytest.mark.parametrize(
+    ("source", "target"),
+    [
+        (SENTENCE, SENTENCE),
+        (SENTENCE.replace("quick", "qnick"), SENTENCE),
+        (SENTENCE.replace("brown", "brwn"), SENTENCE),
+        (SENTENCE.replace("over", "ovver"), SENTENCE),
+        (SENTENCE.replace("fox jumps", "foxjumps"), SENTENCE),
+        (SENTENCE.replace("lazy", "la zy"), SENTENCE),
+        (SENTENCE.replace("the lazy dog, and ", ""), SENTENCE),
+        (SENTENCE, SENTENCE.replace("the lazy dog, and ", "")),
+        (SENTENCE * 2, SENTENCE * 2),
+    ],
+    ids=["same", "substitution", "deletion", "insertion", "joined", "split", "lost", "added", "repeats"],
+)
+def test_draft_source_with_an_error_is_followed_past_it(source, target):
+    """One error costs a few steps, and then the rest of the source is drafted again, whatever its tokens are."""
+    unread = max(0, len(ids(target)) - len(ids(source)))  # what is not in the source has to be written token by token
+
+    assert passes(ids(source), ids(target)) <= len(ids(target)) / 5 + 3 + unread
+
+
+@given(st.lists(st.integers(0, 320), max_size=30), st.lists(st.integers(1, 320), max_size=30), st.integers(1, 20))
+def test_draft_any_source_for_any_output_ends_and_never_exceeds_its_room(source, target, longest):
+    """Tokens that no tokenizer has, sources of another text, nothing at all: drafting goes on to the end of the output."""
+    assert 1 <= passes(source, target, longest) <= len(target) + 1
+    assert len(Draft(source, VOCABULARY, END, longest).propose(3)) <= 3
+    assert Draft(source, VOCABULARY, END, longest).propose(0) == []
+
+
+@given(st.text(max_size=60))
+def test_draft_source_that_is_the_output_is_drafted_to_its_end(text):
+    """Any text that is copied as it stands takes a few steps, the end of the text among what is drafted."""
+    tokens = [token for token in ids(text) if token]
+
+    assert passes(tokens, tokens, longest=64) <= 4
+
+
+def test_draft_of_another_text_falls_back_to_what_the_output_repeats():
+    """A model that repeats itself, far from its source, is drafted from its own output."""
+    assert passes(ids("something else"), ids("the dog, ") * 12) < len(ids("the dog, ") * 12) / 2
+
+
+def test_draft_of_another_text_ends_after_a_few_misses():
+    """Where nothing helps, most steps draft nothing and cost no more than plain decoding."""
+    draft, proposed = Draft(ids("漢字仮名交じり文"), VOCABULARY, END, 16), 0
+    for token in ids(SENTENCE):
+        drafted = len(draft.propose(50))
+        proposed += drafted
+        draft.written([token], 0, drafted)
+
+    assert proposed < len(ids(SENTENCE)) / 2
+
+
+def test_draft_from_the_middle_of_a_token_is_cut_anew():
+    """Behind `joined` words the source's next token starts elsewhere than the output's; characters are followed all the same."""
+    source = ids("thequick")
+    draft = Draft(source, VOCABULARY, END, 16)
+    first = ids("the")
+    draft.written(first, 0, 1)
+
+    assert "".join(VOCABULARY.piece(token) for token in draft.propose(16)) == "quick"
