@@ -1,6 +1,8 @@
 """Each stage maps a table of rows to one table of the same rows; tried here without Ray."""
 
+import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pyarrow as pa
@@ -15,6 +17,7 @@ from ocrray.errors import EngineError, RecordError
 from ocrray.guard import GuardConfig
 from ocrray.records import SCHEMA, WORK_LIST_SCHEMA, Line
 from ocrray.sources.input import InputConfig
+from ocrray.stages.busy import BusyClock
 from ocrray.stages.correct import Correct, TakeGiven
 from ocrray.stages.guard import Guard
 from ocrray.stages.load import Load
@@ -198,3 +201,21 @@ def test_recognize_page_that_keeps_killing_its_process_is_given_up():
     rows = recognized(40, 50, attempts=Counter({"r0": MAX_ATTEMPTS}))
 
     assert [row["error_kind"] for row in rows] == ["crashed", None]
+
+
+def test_busy_clock_calls_that_overlap_share_the_time_they_take():
+    """Four calls at once, in threads of their own, are charged with no more than what passed while any of them ran."""
+    clock = BusyClock()
+
+    def call(seconds: float) -> float:
+        started = clock.start()
+        time.sleep(seconds)
+        return clock.stop(started)
+
+    begun = time.perf_counter()
+    with ThreadPoolExecutor(4) as pool:
+        charged = list(pool.map(call, [0.05, 0.1, 0.1, 0.2]))
+    passed = time.perf_counter() - begun
+
+    assert 0.19 < sum(charged) <= passed
+    assert charged[0] < charged[3]

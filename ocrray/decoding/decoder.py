@@ -54,6 +54,7 @@ class Stats:
 @dataclass(slots=True)
 class _Sequence:
     number: int
+    batch: int
     request: Request
     tokens: list[int]  # prompt and output
     draft: Draft | None
@@ -91,8 +92,9 @@ class Decoder:
         limits = (generator.context_tokens, context_limit(self._model))
         self.context_tokens = min((limit for limit in limits if limit), default=None)
         self.batch_size_tokens = batch_size_tokens or self._measured_budget()
-        self._numbers = count()
-        self._pending: list[tuple[int, int, _Sequence]] = []  # a heap, the longest first
+        self._numbers, self._batches = count(), count()
+        # A heap: batch by batch, so that an old one is not kept waiting, and the longest of each first.
+        self._pending: list[tuple[int, int, int, _Sequence]] = []
         self._live: list[_Sequence] = []  # by slot
         self._free: list[int] = []  # slots whose text is finished; None stands there
         self._constant = list(constant)
@@ -110,23 +112,16 @@ class Decoder:
 
     def generate(self, requests: Sequence[Request]) -> list[Generation]:
         """One Generation a request, in order."""
-        first = None
-        for request in requests:
-            number = self.submit(request)
-            first = number if first is None else first
+        asked = self.submit(requests)
         done: dict[int, Generation] = {}
         while not self.idle:
             done.update(self.step())
-        return [done[first + position] for position in range(len(requests))]
+        return [done[number] for number in asked]
 
-    def submit(self, request: Request) -> int:
-        """Queue a request; its number comes back from the `step` that finishes it. Numbers count upwards one by one."""
-        number = next(self._numbers)
-        greedy = request.sampling is None
-        draft = Draft(request.source, self._vocabulary, self._end, self._longest_draft) if greedy else None
-        random = None if greedy else numbers(request.sampling.seed, request.bound)
-        self._queue(_Sequence(number, request, list(request.prompt), draft, random))
-        return number
+    def submit(self, requests: Sequence[Request]) -> list[int]:
+        """Queue a batch behind those before it; each request's number comes back from the `step` that finishes it."""
+        batch = next(self._batches)
+        return [self._queue(self._sequence(batch, request)) for request in requests]
 
     def step(self) -> list[tuple[int, Generation]]:
         """One forward pass for everything under way; returns what it finished, and what was refused for want of room."""
@@ -141,11 +136,18 @@ class Decoder:
         self.stats.total_s += time.perf_counter() - started
         return done
 
-    def _queue(self, sequence: _Sequence) -> None:
-        heapq.heappush(self._pending, (-sequence.request.needed_tokens, sequence.number, sequence))
+    def _sequence(self, batch: int, request: Request) -> _Sequence:
+        greedy = request.sampling is None
+        draft = Draft(request.source, self._vocabulary, self._end, self._longest_draft) if greedy else None
+        random = None if greedy else numbers(request.sampling.seed, request.bound)
+        return _Sequence(next(self._numbers), batch, request, list(request.prompt), draft, random)
+
+    def _queue(self, sequence: _Sequence) -> int:
+        heapq.heappush(self._pending, (sequence.batch, -sequence.request.needed_tokens, sequence.number, sequence))
+        return sequence.number
 
     def _admit(self, done: list[tuple[int, Generation]]) -> None:
-        """Fill the slots that were let go, and new ones, with the longest texts that wait."""
+        """Fill the slots that were let go, and new ones, with the next texts that wait."""
         begun: list[int] = []
         for slot in self._free:
             sequence = self._next(done)
@@ -161,9 +163,9 @@ class Decoder:
             self._cache.share(self._start, torch.tensor(begun, device=self._device))
 
     def _next(self, done: list[tuple[int, Generation]]) -> _Sequence | None:
-        """The longest text that waits; those for which there is no room any more are refused."""
+        """The next text that waits; those for which there is no room any more are refused."""
         while self._pending:
-            sequence = self._pending[0][2]
+            sequence = self._pending[0][-1]
             if self.fits(sequence.request):
                 return sequence
             heapq.heappop(self._pending)

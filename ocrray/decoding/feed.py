@@ -14,7 +14,7 @@ class Feed:
 
     def __init__(self, decoder: Decoder) -> None:
         self._decoder = decoder
-        self._asked: list[tuple[Request, Future[Generation]]] = []
+        self._asked: list[tuple[Sequence[Request], list[Future[Generation]]]] = []
         self._answers: dict[int, Future[Generation]] = {}
         self._changed = threading.Condition()
         self._closed = False
@@ -31,7 +31,7 @@ class Feed:
         with self._changed:
             if self._closed:
                 raise RuntimeError("decoding has ended")
-            self._asked += zip(requests, answers, strict=True)
+            self._asked.append((requests, answers))
             self._changed.notify()
         return [answer.result() for answer in answers]
 
@@ -57,14 +57,14 @@ class Feed:
         with self._changed:
             self._changed.wait_for(lambda: self._asked or self._closed or not self._decoder.idle)
             asked, self._asked = self._asked, []
-            for request, answer in asked:
-                self._answers[self._decoder.submit(request)] = answer
+            for requests, answers in asked:
+                self._answers.update(zip(self._decoder.submit(requests), answers, strict=True))
             return not self._closed
 
     def _fail(self, error: Exception) -> None:
         with self._changed:
             self._closed = True
-            waiting = [*self._answers.values(), *(answer for _, answer in self._asked)]
+            waiting = [*self._answers.values(), *(answer for _, answers in self._asked for answer in answers)]
         for answer in waiting:
             answer.set_exception(error)
 

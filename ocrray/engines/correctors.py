@@ -35,6 +35,11 @@ def has_model(config: CorrectConfig) -> bool:
     return not isinstance(config, GivenConfig | FakeConfig)
 
 
+def decodes_together(config: CorrectConfig) -> bool:
+    """Whether the corrector takes texts from several threads and is the faster for it."""
+    return isinstance(config, HfConfig) and config.engine == "hf"
+
+
 def open_corrector(config: CorrectConfig) -> Corrector:
     """The corrector, loaded and ready; raises ConfigError or EngineError. `given` has none (its stage reads a column)."""
     match config:

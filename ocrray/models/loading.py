@@ -5,8 +5,9 @@ import json
 import re
 import warnings
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Lock
 from typing import Any, Literal
 
 from ocrray.errors import EngineError
@@ -22,7 +23,7 @@ _HUB_ID = re.compile(r"[\w-][\w.-]*(/[\w.-]+)?")
 
 @dataclass(frozen=True, slots=True)
 class Generator:
-    """A loaded causal or sequence-to-sequence language model, ready for greedy generation."""
+    """A loaded causal or sequence-to-sequence language model, ready to generate; several threads may encode and decode."""
 
     model: Any
     tokenizer: Any
@@ -30,23 +31,28 @@ class Generator:
     eos_ids: tuple[int, ...]
     pad_id: int
     context_tokens: int | None  # how many tokens prompt and output may have together (each, for seq2seq); None: no limit
+    # A fast tokenizer is set anew for every call, special tokens literal or not: one thread at a time.
+    _tokenizing: Lock = field(default_factory=Lock, init=False, repr=False, compare=False)
 
     def encode_prompts(self, prompts: Sequence[str], template: str) -> list[list[int]]:
         """Token ids of what the model reads; for a causal model without an end-of-text token, for the answer is to come.
 
         A source that spells out a special token (`</s>`) is read as characters, unless the prompts' own template spells one.
         """
-        return prompt_ids(self.tokenizer, prompts, template, end_ids=() if self.is_seq2seq else self.eos_ids)
+        with self._tokenizing:
+            return prompt_ids(self.tokenizer, prompts, template, end_ids=() if self.is_seq2seq else self.eos_ids)
 
     def encode_texts(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids of each text by itself."""
-        return text_ids(self.tokenizer, texts)
+        with self._tokenizing:
+            return text_ids(self.tokenizer, texts)
 
     def decode(self, ids: Sequence[int], keep: Collection[int] = ()) -> str:
         """The text of generated tokens, special tokens left out but for those in `keep`."""
         left_out = special_tokens(self.tokenizer).keys() - set(keep)
         shown = [token for token in ids if token not in left_out]
-        return self.tokenizer.decode(shown, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+        with self._tokenizing:
+            return self.tokenizer.decode(shown, skip_special_tokens=False, clean_up_tokenization_spaces=False)
 
 
 def model_problems(model: str) -> list[str]:

@@ -66,14 +66,24 @@ def map_blocks(rows: Dataset, stage: Callable[[pa.Table], pa.Table]) -> Dataset:
 
 
 def map_in_pool(
-    rows: Dataset, worker: type, arguments: tuple, *, workers: int | None, on_cluster: bool, num_cpus: float, num_gpus: float = 0
+    rows: Dataset,
+    worker: type,
+    arguments: tuple,
+    *,
+    workers: int | None,
+    on_cluster: bool,
+    num_cpus: float,
+    num_gpus: float = 0,
+    blocks_at_once: int = 1,
 ) -> Dataset:
     """Every block through one of `workers` processes that each hold a `worker(*arguments)`.
 
     On a cluster the pool grows and shrinks with it; on one machine, where all of it is ours at once, it is a fixed one.
+    A worker is called with `blocks_at_once` blocks from as many threads, so that it has more at hand when one comes to its end.
     """
-    fixed_size = workers or os.cpu_count() or 1
-    pool = ActorPoolStrategy(min_size=1, max_size=workers) if on_cluster else ActorPoolStrategy(size=fixed_size)
+    size = {"min_size": 1, "max_size": workers} if on_cluster else {"size": workers or os.cpu_count() or 1}
+    several = {"max_concurrent_calls_per_actor": blocks_at_once, "enable_true_multi_threading": True}
+    pool = ActorPoolStrategy(**size, **(several if blocks_at_once > 1 else {}))
     return rows.map_batches(
         worker,
         fn_constructor_args=arguments,

@@ -30,6 +30,8 @@ from ocrray.stages.load import Load
 from ocrray.stages.recognize import Recognize
 from ocrray.stages.score import Score
 
+_BLOCKS_DECODED_AT_ONCE = 4  # a text that ends leaves its place to one of another block: no block's tail is decoded alone
+
 
 @dataclass(frozen=True)
 class Pipeline:
@@ -85,6 +87,7 @@ def _corrected(rows: Dataset, pipeline: Pipeline, monitor: ray.actor.ActorHandle
         on_cluster=pipeline.on_cluster,
         num_cpus=pipeline.workers.correct_cpus,
         num_gpus=pipeline.workers.correct_gpus,
+        blocks_at_once=_BLOCKS_DECODED_AT_ONCE if pipeline.extract or correctors.decodes_together(config) else 1,
     )
 
 

@@ -1,6 +1,5 @@
 """Text to proposed edits: rows are cut into passages that fit the corrector; what it changed becomes `edits`, not yet judged."""
 
-import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -10,6 +9,7 @@ import pyarrow.compute as pc
 
 from ocrray.engines.base import Correction, Corrector, EngineInfo
 from ocrray.records import Edit, Verdict, edits_to_rows, verdicts_to_rows
+from ocrray.stages.busy import BusyClock
 from ocrray.stages.tables import constant, with_columns
 from ocrray.text.edits import edits_between
 from ocrray.text.normalise import sanitise
@@ -51,9 +51,10 @@ class Correct:
 
     def __init__(self, corrector: Corrector) -> None:
         self.corrector = corrector
+        self._clock = BusyClock()
 
     def __call__(self, table: pa.Table) -> pa.Table:
-        started = time.perf_counter()
+        started = self._clock.start()
         texts = table["raw_text"].to_pylist()
         proposals = Proposals(_correctable(table))
         passages = [(row, start, source) for row in proposals.rows for start, source in _passages(texts[row], self.corrector)]
@@ -61,7 +62,7 @@ class Correct:
         corrections = iter(self.corrector.correct([source for (_, _, source), fit in zip(passages, fits, strict=True) if fit]))
         for (row, start, source), fit in zip(passages, fits, strict=True):
             proposals.add(row, start, source, next(corrections) if fit else Correction(None, reason="too_long"))
-        seconds_per_char = (time.perf_counter() - started) / max(1, sum(len(texts[row]) for row in proposals.rows))
+        seconds_per_char = self._clock.stop(started) / max(1, sum(len(texts[row]) for row in proposals.rows))
         seconds = pc.multiply(pc.utf8_length(table["raw_text"]).cast(pa.float64()), seconds_per_char).cast(pa.float32())
         return with_columns(with_proposals(table, proposals, self.corrector.info), {"correct_s": seconds})
 

@@ -1,12 +1,12 @@
 """Text to typed fields: what a print's two sides tell becomes `fields`, and the description among them the text to use."""
 
-import time
 from typing import Any
 
 import pyarrow as pa
 
 from ocrray.engines.extract import Extraction, Extractor, Photo
 from ocrray.records import Edit, Status, Verdict, edits_to_rows, verdicts_to_rows
+from ocrray.stages.busy import BusyClock
 from ocrray.stages.tables import under_way, with_columns
 
 
@@ -21,12 +21,13 @@ class Extract:
     def __init__(self, extractor: Extractor, front_column: str | None) -> None:
         self.extractor = extractor
         self.front_column = front_column
+        self._clock = BusyClock()
 
     def __call__(self, table: pa.Table) -> pa.Table:
-        started = time.perf_counter()
+        started = self._clock.start()
         photos = self._photos(table)
         extractions = self.extractor.extract(list(photos.values()))
-        seconds = (time.perf_counter() - started) / max(1, len(photos))
+        seconds = self._clock.stop(started) / max(1, len(photos))
         info = self.extractor.info
         made_by = {
             "corrector": info.engine,
