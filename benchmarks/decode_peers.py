@@ -3,28 +3,20 @@
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
 from transformers import ContinuousBatchingConfig
 
-from ocrray.decoding.padded import generate_padded, halved_to_fit
-from ocrray.engines.hf import batches
+from ocrray.decoding import Request
+from ocrray.decoding.decoder import Decoder
+from ocrray.decoding.padded import PaddedDecoder, batches
 from ocrray.models.loading import Dtype, Generator, load_generator
 
-CACHE_MEMORY_FRAC = 0.1  # of the machine's, for transformers' continuous batching: 60 % on a CPU, unless told
+CACHE_MEMORY_FRAC = {"cpu": 0.1, "cuda": 0.4}  # for transformers' continuous batching, which takes 60 or 90 % unless told
 RAY_BATCH_ROWS = 256
-
-
-@dataclass(frozen=True, slots=True)
-class Work:
-    """One passage as every engine gets it: token ids, and how many new ones there may be."""
-
-    prompt: list[int]
-    source: list[int]
-    bound: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +36,7 @@ class Setting:
     dtype: Dtype
     threads: int
     batch_size_tokens: int
+    constant: list[int]  # tokens that every prompt begins with
 
 
 class Engine(Protocol):
@@ -52,7 +45,7 @@ class Engine(Protocol):
     label: str
     is_slow: bool  # one record at a time: a sample of the records has to do
 
-    def run(self, works: Sequence[Work]) -> Run: ...
+    def run(self, requests: Sequence[Request]) -> Run: ...
 
 
 class OneByOne:
@@ -65,13 +58,13 @@ class OneByOne:
         self.generator, self.options = setting.generator, options
 
     @torch.inference_mode()
-    def run(self, works: Sequence[Work]) -> Run:
+    def run(self, requests: Sequence[Request]) -> Run:
         begun, tokens = time.perf_counter(), []
-        for work in works:
-            ids = torch.tensor([work.prompt], device=self.generator.model.device)
+        for request in requests:
+            ids = torch.tensor([request.prompt], device=self.generator.model.device)
             mask = torch.ones_like(ids)
-            output = self.generator.model.generate(ids, attention_mask=mask, max_new_tokens=work.bound, **self.options)
-            tokens.append(before_end(output[0, len(work.prompt) :].tolist(), self.generator))
+            output = self.generator.model.generate(ids, attention_mask=mask, max_new_tokens=request.bound, **self.options)
+            tokens.append(before_end(output[0, len(request.prompt) :].tolist(), self.generator))
         return Run(tokens, time.perf_counter() - begun)
 
 
@@ -81,17 +74,12 @@ class Padded:
     label, is_slow = "generate, padded batches", False
 
     def __init__(self, setting: Setting) -> None:
-        self.generator, self.budget = setting.generator, setting.batch_size_tokens
+        self.decoder = PaddedDecoder(setting.generator, batch_size_tokens=setting.batch_size_tokens)
 
-    def run(self, works: Sequence[Work]) -> Run:
+    def run(self, requests: Sequence[Request]) -> Run:
         begun = time.perf_counter()
-        return Run(in_batches(works, self.budget, self.generate), time.perf_counter() - begun)
-
-    def generate(self, works: Sequence[Work]) -> list[list[int]]:
-        def generate(some: Sequence[Work]) -> list[Any]:
-            return generate_padded(self.generator, [one.prompt for one in some], [one.bound for one in some])
-
-        return [generation.tokens for generation in halved_to_fit(generate, works)]
+        generations = self.decoder.generate(requests)
+        return Run([generation.tokens for generation in generations], time.perf_counter() - begun)
 
 
 class ContinuousBatching:
@@ -102,15 +90,15 @@ class ContinuousBatching:
     def __init__(self, setting: Setting) -> None:
         self.generator = setting.generator
 
-    def run(self, works: Sequence[Work]) -> Run:
+    def run(self, requests: Sequence[Request]) -> Run:
         model = self.generator.model
-        config = ContinuousBatchingConfig(max_memory_percent=CACHE_MEMORY_FRAC if model.device.type == "cpu" else None)
+        config = ContinuousBatchingConfig(max_memory_percent=CACHE_MEMORY_FRAC[model.device.type])
         done: dict[str, list[int]] = {}
         with model.continuous_batching_context_manager(continuous_batching_config=config, timeout=5) as manager:
             begun = time.perf_counter()
-            for number, work in enumerate(works):
-                manager.add_request(work.prompt, request_id=str(number), max_new_tokens=work.bound)
-            while len(done) < len(works):
+            for number, request in enumerate(requests):
+                manager.add_request(request.prompt, request_id=str(number), max_new_tokens=request.bound)
+            while len(done) < len(requests):
                 result = manager.get_result(timeout=1)
                 if result is None and not manager.is_running():
                     raise RuntimeError("the generation thread ended")
@@ -119,7 +107,7 @@ class ContinuousBatching:
                 if result is not None and result.is_finished():
                     done[result.request_id] = before_end(result.generated_tokens, self.generator)
             seconds = time.perf_counter() - begun
-        return Run([done[str(number)] for number in range(len(works))], seconds)
+        return Run([done[str(number)] for number in range(len(requests))], seconds)
 
 
 class CTranslate2:
@@ -155,19 +143,21 @@ class CTranslate2:
         self.generator, self.budget = setting.generator, setting.batch_size_tokens
         self.end_tokens = [str(token) for token in eos_ids]
 
-    def run(self, works: Sequence[Work]) -> Run:
-        begun = time.perf_counter()
-        return Run(in_batches(works, self.budget, self.generate), time.perf_counter() - begun)
+    def run(self, requests: Sequence[Request]) -> Run:
+        begun, tokens = time.perf_counter(), {}
+        for rows in batches({row: request.needed_tokens for row, request in enumerate(requests)}, self.budget):
+            tokens.update(zip(rows, self.generate([requests[row] for row in rows]), strict=True))
+        return Run([tokens[row] for row in range(len(requests))], time.perf_counter() - begun)
 
-    def generate(self, works: Sequence[Work]) -> list[list[int]]:
+    def generate(self, requests: Sequence[Request]) -> list[list[int]]:
         results = self.network.generate_batch(
-            [list(map(str, work.prompt)) for work in works],
-            max_length=max(work.bound for work in works),
+            [list(map(str, request.prompt)) for request in requests],
+            max_length=max(request.bound for request in requests),
             include_prompt_in_result=False,
             end_token=self.end_tokens,
         )
         written = [result.sequences_ids[0] for result in results]
-        return [before_end(ids[: work.bound], self.generator) for ids, work in zip(written, works, strict=True)]
+        return [before_end(ids[: request.bound], self.generator) for ids, request in zip(written, requests, strict=True)]
 
 
 class RayData:
@@ -182,10 +172,10 @@ class RayData:
         ray.init(num_cpus=setting.threads + 1, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
         ray.data.DataContext.get_current().enable_progress_bars = False
 
-    def run(self, works: Sequence[Work]) -> Run:
+    def run(self, requests: Sequence[Request]) -> Run:
         import ray
 
-        rows = [{"row": row, "prompt": work.prompt, "bound": work.bound} for row, work in enumerate(works)]
+        rows = [{"row": row, "prompt": request.prompt, "bound": request.bound} for row, request in enumerate(requests)]
         setting = self.setting
         arguments = (str(setting.folder), setting.dtype, setting.threads, setting.batch_size_tokens)
         written = (
@@ -211,15 +201,15 @@ class RayActor:
     def __init__(self, folder: str, dtype: Dtype, threads: int, batch_size_tokens: int) -> None:
         torch.set_num_threads(threads)
         generator = load_generator(folder, dtype=dtype)
-        self.padded = Padded(Setting(generator, Path(folder), dtype, threads, batch_size_tokens))
-        self.padded.run([Work(list(range(3, 40)), [], 8)])
+        self.decoder = PaddedDecoder(generator, batch_size_tokens=batch_size_tokens)
+        self.decoder.generate([Request(list(range(3, 40)), bound=8)])
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         begun = time.time()
         pairs = zip(batch["prompt"], batch["bound"], strict=True)
-        run = self.padded.run([Work(list(map(int, prompt)), [], int(bound)) for prompt, bound in pairs])
-        times = {"begun": [begun] * len(run.tokens), "ended": [time.time()] * len(run.tokens)}
-        return {"row": batch["row"], "tokens": run.tokens, **times}
+        generations = self.decoder.generate([Request(list(map(int, prompt)), int(bound)) for prompt, bound in pairs])
+        times = {"begun": [begun] * len(generations), "ended": [time.time()] * len(generations)}
+        return {"row": batch["row"], "tokens": [generation.tokens for generation in generations], **times}
 
 
 class Ours:
@@ -228,21 +218,17 @@ class Ours:
     label, is_slow = "ocrray", False
 
     def __init__(self, setting: Setting) -> None:
-        from ocrray.decoding import Decoder
-
         # A model of its own: the decoder replaces the attention for good.
         device = setting.generator.model.device.type
         generator = load_generator(str(setting.folder), dtype=setting.dtype, device=device)
-        self.decoder = Decoder(generator, batch_size_tokens=setting.batch_size_tokens)
+        self.decoder = Decoder(generator, batch_size_tokens=setting.batch_size_tokens, constant=setting.constant)
         self.stats: dict[str, float] = {}
 
-    def run(self, works: Sequence[Work]) -> Run:
-        from ocrray.decoding import Request
-
-        before, begun = counts(self.decoder.stats), time.perf_counter()
-        generations = self.decoder.generate([Request(prompt=one.prompt, bound=one.bound, source=one.source) for one in works])
+    def run(self, requests: Sequence[Request]) -> Run:
+        before, begun = asdict(self.decoder.stats), time.perf_counter()
+        generations = self.decoder.generate(requests)
         seconds = time.perf_counter() - begun
-        self.stats = {name: value - before.get(name, 0) for name, value in counts(self.decoder.stats).items()}
+        self.stats = {name: value - before[name] for name, value in asdict(self.decoder.stats).items()}
         return Run([generation.tokens for generation in generations], seconds)
 
 
@@ -255,19 +241,6 @@ ENGINES: dict[str, Callable[[Setting], Engine]] = {
     "f": RayData,
     "ours": Ours,
 }
-
-
-def counts(stats: Any) -> dict[str, float]:
-    """The numbers in a dataclass."""
-    return {field.name: value for field in fields(stats) if isinstance(value := getattr(stats, field.name), int | float)}
-
-
-def in_batches(works: Sequence[Work], budget: int, generate: Callable[[Sequence[Work]], list[list[int]]]) -> list[list[int]]:
-    """`generate` on groups of about the same length, longest first; what it wrote, in the order of `works`."""
-    tokens: dict[int, list[int]] = {}
-    for rows in batches({row: len(work.prompt) + work.bound for row, work in enumerate(works)}, budget):
-        tokens.update(zip(rows, generate([works[row] for row in rows]), strict=True))
-    return [tokens[row] for row in range(len(works))]
 
 
 def before_end(tokens: Sequence[int], generator: Generator) -> list[int]:

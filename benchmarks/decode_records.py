@@ -1,24 +1,21 @@
 """What benchmarks/decode.py reads, cut as `restore` cuts it, and how fast `restore` itself gets through it."""
 
 import json
-import math
 import re
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import torch
-from decode_peers import Work
 
-from ocrray import prompts
-from ocrray.engines.hf import HfConfig
-from ocrray.models.encoding import text_ids
-from ocrray.models.loading import Generator
+from ocrray.decoding import Request
+from ocrray.engines.hf import HfCorrector
 from ocrray.text.metrics import distances
 from ocrray.text.normalise import for_scoring, sanitise
 from ocrray.text.passages import frame, split
@@ -33,7 +30,7 @@ class Passage:
 
     text: str
     bucket: str
-    work: Work
+    request: Request
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,28 +59,18 @@ def bucket_of(cer: float) -> str:
     return next(name for name, end in BUCKETS.items() if cer < end)
 
 
-def cut(records: Iterable[Record], generator: Generator, prompt: prompts.Prompt) -> list[Passage]:
-    """The passages that `engine: hf` would get from `restore`."""
-    config = HfConfig(engine="hf")
+def cut(records: Iterable[Record], corrector: HfCorrector) -> list[Passage]:
+    """The passages that the corrector would get from `restore`, and what it would ask the model."""
+    pieces = [(frame(piece)[1], record.bucket) for record in records for piece in split(record.text, corrector.fits)]
+    pieces = [(text, bucket) for text, bucket in pieces if text and corrector.fits(text)]
+    requests = corrector.requests([text for text, _ in pieces])
+    return [Passage(text, bucket, request) for (text, bucket), request in zip(pieces, requests, strict=True)]
 
-    def bound(source_tokens: int) -> int:
-        return math.ceil(config.max_output_ratio * source_tokens) + 16
 
-    def fits(text: str) -> bool:
-        length = generator.count_tokens([text])[0]
-        needed = len(generator.encode_prompts([prompt.render(text)], prompt.template)[0]) + bound(length)
-        short_enough = prompt.fits(text) and length <= config.max_source_tokens
-        return short_enough and needed <= (generator.context_tokens or needed)
-
-    pieces = [(frame(piece)[1], record.bucket) for record in records for piece in split(record.text, fits)]
-    pieces = [(text, bucket) for text, bucket in pieces if text and fits(text)]
-    texts = [text for text, _ in pieces]
-    encoded = generator.encode_prompts([prompt.render(text) for text in texts], prompt.template)
-    sources = text_ids(generator.tokenizer, texts)
-    return [
-        Passage(text, bucket, Work(ids, source, bound(len(source))))
-        for (text, bucket), ids, source in zip(pieces, encoded, sources, strict=True)
-    ]
+def common_start(prompts: Sequence[list[int]]) -> list[int]:
+    """The tokens that all prompts begin with: those of the first and the last in order."""
+    pairs = zip(min(prompts), max(prompts), strict=False)
+    return [token for token, _ in takewhile(lambda pair: pair[0] == pair[1], pairs)]
 
 
 def restore_rate(records: Sequence[Record], correct: dict[str, Any], threads: int, temporary: Path) -> float:
