@@ -9,10 +9,10 @@ are printed. Characters are those of what an engine wrote.
 - (a) `generate` for one record after the other, as published recipes do; (b) in padded batches of similar length;
   (c) as (a) with `prompt_lookup_num_tokens=10`; (d) transformers' continuous batching; (e) CTranslate2, which `pip install
   ctranslate2` adds; (f) a plain Ray Data script over (b)
-- (a) and (c) get every n-th passage only; equal tokens are counted against (a) on these
+- (a), (c) and (d) get every n-th passage only; equal tokens are counted against (a) on these
 - `--deepen`, `--widen` and `--hidden` enlarge the model with random weights that are never heard (`decode_model.grown`): its
   output, and so the share of drafts that hold, stays that of the small one, and only the arithmetic grows
-- the limit is the arithmetic alone: each prompt and output token once through the model's matrices, at the speed that this
+- the limit is the arithmetic alone: every token once (or as often as it passed) through the matrices, at the speed that this
   machine reaches at their shapes
 """
 
@@ -26,16 +26,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from decode_model import arithmetic, bytes_per_second, gap_where_parted, grown
+from decode_model import arithmetic, bytes_per_second, gap_where_parted, grown, saved
 from decode_peers import ENGINES, Engine, Padded, Run, Setting
-from decode_records import BUCKETS, Passage, Record, common_start, cut, read_records, restore_rate
+from decode_records import BUCKETS, PAIRS, SOURCES, Passage, Record, common_start, cut, read_records, restore_rate
 from transformers.utils import logging
 
 from ocrray.engines.hf import DEFAULT_FOLDER, DEFAULT_PROMPT, HfConfig, HfCorrector
 from ocrray.models.loading import load_generator
 
-PAIRS = Path(__file__).resolve().parents[2] / "shared" / "data" / "pairs"
-SOURCES = ("bln600_train", "mibio_lines", "icdar2017_en_monograph", "overproof_smh_articles")
 TARGETS = {"a": 20, "b": 5, "c": 2, "d": 2, "e": 2}  # times as fast, on a CPU
 
 
@@ -48,7 +46,10 @@ def main() -> None:
         records = read_records(args.pairs or [PAIRS / f"{name}.jsonl" for name in SOURCES], args.records)
         own = {} if args.model == "default" else {"model": args.model, "prompt": args.prompt}
         passages = cut(records, HfCorrector(HfConfig(engine="padded", device="cpu", **own)))
-        setting = open_setting(args, common_start([passage.request.prompt for passage in passages]), Path(temporary))
+        folder = enlarged(args, Path(temporary)) if args.deepen or args.widen or args.hidden else folder_of(args.model)
+        generator = load_generator(str(folder), dtype=args.dtype, device=args.device)
+        start = common_start([passage.request.prompt for passage in passages])
+        setting = Setting(generator, folder, args.dtype, args.threads, args.batch_size_tokens, start)
         describe(setting, records, passages)
         if setting.folder != folder_of(args.model):
             print_same(args, setting, passages)
@@ -71,7 +72,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("pairs", type=Path, nargs="*", help="JSON lines with ocr and gt")
     parser.add_argument("--engines", choices=list(ENGINES), nargs="+", default=["a", "b", "c", "d", "e", "ours"])
     parser.add_argument("--records", type=int, default=120, help="of all sources together")
-    parser.add_argument("--slow-passages", type=int, default=64, help="at most so many for engines without batches")
+    parser.add_argument("--slow-passages", type=int, default=64, help="at most so many for the slow engines (a), (c) and (d)")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--model", default="default", help="the one that ships, or a folder")
     parser.add_argument("--prompt", help="the name of a prompt, or a template; the default model knows its own")
@@ -86,21 +87,15 @@ def parsed() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def open_setting(args: argparse.Namespace, constant: list[int], temporary: Path) -> Setting:
-    """The model, enlarged where that was asked for."""
-    folder = folder_of(args.model)
-    if args.deepen or args.widen or args.hidden:
-        small, folder = load_generator(str(folder), dtype="float32", device="cpu"), temporary / "grown"
-        layers = small.model.config.num_hidden_layers + args.deepen
-        large = grown(small, hidden=args.hidden, layers=layers, intermediate=args.widen)
-        large.model.to(getattr(torch, args.dtype)).save_pretrained(folder)
-        large.tokenizer.save_pretrained(folder)
-    generator = load_generator(str(folder), dtype=args.dtype, device=args.device)
-    return Setting(generator, folder, args.dtype, args.threads, args.batch_size_tokens, constant)
-
-
 def folder_of(model: str) -> Path:
     return DEFAULT_FOLDER if model == "default" else Path(model)
+
+
+def enlarged(args: argparse.Namespace, temporary: Path) -> Path:
+    """The folder of a larger model that writes the same."""
+    small = load_generator(str(folder_of(args.model)), dtype="float32", device="cpu")
+    layers = small.model.config.num_hidden_layers + args.deepen
+    return saved(grown(small, args.hidden, layers, args.widen), args.dtype, temporary / "enlarged")
 
 
 class Measured:

@@ -5,6 +5,7 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -115,3 +116,10 @@ def grown(generator: Generator, hidden: int, layers: int, intermediate: int) -> 
             weight[tuple(map(slice, known.shape))] = known
     large.generation_config = small.generation_config
     return replace(generator, model=large.to(small.device, small.dtype).eval())
+
+
+def saved(generator: Generator, dtype: str, folder: Path) -> Path:
+    """`folder`, where the model now lies in this dtype."""
+    generator.model.to(getattr(torch, dtype)).save_pretrained(folder)
+    generator.tokenizer.save_pretrained(folder)
+    return folder

@@ -20,6 +20,8 @@ from ocrray.text.metrics import distances
 from ocrray.text.normalise import for_scoring, sanitise
 from ocrray.text.passages import frame, split
 
+PAIRS = Path(__file__).resolve().parents[2] / "shared" / "data" / "pairs"
+SOURCES = ("bln600_train", "mibio_lines", "icdar2017_en_monograph", "overproof_smh_articles")
 BUCKETS = {"0": 1e-9, "< 2": 0.02, "2–5": 0.05, "5–10": 0.1, "> 10": float("inf")}  # CER %, and its upper end
 RESTORE_REPEATS = 4
 
