@@ -30,7 +30,7 @@ NAMES = {"b": "generate, padded batches", "ours": "ocrray"}
 COLORS = {"b": "#9ecae1", "ours": "#08519c"}
 BATCH_SIZES_TOKENS = (512, 2_048, 8_192, 32_768)
 LENGTHS_TOKENS = ((1, 36), (37, 72), (73, 108), (109, 144))
-SIZES = ({}, {"intermediate": 2_048}, {"hidden": 384, "intermediate": 2_048}, {"hidden": 768, "layers": 8, "intermediate": 3_072})
+SIZES = ({}, {"intermediate": 2_048}, {"hidden": 384, "intermediate": 2_048}, {"hidden": 768, "intermediate": 2_048})
 
 
 @dataclass

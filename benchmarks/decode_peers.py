@@ -85,7 +85,7 @@ class Padded:
 class ContinuousBatching:
     """(d) What `generate_batch` does, but with a bound for each passage; a new manager a run, so that no prefix is known.
 
-    On a CPU it runs, but takes about as long as (a).
+    On a CPU it runs, slower than (b).
     """
 
     label, is_slow = "transformers' continuous batching", True
