@@ -33,9 +33,10 @@ MAX_SEQUENCES = 256
 _WIDTH_STEP_TOKENS = 32  # texts of about the same length share a geometry of the cache
 _CPU_CACHE_TOKENS = 16_384  # more texts at once are no faster on a CPU
 _MEMORY_SHARE = {"cuda": 0.7, "cpu": 0.25}  # of what is free
-# A CPU pays for every token and draws no profit from more; a GPU reads its weights once for all of them.
+# A CPU pays for every token, drafted in vain or not, and its attention works on 16 queries of a text at once: 15 drafted ones and
+# the last known one. A GPU reads its weights once for all of them.
 _STEP_TOKENS = {"cuda": 4_096, "cpu": 1_024}
-_LONGEST_DRAFT = {"cuda": 64, "cpu": 48}
+_LONGEST_DRAFT = {"cuda": 63, "cpu": 15}
 
 
 @dataclass
@@ -72,18 +73,26 @@ class Decoder:
 
     `batch_size_tokens` bounds how many tokens of prompts and outputs are held at once; None measures what the memory takes. When
     a GPU's memory runs out all the same, the bound is halved and the same work goes on. `constant` are tokens that most prompts
-    begin with; they are read once. One thread uses it at a time (`feed.Feed` serves several).
+    begin with; they are read once. `longest_draft` is in tokens, None what suits the device. One thread uses a decoder at a
+    time (`feed.Feed` serves several).
     Raises EngineError for a model whose attention cannot be replaced.
     """
 
-    def __init__(self, generator: Generator, *, batch_size_tokens: int | None = None, constant: Sequence[int] = ()) -> None:
+    def __init__(
+        self,
+        generator: Generator,
+        *,
+        batch_size_tokens: int | None = None,
+        constant: Sequence[int] = (),
+        longest_draft: int | None = None,
+    ) -> None:
         self.stats = Stats()
         self._model = generator.model
         self._eos_ids = frozenset(generator.eos_ids)
         self._end = generator.eos_ids[0]
         self._vocabulary = Vocabulary(generator.tokenizer)
         self._device = self._model.device
-        self._longest_draft = _LONGEST_DRAFT[self._device.type]
+        self._longest_draft = longest_draft or _LONGEST_DRAFT[self._device.type]
         self._step_tokens = _STEP_TOKENS[self._device.type]
         self._cache = KeyValueCache()
         attach(self._model, self._cache)
