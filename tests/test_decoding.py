@@ -1,6 +1,8 @@
 """Drafted decoding writes exactly what `generate` writes greedily, whatever is decoded together and whatever is drafted."""
 
+import json
 import threading
+from itertools import islice
 
 import pytest
 import tiny_models
@@ -15,6 +17,7 @@ from ocrray.decoding.decoder import Decoder
 from ocrray.decoding.feed import Feed
 from ocrray.decoding.padded import PaddedDecoder
 from ocrray.decoding.sampling import drawn, numbers
+from ocrray.engines.hf import DEFAULT_FOLDER, HfConfig, HfCorrector
 from ocrray.errors import EngineError
 from ocrray.models.loading import load_generator
 
@@ -274,3 +277,36 @@ def test_decoder_half_precision_differs_from_generate_only_at_near_ties(tmp_path
         assert gap < 0.05 * (scores.max() - scores.min())
 
     assert equal >= 30
+
+
+@pytest.mark.slow
+@pytest.mark.shared
+@pytest.mark.timeout(1200)
+def test_decoder_a_thousand_real_records_are_token_equal_to_generate(both, shared_data):
+    """Newspaper lines of all lengths; every other one is drafted from what the model writes, with an error in its midst."""
+    with (shared_data / "pairs" / "bln600_train.jsonl").open(encoding="utf-8") as lines:
+        texts = [json.loads(line)["ocr"][: 10 + number % 30] for number, line in enumerate(islice(lines, 1000))]
+    requests = []
+    for number, (text, prompt) in enumerate(zip(texts, both.prompts(texts), strict=True)):
+        greedy = both.greedy(prompt, 16).tokens
+        half = len(greedy) // 2
+        source = both.reference.encode_texts([text])[0] if number % 2 else [*greedy[:half], 7, *greedy[half:]]
+        requests.append(Request(prompt, 16, source))
+
+    assert both.decoder.generate(requests) == [both.greedy(one.prompt, one.bound) for one in requests]
+
+
+@pytest.mark.slow
+@pytest.mark.shared
+@pytest.mark.timeout(1800)
+def test_decoder_default_model_on_a_thousand_real_records_is_token_equal_to_generate(shared_data):
+    """The corrector that ships copies most of its source, so that most drafts hold; `generate` writes one record at a time."""
+    both = Both(DEFAULT_FOLDER)
+    with (shared_data / "pairs" / "mibio_lines.jsonl").open(encoding="utf-8") as lines:
+        texts = [json.loads(line)["ocr"].strip() for line in islice(lines, 1000)]
+    requests = HfCorrector(HfConfig(engine="padded")).requests(texts)
+
+    written = both.decoder.generate(requests)
+
+    assert written == [both.greedy(one.prompt, one.bound) for one in requests]
+    assert both.decoder.stats.output_tokens / both.decoder.stats.sequence_steps > 6
