@@ -105,9 +105,9 @@ class _Reader:
     def close(self, element: etree._Element) -> None:
         unit = self._units[-1]
         if element is self._word:
-            text = _collapse(unit.parts[self._word_start :])
+            text = collapsed(unit.parts[self._word_start :])
             if text:
-                unit.words.append(Word(text, *_box(element), _confidence(element)))
+                unit.words.append(Word(text, *box_of(element), _confidence(element)))
             self._word = None
         elif element is unit.element:
             self._finish_line()
@@ -119,8 +119,8 @@ class _Reader:
         if not self._units:
             return
         unit = self._units[-1]
-        if text := _collapse(unit.parts):
-            place = _box(unit.element) if unit.is_line else NO_BOX
+        if text := collapsed(unit.parts):
+            place = box_of(unit.element) if unit.is_line else NO_BOX
             line = Line(text, *place, _confidence(unit.element), tuple(unit.words))
             self.lines.append(PlacedLine(unit.element, line, unit.parts))
         unit.parts, unit.words = [], []
@@ -130,11 +130,13 @@ def _classes(element: etree._Element) -> set[str]:
     return set((element.get("class") or "").split())
 
 
-def _collapse(parts: list[Part]) -> str:
+def collapsed(parts: list[Part]) -> str:
+    """The text of these parts as a line holds it."""
     return clean(_SPACE.sub(" ", "".join(part.text for part in parts)))
 
 
-def _box(element: etree._Element) -> Box:
+def box_of(element: etree._Element) -> Box:
+    """The box in the title of an element."""
     match = _BBOX.search(element.get("title") or "")
     return box(*map(number, match.groups())) if match else NO_BOX
 

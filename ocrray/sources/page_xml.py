@@ -79,7 +79,7 @@ def _region_lines(region: etree._Element) -> list[PlacedLine]:
     text, certainty = _text(region)
     if text and not _has_text_inside(region):
         rows = text.split("\n")
-        place = _box(region) if len(rows) == 1 else NO_BOX
+        place = box_of(region) if len(rows) == 1 else NO_BOX
         return [PlacedLine(region, number, Line(clean(row), *place, certainty)) for number, row in enumerate(rows)]
     return _in_line_order([PlacedLine(child, None, _line(child)) for child in region if local_name(child) == "TextLine"], region)
 
@@ -102,28 +102,47 @@ def _in_line_order(lines: list[PlacedLine], region: etree._Element) -> list[Plac
 
 def _line(element: etree._Element) -> Line:
     words = [_word(child) for child in element if local_name(child) == "Word"]
-    words = [word for word in words if word.text]
-    text, certainty = _text(element)
-    return Line(clean(text) or " ".join(word.text for word in words), *_box(element), certainty, tuple(words))
+    words = tuple(word for word in words if word.text)
+    return Line(line_text(element), *box_of(element), _text(element)[1], words)
+
+
+def line_text(element: etree._Element) -> str:
+    """The text of a TextLine: its own, else that of its words."""
+    words = (word_text(child) for child in element if local_name(child) == "Word")
+    return clean(own_text(element)) or " ".join(filter(None, words))
 
 
 def _word(element: etree._Element) -> Word:
-    text, certainty = _text(element)
-    if not text:
-        text = "".join(_text(child)[0] for child in element if local_name(child) == "Glyph")
-    return Word(clean(text), *_box(element), certainty)
+    return Word(word_text(element), *box_of(element), _text(element)[1])
+
+
+def word_text(element: etree._Element) -> str:
+    """The text of a Word: its own, else that of its glyphs."""
+    text = own_text(element) or "".join(own_text(child) for child in element if local_name(child) == "Glyph")
+    return clean(text)
+
+
+def text_equiv(element: etree._Element) -> etree._Element | None:
+    """The TextEquiv that is read: the one with the lowest index."""
+    return min(element.findall("{*}TextEquiv"), key=_index, default=None)
+
+
+def own_text(element: etree._Element) -> str:
+    """The element's own text, empty when it has none."""
+    return _text(element)[0]
 
 
 def _text(element: etree._Element) -> tuple[str, float | None]:
-    """The element's own text (empty when it has none) and its confidence."""
-    first = min(element.findall("{*}TextEquiv"), key=_index, default=None)
+    """The element's own text and its confidence."""
+    first = text_equiv(element)
     if first is None:
         return "", None
     text = first.findtext("{*}Unicode") or first.findtext("{*}PlainText") or ""
     return text.strip(), confidence(first.get("conf"))
 
 
-def _box(element: etree._Element) -> Box:
+def box_of(element: etree._Element) -> Box:
+    """The box around the element's Coords."""
     coords = element.find("{*}Coords")
     if coords is None:
         return NO_BOX

@@ -1,0 +1,156 @@
+"""Where corrected text belongs: on which line of the page, on which words of the line."""
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from ocrray.records import Edit
+from ocrray.text.edits import edits_between
+from ocrray.text.normalise import sanitise
+
+HYPHENS = "-\u00ac\u00ad\u2010\u2011\u2e17"
+_SPACES = re.compile(r"[ \t\n]+")
+_NOT_XML = re.compile(r"[\ufffe\uffff]")
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """The words `first` (0-based) to before `last` of a line become `text`, which may be several words, or none.
+
+    Where `last` is `first`, new words come in front of the word `first`.
+    """
+
+    first: int
+    last: int
+    text: str
+
+
+class Offsets:
+    """Places in a text before and after some edits of it."""
+
+    def __init__(self, edits: Iterable[Edit]) -> None:
+        self._edits = list(edits)
+
+    def after(self, place: int, *, insertion: bool) -> int:
+        """Where `place` is afterwards; `insertion`: behind what is inserted just there. Inside an edit: where that ends."""
+        moved = place
+        for edit in self._edits:
+            if edit.start > place or (edit.start == place and not (edit.end == place and insertion)):
+                break
+            moved += edit.start + len(edit.corrected) - edit.end + (edit.end - place if edit.end > place else 0)
+        return moved
+
+    def keep(self, start: int, end: int) -> bool:
+        """Whether `start` to `end` (or, where the two are one, the place) is inside no edit."""
+        if start == end:
+            return not any(edit.start < start < edit.end for edit in self._edits)
+        return not any(edit.start < end and edit.end > start for edit in self._edits)
+
+
+def printable(text: str) -> str:
+    """Text as a line of an XML file may hold it: on one line, no control characters, no white space at the ends."""
+    return _NOT_XML.sub("\ufffd", sanitise(text)).replace("\n", " ").strip()
+
+
+def collapsed(text: str) -> str:
+    """Text with every run of white space one space."""
+    return _SPACES.sub(" ", text).strip()
+
+
+def corrected_lines(lines: Sequence[str], edits: Iterable[Edit]) -> list[str]:
+    """What each of a page's lines reads once `edits` are made in the text that they are when joined by line feeds.
+
+    The lines are those of the print and stay as many: a line feed that a correction puts in becomes a space, and where it joins
+    two lines, the break stays where it was, with the hyphen before it if there was one. Raises ValueError for edits of another
+    text.
+    """
+    text = "\n".join(lines)
+    starts = [0]
+    for line in lines:
+        starts.append(starts[-1] + len(line) + 1)
+    changed: list[list[str]] = [[] for _ in lines or [""]]
+    done = 0
+
+    def take(rows: Sequence[str], at: int) -> None:
+        first = bisect_right(starts, at, hi=len(changed)) - 1
+        for row, part in enumerate(rows, first):
+            changed[row].append(part)
+
+    for edit in edits:
+        if edit.start < done or text[edit.start : edit.end] != edit.raw:
+            raise ValueError("the edits are not of this text")
+        take(text[done : edit.start].split("\n"), done)
+        take(_in_rows(edit.raw, edit.corrected), edit.start)
+        done = edit.end
+    take(text[done:].split("\n"), done)
+    return [printable("".join(parts)) for parts in changed[: len(lines)]]
+
+
+def _in_rows(raw: str, corrected: str) -> list[str]:
+    """`corrected` in as many rows as `raw` has."""
+    breaks = raw.count("\n")
+    if breaks == 0:
+        return [corrected.replace("\n", " ")]
+    if breaks == corrected.count("\n"):
+        return corrected.split("\n")
+    rows, done = [], 0
+    offsets = Offsets(edits_between(raw, corrected))
+    for place in (match.start() for match in re.finditer("\n", raw)):
+        before, behind = offsets.after(place, insertion=True), offsets.after(place + 1, insertion=False)
+        row = corrected[done:before]
+        if not corrected[before:behind].isspace():  # the break is gone, or something stands in its place
+            hyphen = raw[place - 1 : place] if place else ""
+            row += hyphen if hyphen in HYPHENS and not row.endswith(hyphen) else ""
+            behind = before
+        rows.append(row)
+        done = behind
+    return [row.replace("\n", " ") for row in (*rows, corrected[done:])]
+
+
+def changes_of(line: str, words: Sequence[tuple[int, int]], corrected: str) -> list[Change]:
+    """What must be done to the words of a line, by their places in it, so that it reads `corrected`.
+
+    Two words are told apart by what stands between them, white space or nothing, wherever the alignment leaves that as it is;
+    words between which it is changed become one Change. Words that stay are in none.
+    """
+    offsets = Offsets(edits_between(line, corrected))
+    changes: list[Change] = []
+    first, start = 0, 0
+    for index in range(1, len(words) + 1):
+        if index == len(words):
+            end, following = len(corrected), len(corrected)
+        else:
+            gap, gap_end = words[index - 1][1], words[index][0]
+            if not offsets.keep(gap, gap_end):
+                continue
+            end = offsets.after(gap, insertion=True)
+            following = end if gap == gap_end else offsets.after(gap_end, insertion=False)
+        raw = line[words[first][0] : words[index - 1][1]]
+        changes += _change(first, index, raw, corrected[start:end].strip())
+        first, start = index, following
+    return changes
+
+
+def _change(first: int, last: int, raw: str, text: str) -> list[Change]:
+    if text == raw:
+        return []
+    if text.startswith(f"{raw} "):
+        return [Change(last, last, collapsed(text[len(raw) :]))]
+    if text.endswith(f" {raw}"):
+        return [Change(first, first, collapsed(text[: -len(raw)]))]
+    return [Change(first, last, collapsed(text))]
+
+
+def transferred(edits: Iterable[Edit], text: str, other: str) -> str:
+    """`other`, a second copy of `text` that may differ here and there, with those of the edits made that it has the place for."""
+    apart = edits_between(text, other)
+    offsets = Offsets(apart)
+    made, done = [], 0
+    for edit in edits:
+        start = offsets.after(edit.start, insertion=True)
+        end = max(start, offsets.after(edit.end, insertion=False))
+        if offsets.keep(edit.start, edit.end) and start >= done and other[start:end] == edit.raw:
+            made += [other[done:start], edit.corrected]
+            done = end
+    return "".join([*made, other[done:]])
