@@ -22,7 +22,7 @@ LEVELS = (
     ("cli",),
     ("__main__",),
 )
-ALSO = {("config", "records"), ("engines", "models"), ("text", "prompts"), ("training", "evaluation")}
+ALSO = {("config", "records"), ("corpus", "sources"), ("engines", "models"), ("text", "prompts"), ("training", "evaluation")}
 RAY_ROOM = "runtime"
 
 

@@ -156,8 +156,10 @@ class _Line:
 
     def _replace(self, change: Change) -> None:
         words, text = self.words[change.first : change.last], change.text
-        if words[-1].kind == "HYP" and text.endswith(hyphen := words[-1].like.get("CONTENT") or "-") and text != hyphen:
-            words, text = words[:-1], text.removesuffix(hyphen).rstrip()
+        if words[-1].kind == "HYP":
+            before = text.removesuffix(words[-1].text or "-")
+            if before not in ("", text) and before == before.rstrip():
+                words, text = words[:-1], before
         strings = [word for word in words if word.kind == "String"]
         boxes = [box for word, box in zip(self.words, self.boxes, strict=True) if word in strings and box]
         new = self._made(strings[0], text.split(" "), around(boxes) if boxes else None)

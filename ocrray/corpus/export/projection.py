@@ -126,6 +126,8 @@ def changes_of(line: str, words: Sequence[tuple[int, int]], corrected: str) -> l
                 continue
             end = offsets.after(gap, insertion=True)
             following = end if gap == gap_end else offsets.after(gap_end, insertion=False)
+            if gap == gap_end and " " in corrected[max(0, end - 1) : end + 1]:
+                continue  # words that touched no longer do
         raw = line[words[first][0] : words[index - 1][1]]
         changes += _change(first, index, raw, corrected[start:end].strip())
         first, start = index, following
