@@ -128,20 +128,35 @@ def changes_of(line: str, words: Sequence[tuple[int, int]], corrected: str) -> l
             following = end if gap == gap_end else offsets.after(gap_end, insertion=False)
             if gap == gap_end and " " in corrected[max(0, end - 1) : end + 1]:
                 continue  # words that touched no longer do
-        raw = line[words[first][0] : words[index - 1][1]]
-        changes += _change(first, index, raw, corrected[start:end].strip())
+        changes += _change(line, words, first, index, corrected[start:end].strip())
         first, start = index, following
     return changes
 
 
-def _change(first: int, last: int, raw: str, text: str) -> list[Change]:
-    if text == raw:
+def _change(line: str, words: Sequence[tuple[int, int]], first: int, last: int, text: str) -> list[Change]:
+    """The change that makes these words `text`, without those at its ends that stay as they are."""
+    if text == line[words[first][0] : words[last - 1][1]]:
         return []
-    if text.startswith(f"{raw} "):
-        return [Change(last, last, collapsed(text[len(raw) :]))]
-    if text.endswith(f" {raw}"):
-        return [Change(first, first, collapsed(text[: -len(raw)]))]
-    return [Change(first, last, collapsed(text))]
+    while first < last and (rest := _without(text, line[slice(*words[first])], -1)) is not None:
+        touches = first + 1 < last and words[first][1] == words[first + 1][0]
+        if rest and touches:  # there is no space yet that could part them
+            break
+        first, text = first + 1, rest
+    while first < last and (rest := _without(text, line[slice(*words[last - 1])], 1)) is not None:
+        touches = first < last - 1 and words[last - 2][1] == words[last - 1][0]
+        if rest and touches:
+            break
+        last, text = last - 1, rest
+    return [Change(first, last, collapsed(text))] if text or first < last else []
+
+
+def _without(text: str, word: str, side: int) -> str | None:
+    """`text` without this whole word at its beginning (`side` -1) or end (1); None where another one stands there."""
+    if text == word:
+        return ""
+    if side < 0:
+        return text[len(word) :].strip() if text.startswith(f"{word} ") else None
+    return text[: -len(word)].strip() if text.endswith(f" {word}") else None
 
 
 def transferred(edits: Iterable[Edit], text: str, other: str) -> str:
