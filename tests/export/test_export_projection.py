@@ -1,5 +1,7 @@
 """Which line, which word, which box a correction belongs to."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -131,7 +133,9 @@ def test_laid_out_words_share_the_box_by_their_characters(direction: Direction, 
     assert laid_out(["ab", "cd"], box, direction) == boxes
 
 
-@given(st.lists(st.text("abc", min_size=1), min_size=1), st.tuples(*[st.floats(0, 5000)] * 4), st.booleans(), st.sampled_from([0, 1]))
+@given(
+    st.lists(st.text("abc", min_size=1), min_size=1), st.tuples(*[st.floats(0, 5000)] * 4), st.booleans(), st.sampled_from([0, 1])
+)
 def test_laid_out_words_stay_inside(words: list[str], edges: tuple[float, ...], backwards: bool, axis: int):
     """No word leaves the box or overlaps the next."""
     place = Box(min(edges[0], edges[1]), min(edges[2:]), max(edges[0], edges[1]), max(edges[2:]))
@@ -142,7 +146,7 @@ def test_laid_out_words_stay_inside(words: list[str], edges: tuple[float, ...], 
         assert place.left <= inner.left <= inner.right <= place.right
         assert place.top <= inner.top <= inner.bottom <= place.bottom
     ordered = list(reversed(boxes)) if backwards else boxes
-    assert all(one[axis + 2] <= other[axis] for one, other in zip(ordered, ordered[1:], strict=False))
+    assert all(one[axis + 2] <= other[axis] for one, other in pairwise(ordered))
 
 
 def test_direction_of_words_is_where_the_last_is_from_the_first():

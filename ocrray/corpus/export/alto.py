@@ -62,6 +62,7 @@ class _Document:
         self.lines: list[tuple[Sequence[_Slot], Sequence[_Slot]]] = []  # before and after
         self.heads: dict[etree._Element, _Slot | None] = {}  # where the beginning of a string that was changed went
         self.tails: dict[etree._Element, _Slot | None] = {}  # where its end went
+        self.unhyphenated: set[etree._Element] = set()  # those with no hyphen behind them any more
 
     def slot(self, element: etree._Element) -> _Slot:
         if element not in self._slots:
@@ -71,10 +72,10 @@ class _Document:
     def join_hyphenated(self, root: etree._Element) -> None:
         """Let what the two halves of a hyphenated word say of the whole be true again."""
         for first, second in _hyphenated(root):
-            if first not in self.tails and second not in self.heads:
+            if first not in self.tails and second not in self.heads and first not in self.unhyphenated:
                 continue
             half, other = self.tails.get(first, self.slot(first)), self.heads.get(second, self.slot(second))
-            if half is None or other is None or not half.text or not other.text:
+            if half is None or other is None or not half.text or not other.text or first in self.unhyphenated:
                 for slot in filter(None, (half, other)):
                     slot.attributes |= _NO_HYPHENATION
                 continue
@@ -151,7 +152,7 @@ class _Line:
         if all(slot.kind != "String" for slot in self.slots):  # a TextLine must hold one
             kept = next(slot for slot in self.before if slot.kind == "String")
             kept.attributes = {"CONTENT": "", **_NO_CONFIDENCE, **_NO_HYPHENATION}
-            self.slots = [kept]
+            self.slots = [kept, *(slot for slot in self.slots if slot.kind == "HYP")]
         self.document.lines.append((self.before, self.slots))
 
     def _replace(self, change: Change) -> None:
@@ -173,7 +174,9 @@ class _Line:
         for string in strings:
             self.document.heads[string.like] = self.document.tails[string.like] = None
         self.document.heads[strings[0].like] = new[0]
-        self.document.tails[strings[-1].like] = new[-1] if words[-1].kind == "String" else None
+        self.document.tails[strings[-1].like] = new[-1]
+        if words[-1].kind == "HYP":
+            self.document.unhyphenated.add(strings[-1].like)
 
     def _made(self, like: _Slot, words: Sequence[str], place: Box | None) -> list[_Slot]:
         """New strings in that place with, where the file has such, the spaces between them."""
@@ -214,7 +217,7 @@ class _Line:
 
     def _delete(self, words: Sequence[_Slot]) -> None:
         if words[-1].kind == "HYP" and (index := self.words.index(words[-1])):
-            self.document.tails[self.words[index - 1].like] = None
+            self.document.unhyphenated.add(self.words[index - 1].like)
         for word in words:
             self.document.heads[word.like] = self.document.tails[word.like] = None
         start, end = self.slots.index(words[0]), self.slots.index(words[-1]) + 1

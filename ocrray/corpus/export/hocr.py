@@ -78,7 +78,7 @@ class _Line:
         keeps = next((atom for atom in atoms if atom.word is not None), atoms[0]) if change.text else None
         for atom in atoms:
             if atom is not keeps and atom.word is not None:
-                self.source.remove(atom.word)
+                self.source.splice(self.source.tag(atom.word).start, self.source.end(atom.word), "")
             elif atom is not keeps:
                 self.texts[atom] = ""
         if keeps is None:
@@ -110,10 +110,13 @@ class _Line:
             parts = change.text.split(" ")
             place = between(before and before.box, behind and behind.box, _box(self.element), self.direction)
             places = laid_out(parts, place, self.direction) if place else [None] * len(parts)
-            start = self.source.tag(like.word).start
-            at = self.source.end(like.word) if before is not None else start - len(self.source.indent(start))
             for part, box in zip(parts, places, strict=True):
-                self.source.splice(at, at, self._new_word(like.word, part, box))
+                if before is not None:
+                    end = self.source.end(like.word)
+                    self.source.splice(end, end, self._new_word(like.word, part, box))
+                else:
+                    start = self.source.tag(like.word).start
+                    self.source.splice(start, start, f"{self._new_word(like.word, part, box).lstrip()} ")
 
     def _set_text(self, atom: _Atom, text: str) -> None:
         """Put the text where the first of the old one stood; an element inside a word that stands for characters goes."""

@@ -5,12 +5,15 @@ from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from rapidfuzz.distance import Indel
+
 from ocrray.records import Edit
 from ocrray.text.edits import edits_between
 from ocrray.text.normalise import sanitise
 
 HYPHENS = "-\u00ac\u00ad\u2010\u2011\u2e17"
 _SPACES = re.compile(r"[ \t\n]+")
+_WORD = re.compile(r"[^ \t\n]+")
 _NOT_XML = re.compile(r"[\ufffe\uffff]")
 
 
@@ -40,6 +43,10 @@ class Offsets:
                 break
             moved += edit.start + len(edit.corrected) - edit.end + (edit.end - place if edit.end > place else 0)
         return moved
+
+    def delete(self, start: int, end: int) -> bool:
+        """Whether all from `start` to `end` goes, and nothing comes in its place."""
+        return any(not edit.corrected and edit.start <= start and end <= edit.end for edit in self._edits)
 
     def keep(self, start: int, end: int) -> bool:
         """Whether `start` to `end` (or, where the two are one, the place) is inside no edit."""
@@ -81,14 +88,14 @@ def corrected_lines(lines: Sequence[str], edits: Iterable[Edit]) -> list[str]:
         if edit.start < done or text[edit.start : edit.end] != edit.raw:
             raise ValueError("the edits are not of this text")
         take(text[done : edit.start].split("\n"), done)
-        take(_in_rows(edit.raw, edit.corrected), edit.start)
+        take(_in_rows(edit.raw, edit.corrected, text[edit.start - 1 : edit.start], text[edit.end : edit.end + 1]), edit.start)
         done = edit.end
     take(text[done:].split("\n"), done)
     return [printable("".join(parts)) for parts in changed[: len(lines)]]
 
 
-def _in_rows(raw: str, corrected: str) -> list[str]:
-    """`corrected` in as many rows as `raw` has."""
+def _in_rows(raw: str, corrected: str, before: str, behind: str) -> list[str]:
+    """`corrected` in as many rows as `raw` has; `before` and `behind` it stand these characters."""
     breaks = raw.count("\n")
     if breaks == 0:
         return [corrected.replace("\n", " ")]
@@ -97,14 +104,17 @@ def _in_rows(raw: str, corrected: str) -> list[str]:
     rows, done = [], 0
     offsets = Offsets(edits_between(raw, corrected))
     for place in (match.start() for match in re.finditer("\n", raw)):
-        before, behind = offsets.after(place, insertion=True), offsets.after(place + 1, insertion=False)
-        row = corrected[done:before]
-        if not corrected[before:behind].isspace():  # the break is gone, or something stands in its place
-            hyphen = raw[place - 1 : place] if place else ""
-            row += hyphen if hyphen in HYPHENS and not row.endswith(hyphen) else ""
-            behind = before
+        end, start = offsets.after(place, insertion=True), offsets.after(place + 1, insertion=False)
+        row = corrected[done:end]
+        if not corrected[end:start].isspace():  # the break is gone, or something stands in its place
+            start = end
+            hyphen, is_inside = (
+                raw[:place][-1:],
+                (before + corrected[:end])[-1:].isalnum() and (corrected[end:] + behind)[:1].isalnum(),
+            )
+            row += hyphen if is_inside and hyphen and hyphen in HYPHENS else ""
         rows.append(row)
-        done = behind
+        done = start
     return [row.replace("\n", " ") for row in (*rows, corrected[done:])]
 
 
@@ -114,7 +124,7 @@ def changes_of(line: str, words: Sequence[tuple[int, int]], corrected: str) -> l
     Two words are told apart by what stands between them, white space or nothing, wherever the alignment leaves that as it is;
     words between which it is changed become one Change. Words that stay are in none.
     """
-    offsets = Offsets(edits_between(line, corrected))
+    offsets = Offsets(_edits_between_words(line, corrected))
     changes: list[Change] = []
     first, start = 0, 0
     for index in range(1, len(words) + 1):
@@ -128,26 +138,61 @@ def changes_of(line: str, words: Sequence[tuple[int, int]], corrected: str) -> l
             following = end if gap == gap_end else offsets.after(gap_end, insertion=False)
             if gap == gap_end and " " in corrected[max(0, end - 1) : end + 1]:
                 continue  # words that touched no longer do
-        changes += _change(line, words, first, index, corrected[start:end].strip())
+        changes += _change(line, words, first, index, corrected[start:end].strip(), offsets)
         first, start = index, following
     return changes
 
 
-def _change(line: str, words: Sequence[tuple[int, int]], first: int, last: int, text: str) -> list[Change]:
-    """The change that makes these words `text`, without those at its ends that stay as they are."""
+def _edits_between_words(line: str, corrected: str) -> list[Edit]:
+    """Edits that turn `line` into `corrected`, and leave as many whole words as can be left."""
+    old, new = list(_WORD.finditer(line)), list(_WORD.finditer(corrected))
+    edits: list[Edit] = []
+    start, new_start = 0, 0
+    pairs = [
+        (old[op.src_start + i].span(), new[op.dest_start + i].span())
+        for op in Indel.opcodes([word[0] for word in old], [word[0] for word in new])
+        if op.tag == "equal"
+        for i in range(op.src_end - op.src_start)
+    ]
+    for (end, following), (new_end, new_following) in [*pairs, ((len(line), 0), (len(corrected), 0))]:
+        edits += (
+            Edit(edit.start + start, edit.end + start, edit.raw, edit.corrected)
+            for edit in edits_between(line[start:end], corrected[new_start:new_end])
+        )
+        start, new_start = following, new_following
+    return edits
+
+
+def _change(line: str, words: Sequence[tuple[int, int]], first: int, last: int, text: str, offsets: Offsets) -> list[Change]:
+    """What makes these words `text`; those at the ends that stay, or go, are set apart from those that are written anew."""
     if text == line[words[first][0] : words[last - 1][1]]:
         return []
+
+    def parted(index: int) -> bool:
+        """Whether there is a space, or an end of the line, before the word of this index."""
+        return index in (0, len(words)) or words[index - 1][1] < words[index][0]
+
+    changes: list[Change] = []
+    while first < last - 1 and parted(last) and offsets.delete(*words[last - 1]):
+        last -= 1
+        changes.append(Change(last, last + 1, ""))
+    while first < last - 1 and parted(first) and offsets.delete(*words[first]):
+        changes.append(Change(first, first + 1, ""))
+        first += 1
+    # Words that stay stay apart by the spaces that are there already.
     while first < last and (rest := _without(text, line[slice(*words[first])], -1)) is not None:
-        touches = first + 1 < last and words[first][1] == words[first + 1][0]
-        if rest and touches:  # there is no space yet that could part them
+        near, far = parted(first + 1), parted(last)
+        if not (first + 1 == last or (near if rest else far or not near)):
             break
         first, text = first + 1, rest
     while first < last and (rest := _without(text, line[slice(*words[last - 1])], 1)) is not None:
-        touches = first < last - 1 and words[last - 2][1] == words[last - 1][0]
-        if rest and touches:
+        near, far = parted(last - 1), parted(first)
+        if not (first + 1 == last or (near if rest else far or not near)):
             break
         last, text = last - 1, rest
-    return [Change(first, last, collapsed(text))] if text or first < last else []
+    if text or first < last:
+        changes.append(Change(first, last, collapsed(text)))
+    return sorted(changes, key=lambda change: (change.first, change.last))
 
 
 def _without(text: str, word: str, side: int) -> str | None:
