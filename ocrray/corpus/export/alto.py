@@ -12,7 +12,7 @@ from lxml import etree
 
 from ocrray.corpus.export.boxes import Box, around, between, direction_of, laid_out
 from ocrray.corpus.export.history import Step
-from ocrray.corpus.export.projection import HYPHENS, Change, changes_of
+from ocrray.corpus.export.projection import HYPHENS, Change, changes_of, parts_of
 from ocrray.corpus.export.source import Source, bare_tag, escaped, ids_of, new_id
 from ocrray.sources import alto
 from ocrray.sources.document import number
@@ -163,7 +163,8 @@ class _Line:
                 words, text = words[:-1], before
         strings = [word for word in words if word.kind == "String"]
         boxes = [box for word, box in zip(self.words, self.boxes, strict=True) if word in strings and box]
-        new = self._made(strings[0], text.split(" "), around(boxes) if boxes else None)
+        parts = parts_of(text, [string.text for string in strings])
+        new = self._made(strings[0], parts, around(boxes) if boxes else None)
         if len(strings) == len(new) == 1:
             strings[0].attributes = {"CONTENT": text, **_NO_CONFIDENCE}
         else:
@@ -267,7 +268,7 @@ def _note(source: Source, root: etree._Element, step: Step) -> None:
     """A postProcessingStep at the end of the last OCRProcessing or, in ALTO 4, which gave those up, a Processing of its own."""
     description = root.find("{*}Description")
     if description is None:  # optional, but not without a unit of measurement, which nobody knows
-        source.append(root, f"<!-- {escaped(step.description).replace('--', '- -')} {step.date} -->")
+        source.append(root, step.comment)
         return
     name = source.tag(description).name.removesuffix("Description")
     parts = (

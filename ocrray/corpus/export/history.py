@@ -1,5 +1,6 @@
 """Who changed a file, when and with what: what goes into its own processing history."""
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -19,9 +20,15 @@ class Step:
 
     @property
     def description(self) -> str:
-        """What was done, in one line."""
-        return (
-            f"text corrected by ocrray {self.version} ({self.corrector})"
-            if self.corrector
-            else f"text corrected by ocrray {self.version}"
-        )
+        """What was done."""
+        return f"text corrected by ocrray {self.version}" + (f" ({self.corrector})" if self.corrector else "")
+
+    @property
+    def line(self) -> str:
+        """What was done, and when."""
+        return f"{self.description} {self.date}"
+
+    @property
+    def comment(self) -> str:
+        """The same as a comment, for a file that has no place for its history."""
+        return f"<!-- {re.sub('-(?=-)', '- ', self.line)} -->"

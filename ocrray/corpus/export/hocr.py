@@ -12,7 +12,7 @@ from lxml import etree
 
 from ocrray.corpus.export.boxes import Box, around, between, direction_of, laid_out
 from ocrray.corpus.export.history import Step
-from ocrray.corpus.export.projection import Change, changes_of
+from ocrray.corpus.export.projection import Change, changes_of, parts_of
 from ocrray.corpus.export.source import Source, bare_tag, escaped
 from ocrray.errors import RecordError
 from ocrray.sources import hocr
@@ -86,7 +86,7 @@ class _Line:
         if keeps.word is None:
             self.texts[keeps] = change.text
             return
-        parts = change.text.split(" ")
+        parts = parts_of(change.text, [self.text[atom.start : atom.end] for atom in atoms])
         boxes = [atom.box for atom in atoms if atom.box]
         if len(atoms) == len(parts) == 1 or not boxes:
             places = [keeps.box] + [None] * (len(parts) - 1)
@@ -170,13 +170,15 @@ def _title(word: etree._Element, box: Box | None) -> str | None:
 
 
 def _note(source: Source, root: etree._Element, step: Step) -> None:
-    """What made the file is in its ocr-system; a file without one gets one, if it has a head."""
+    """What made the file is in its ocr-system; a file without one gets one, and a head for it."""
     system = next((element for element in root.iter("{*}meta") if (element.get("name") or "").lower() == "ocr-system"), None)
     head = next(root.iter("{*}head"), None)
-    note = f"{step.description} {step.date}"
+    meta = bare_tag("meta", {"name": "ocr-system", "content": step.line})
     if system is not None:
-        source.set_attributes(system, {"content": "; ".join(filter(None, (system.get("content"), note)))})
+        source.set_attributes(system, {"content": "; ".join(filter(None, (system.get("content"), step.line)))})
     elif head is not None and head in source.tags:
-        tag = source.tag(head)
-        name = tag.name.removesuffix(local_name(head))
-        source.splice(tag.open_end, tag.open_end, bare_tag(f"{name}meta", {"name": "ocr-system", "content": note}))
+        source.splice(source.tag(head).open_end, source.tag(head).open_end, meta)
+    elif local_name(root) == "html" and root in source.tags:
+        source.splice(source.tag(root).open_end, source.tag(root).open_end, f"<head><title></title>{meta}</head>")
+    else:
+        source.splice(len(source.text), len(source.text), step.comment)

@@ -15,7 +15,7 @@ from lxml import etree
 
 from ocrray.corpus.export.boxes import Box, around, between, direction_of, laid_out
 from ocrray.corpus.export.history import Step
-from ocrray.corpus.export.projection import Change, Offsets, changes_of, transferred
+from ocrray.corpus.export.projection import Change, Offsets, changes_of, parts_of, transferred
 from ocrray.corpus.export.source import Source, escaped, ids_of, new_id, quoted
 from ocrray.sources import page_xml
 from ocrray.sources.xml_parse import local_name
@@ -133,13 +133,14 @@ class _Line:
         if page_xml.own_text(self.element):
             self.document.set_text(self.element, new)
         self.document.shift_ranges(self.element, self.text, new)
-        spans, place = [], 0
-        for text in self.texts:
-            spans.append((place, place + len(text)))
-            place += len(text) + 1
-        if not spans:
+        if not self.words:
             return
-        for change in changes_of(" ".join(self.texts), spans, new):
+        text, spans = self.text, _spans(self.text, self.texts)
+        if spans is None:  # the words are another copy of the text than the line
+            text = " ".join(self.texts)
+            new = transferred(edits_between(self.text, new), self.text, text) if new else ""
+            spans = _spans(text, self.texts)
+        for change in changes_of(text, spans, new):
             if change.first == change.last:
                 self._insert(change)
             else:
@@ -147,7 +148,7 @@ class _Line:
 
     def _replace(self, change: Change) -> None:
         words = self.words[change.first : change.last]
-        parts = change.text.split(" ") if change.text else []
+        parts = parts_of(change.text, self.texts[change.first : change.last]) if change.text else []
         for word in words[min(len(parts), 1) :]:
             self.source.remove(word)
         if not parts:
@@ -218,6 +219,18 @@ class _Line:
         )
 
 
+def _spans(line: str, words: Sequence[str]) -> list[tuple[int, int]] | None:
+    """Where the words stand in the line, with or without white space between them; None where they do not."""
+    spans, place = [], 0
+    for word in words:
+        start = line.find(word, place)
+        if start < 0 or line[place:start].strip():
+            return None
+        place = start + len(word)
+        spans.append((start, place))
+    return None if line[place:].strip() else spans
+
+
 def _prefix(source: Source, element: etree._Element) -> str:
     return source.tag(element).name.removesuffix(local_name(element))
 
@@ -248,7 +261,7 @@ def _note(source: Source, root: etree._Element, step: Step) -> None:
     """LastChange, and a MetadataItem, which PAGE has since 2018, or a remark in Comments."""
     metadata = root.find("{*}Metadata")
     if metadata is None:  # which no version allows
-        source.append(root, f"<!-- {escaped(step.description).replace('--', '- -')} {step.date} -->")
+        source.append(root, step.comment)
         return
     name = _prefix(source, metadata)
     last, comments = metadata.find("{*}LastChange"), metadata.find("{*}Comments")

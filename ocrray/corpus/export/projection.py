@@ -143,6 +143,11 @@ def changes_of(line: str, words: Sequence[tuple[int, int]], corrected: str) -> l
     return changes
 
 
+def parts_of(text: str, words: Sequence[str]) -> list[str]:
+    """The words that `text` is where these were; in the place of one that was several itself it stays in one."""
+    return [text] if len(words) == 1 and " " in words[0] else text.split(" ")
+
+
 def _edits_between_words(line: str, corrected: str) -> list[Edit]:
     """Edits that turn `line` into `corrected`, and leave as many whole words as can be left."""
     old, new = list(_WORD.finditer(line)), list(_WORD.finditer(corrected))
