@@ -13,7 +13,6 @@ from lxml import etree
 from ocrray.corpus.export.document import KINDS, write_document
 from ocrray.corpus.export.history import Step
 from ocrray.corpus.export.projection import collapsed, corrected_lines
-from ocrray.corpus.export.source import Source
 from ocrray.records import Line, Word
 from ocrray.sources import xml_formats
 from ocrray.sources.xml_parse import local_name
@@ -23,7 +22,17 @@ pytestmark = pytest.mark.shared
 
 STEP = Step("9.8.7", "fake", datetime(2026, 5, 4, tzinfo=UTC))
 LINE_OF_ALTO = re.compile(r"(Shape )?(String (SP )?)+(HYP )?")
-HISTORY = {"postProcessingStep", "OCRProcessing", "Processing", "LastChange", "MetadataItem", "Comments", "meta"}
+LEFT_OUT = {
+    "Glyph",
+    "TextEquiv",
+    "postProcessingStep",
+    "OCRProcessing",
+    "Processing",
+    "LastChange",
+    "MetadataItem",
+    "Comments",
+    "meta",
+}
 
 
 def samples(folder: Path) -> Iterator[tuple[str, bytes, int]]:
@@ -49,20 +58,28 @@ def outside_of_text(kind: str, data: bytes) -> Counter[tuple[str, str]]:
     """What is in the file beside texts, and what was said of them and of the file's history."""
     root = xml_formats.pages(kind, data)[0].getroottree().getroot()
     found: Counter[tuple[str, str]] = Counter()
+    left_out = set()
     for element in root.iter("{*}*"):
-        if not {local_name(above) for above in (element, *element.iterancestors())} & {*HISTORY, "Glyph", "TextEquiv"}:
+        name = local_name(element)
+        if name in LEFT_OUT or element.getparent() in left_out:
+            left_out.add(element)
+        else:
             values = {name: value for name, value in element.items() if name not in ("CONTENT", "WC", "CC", "SUBS_CONTENT")}
             if "title" in values:
                 values["title"] = re.sub(r"; x_wconf \d+", "", values["title"])
-            found[local_name(element), str(values)] += 1
+            found[name, str(values)] += 1
     return found
+
+
+def changed_rows(before: bytes, after: bytes) -> int:
+    """How many rows of the new file are not, byte for byte, rows of the old one."""
+    return (Counter(after.split(b"\n")) - Counter(before.split(b"\n"))).total()
 
 
 def test_export_real_sample_with_a_letter_changed_differs_by_that_letter(shared_data: Path):
     """On each page one letter of one word: all other lines, words and boxes, and all else in the file, are as they were."""
     counts: Counter[str] = Counter()
     for kind, data, pages in samples(shared_data):
-        assert Source.of(data, xml_formats.pages(kind, data)[0].getroottree().getroot(), is_html=kind == "hocr").written() == data
         assert write_document(kind, data, {page: [] for page in range(pages)}, STEP).data == data
         before = {page: lines_of(kind, data, page) for page in range(pages)}
         chosen = {page: max(range(len(lines)), key=lambda i: len(lines[i].text)) for page, lines in before.items() if lines}
@@ -74,6 +91,7 @@ def test_export_real_sample_with_a_letter_changed_differs_by_that_letter(shared_
 
         changed = written(kind, data, new)
 
+        assert changed_rows(data, changed) <= 2 + 6 * pages  # the word, the copies of it in PAGE, and the history
         assert outside_of_text(kind, changed) == outside_of_text(kind, data)
         for page, row in chosen.items():
             after = lines_of(kind, changed, page)
@@ -92,8 +110,8 @@ def test_export_real_sample_corrected_everywhere_reads_as_corrected(shared_data:
     rng = random.Random(1)
     changed_lines: Counter[str] = Counter()
     for kind, data, pages in samples(shared_data):
-        if rng.random() < 0.5 and kind != "hocr":
-            continue  # half of them, as this takes a while
+        if kind != "hocr" and (len(data) > 500_000 or rng.random() < 0.5):
+            continue  # as this takes a while
         before = {page: lines_of(kind, data, page) for page in range(pages)}
         raw = {page: "\n".join(line.text for line in lines) for page, lines in before.items()}
         new = {page: miscorrected(text, rng) for page, text in raw.items()}
@@ -109,8 +127,8 @@ def test_export_real_sample_corrected_everywhere_reads_as_corrected(shared_data:
             assert all(is_inside(word, place) for line, place in zip(after, places, strict=True) for word in line.words)
             changed_lines[kind] += sum(old != line for old, line in zip(texts, expected, strict=True))
         assert_well_formed(kind, data, result)
-    assert changed_lines["alto"] > 500
-    assert changed_lines["page"] > 500
+    assert changed_lines["alto"] > 300
+    assert changed_lines["page"] > 300
     assert changed_lines["hocr"] > 50
 
 

@@ -95,7 +95,8 @@ class _Document:
                 continue
             inside = [element for element in region.iter("{*}*") if element in self.lines or local_name(element) == "TextLine"]
             lines = [self.lines.get(element, 2 * (page_xml.line_text(element),)) for element in inside]
-            self.set_text(region, _followed(text, lines))
+            old, new = ("\n".join(filter(None, texts)) for texts in zip(*lines, strict=True))
+            self.set_text(region, transferred(edits_between(old, new), old, text))
 
     def shift_ranges(self, element: etree._Element, old: str, new: str) -> None:
         """Let the ranges of characters in Transkribus' `custom` attribute name the same ones in the new text."""
@@ -109,13 +110,6 @@ class _Document:
 
         if (shifted := _RANGE.sub(moved, custom)) != custom:
             self.source.set_attributes(element, {"custom": shifted})
-
-
-def _followed(text: str, lines: Sequence[tuple[str, str]]) -> str:
-    old, new = ("\n".join(filter(None, texts)) for texts in zip(*lines, strict=True))
-    if text.split() == old.split():
-        return new if text == old else " ".join(new.split()) if "\n" not in text else new
-    return transferred(edits_between(old, new), old, text)
 
 
 class _Line:
