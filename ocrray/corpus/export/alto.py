@@ -45,7 +45,7 @@ def read_lines(page: etree._Element) -> list[tuple[etree._Element, str]]:
 
 def write(source: Source, root: etree._Element, lines: Iterable[tuple[etree._Element, str, str]], step: Step) -> None:
     """Make each line (its element, its text) read as its new text, and note the step in the file's history."""
-    document = _Document(source, alto.string_gap(root))
+    document = _Document(source, root)
     for element, old, new in lines:
         _Line(document, element, old).correct(new)
     document.join_hyphenated(root)
@@ -56,8 +56,10 @@ def write(source: Source, root: etree._Element, lines: Iterable[tuple[etree._Ele
 class _Document:
     """What becomes of the strings of a document."""
 
-    def __init__(self, source: Source, gap: str) -> None:
-        self.source, self.gap = source, gap
+    def __init__(self, source: Source, root: etree._Element) -> None:
+        self.source, self.gap = source, alto.string_gap(root)
+        references = (reference.get("REF") or "" for reference in root.iter("{*}ElementRef"))
+        self._referred = {identifier for reference in references for identifier in reference.split()}
         self._slots: dict[etree._Element, _Slot] = {}
         self.lines: list[tuple[Sequence[_Slot], Sequence[_Slot]]] = []  # before and after
         self.heads: dict[etree._Element, _Slot | None] = {}  # where the beginning of a string that was changed went
@@ -95,7 +97,11 @@ class _Document:
 
     def _write_line(self, before: Sequence[_Slot], after: Sequence[_Slot]) -> None:
         for slot in before:
-            if slot not in after:
+            if slot in after:
+                continue
+            if slot.like.get("ID") in self._referred:  # a reading order that names it must find it
+                slot.attributes = {"CONTENT": "", **_NO_CONFIDENCE, **_NO_HYPHENATION}
+            else:
                 slot.attributes.clear()
                 self.source.remove(slot.like)
         stays = next(slot for slot in after if not slot.is_new)
@@ -279,13 +285,13 @@ def _note(source: Source, root: etree._Element, step: Step) -> None:
         f"<{name}softwareVersion>{escaped(step.version)}</{name}softwareVersion></{name}processingSoftware>"
     )
     processings = description.findall("{*}OCRProcessing")
-    is_fourth = "ns-v4" in description.tag or "ns-v5" in description.tag
+    is_fourth = "ns-v4" in description.tag
+    if processings and not is_fourth:
+        source.append(processings[-1], f"<{name}postProcessingStep>{parts}</{name}postProcessingStep>")
+        return
     identifier = new_id(ids_of(root), "ocrray")
     if is_fourth:
-        step_of = f"<{name}processingCategory>contentModification</{name}processingCategory>{parts}"
-        source.append(description, f'<{name}Processing ID="{identifier}">{step_of}</{name}Processing>')
-    elif processings:
-        source.append(processings[-1], f"<{name}postProcessingStep>{parts}</{name}postProcessingStep>")
+        source.append(description, f'<{name}Processing ID="{identifier}">{parts}</{name}Processing>')
     else:
         steps = f"<{name}ocrProcessingStep/><{name}postProcessingStep>{parts}</{name}postProcessingStep>"
         source.append(description, f'<{name}OCRProcessing ID="{identifier}">{steps}</{name}OCRProcessing>')

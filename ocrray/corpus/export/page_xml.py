@@ -15,11 +15,10 @@ from lxml import etree
 
 from ocrray.corpus.export.boxes import Box, around, between, direction_of, laid_out
 from ocrray.corpus.export.history import Step
-from ocrray.corpus.export.projection import Change, Offsets, changes_of, parts_of, transferred
+from ocrray.corpus.export.projection import Change, Offsets, aligned, changes_of, parts_of, transferred
 from ocrray.corpus.export.source import Source, escaped, ids_of, new_id, quoted
 from ocrray.sources import page_xml
 from ocrray.sources.xml_parse import local_name
-from ocrray.text.edits import edits_between
 
 _RANGE = re.compile(r"offset:\s*(\d+)(\s*;\s*)length:\s*(\d+)")
 _YEAR = re.compile(r"/(\d{4})-\d\d-\d\d$")
@@ -96,12 +95,12 @@ class _Document:
             inside = [element for element in region.iter("{*}*") if element in self.lines or local_name(element) == "TextLine"]
             lines = [self.lines.get(element, 2 * (page_xml.line_text(element),)) for element in inside]
             old, new = ("\n".join(filter(None, texts)) for texts in zip(*lines, strict=True))
-            self.set_text(region, transferred(edits_between(old, new), old, text))
+            self.set_text(region, transferred(aligned(old, new), old, text))
 
     def shift_ranges(self, element: etree._Element, old: str, new: str) -> None:
         """Let the ranges of characters in Transkribus' `custom` attribute name the same ones in the new text."""
         custom = element.get("custom") or ""
-        offsets = Offsets(edits_between(old, new))
+        offsets = Offsets(aligned(old, new))
 
         def moved(match: re.Match[str]) -> str:
             first, last = (min(place, len(old)) for place in (int(match[1]), int(match[1]) + int(match[3])))
@@ -132,7 +131,7 @@ class _Line:
         text, spans = self.text, _spans(self.text, self.texts)
         if spans is None:  # the words are another copy of the text than the line
             text = " ".join(self.texts)
-            new = transferred(edits_between(self.text, new), self.text, text) if new else ""
+            new = transferred(aligned(self.text, new), self.text, text) if new else ""
             spans = _spans(text, self.texts)
         for change in changes_of(text, spans, new):
             if change.first == change.last:

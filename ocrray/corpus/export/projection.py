@@ -1,17 +1,20 @@
 """Where corrected text belongs: on which line of the page, on which words of the line."""
 
 import re
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from rapidfuzz.distance import Indel
 
+from ocrray.errors import RecordError
 from ocrray.records import Edit
 from ocrray.text.edits import edits_between
 from ocrray.text.normalise import sanitise
 
 HYPHENS = "-\u00ac\u00ad\u2010\u2011\u2e17"
+MAX_ALIGNED_CHARS = 100_000
 _SPACES = re.compile(r"[ \t\n]+")
 _WORD = re.compile(r"[^ \t\n]+")
 _NOT_XML = re.compile(r"[\ufffe\uffff]")
@@ -30,29 +33,32 @@ class Change:
 
 
 class Offsets:
-    """Places in a text before and after some edits of it."""
+    """Places in a text before and after some edits of it, which come in order."""
 
     def __init__(self, edits: Iterable[Edit]) -> None:
         self._edits = list(edits)
+        self._starts = [edit.start for edit in self._edits]
+        self._ends = [edit.end for edit in self._edits]
+        moves = (edit.start + len(edit.corrected) - edit.end for edit in self._edits)
+        self._moved = list(accumulate(moves, initial=0))  # by the edits up to there
 
     def after(self, place: int, *, insertion: bool) -> int:
         """Where `place` is afterwards; `insertion`: behind what is inserted just there. Inside an edit: where that ends."""
-        moved = place
-        for edit in self._edits:
-            if edit.start > place or (edit.start == place and not (edit.end == place and insertion)):
-                break
-            moved += edit.start + len(edit.corrected) - edit.end + (edit.end - place if edit.end > place else 0)
-        return moved
+        made = bisect_left(self._starts, place)
+        if insertion and made < len(self._edits) and self._starts[made] == self._ends[made] == place:
+            made += 1
+        inside = made and max(0, self._ends[made - 1] - place)
+        return place + self._moved[made] + inside
 
     def delete(self, start: int, end: int) -> bool:
         """Whether all from `start` to `end` goes, and nothing comes in its place."""
-        return any(not edit.corrected and edit.start <= start and end <= edit.end for edit in self._edits)
+        last = bisect_right(self._starts, start) - 1
+        return last >= 0 and end <= self._ends[last] and not self._edits[last].corrected
 
     def keep(self, start: int, end: int) -> bool:
         """Whether `start` to `end` (or, where the two are one, the place) is inside no edit."""
-        if start == end:
-            return not any(edit.start < start < edit.end for edit in self._edits)
-        return not any(edit.start < end and edit.end > start for edit in self._edits)
+        following = bisect_right(self._ends, start)
+        return following == len(self._edits) or self._starts[following] >= end
 
 
 def printable(text: str) -> str:
@@ -108,11 +114,9 @@ def _in_rows(raw: str, corrected: str, before: str, behind: str) -> list[str]:
         row = corrected[done:end]
         if not corrected[end:start].isspace():  # the break is gone, or something stands in its place
             start = end
-            hyphen, is_inside = (
-                raw[:place][-1:],
-                (before + corrected[:end])[-1:].isalnum() and (corrected[end:] + behind)[:1].isalnum(),
-            )
-            row += hyphen if is_inside and hyphen and hyphen in HYPHENS else ""
+            in_word = (before + corrected[:end])[-1:].isalnum() and (corrected[end:] + behind)[:1].isalnum()
+            if in_word and place and raw[place - 1] in HYPHENS:
+                row += raw[place - 1]
         rows.append(row)
         done = start
     return [row.replace("\n", " ") for row in (*rows, corrected[done:])]
@@ -143,6 +147,17 @@ def changes_of(line: str, words: Sequence[tuple[int, int]], corrected: str) -> l
     return changes
 
 
+def aligned(text: str, other: str) -> list[Edit]:
+    """The edits between two texts; raises RecordError (`too_large`) for texts whose alignment would take minutes."""
+    _require_short(text, other)
+    return edits_between(text, other)
+
+
+def _require_short(*texts: str) -> None:
+    if max(map(len, texts)) > MAX_ALIGNED_CHARS:
+        raise RecordError(f"a line or region of more than {MAX_ALIGNED_CHARS:,} characters", kind="too_large")
+
+
 def parts_of(text: str, words: Sequence[str]) -> list[str]:
     """The words that `text` is where these were; in the place of one that was several itself it stays in one."""
     return [text] if len(words) == 1 and " " in words[0] else text.split(" ")
@@ -150,6 +165,7 @@ def parts_of(text: str, words: Sequence[str]) -> list[str]:
 
 def _edits_between_words(line: str, corrected: str) -> list[Edit]:
     """Edits that turn `line` into `corrected`, and leave as many whole words as can be left."""
+    _require_short(line, corrected)
     old, new = list(_WORD.finditer(line)), list(_WORD.finditer(corrected))
     edits: list[Edit] = []
     start, new_start = 0, 0
@@ -211,8 +227,7 @@ def _without(text: str, word: str, side: int) -> str | None:
 
 def transferred(edits: Iterable[Edit], text: str, other: str) -> str:
     """`other`, a second copy of `text` that may differ here and there, with those of the edits made that it has the place for."""
-    apart = edits_between(text, other)
-    offsets = Offsets(apart)
+    offsets = Offsets(aligned(text, other))
     made, done = [], 0
     for edit in edits:
         start = offsets.after(edit.start, insertion=True)
