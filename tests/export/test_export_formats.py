@@ -310,6 +310,27 @@ def test_export_hocr_words_are_split_joined_inserted_and_deleted():
     assert "<p>loose text</p>" in written
 
 
+def test_export_hocr_end_tags_may_be_left_out():
+    """An element without one ends where the next begins, or what is around it ends."""
+    source = HOCR.format(
+        "<p class=ocr_par>one tbe<p class=ocr_par>" + hocr_line("two tbe<br>") + "<table><tr><td>cell tbe</table>"
+    )
+
+    written = corrected("hocr", source, "one the\ntwo the\ncell the").decode()
+
+    for text in ("<p class=ocr_par>one the<p class=ocr_par>", ">two the<br></span>", "<td>cell the</table>"):
+        assert text in written
+
+
+def test_export_hocr_that_cannot_be_followed_is_refused():
+    """Tags that the parser drops or moves would put words in the wrong place: such a file fails, by name."""
+    source = HOCR.format("</table></p><div a=1></i><table>x<tr><div>" + hocr_line("tbe")).replace("</body>", "</b><body a=2>")
+
+    with pytest.raises(RecordError) as error:
+        write_document("hocr", source.encode(), {0: edits_between(text_of("hocr", source.encode()), "the")}, STEP)
+    assert error.value.kind == "not_traceable"
+
+
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "iso-8859-1"])
 def test_export_keeps_the_encoding(encoding: str):
     """What the encoding lacks becomes a reference; all other bytes stay, line ends and byte order mark too."""

@@ -145,7 +145,7 @@ class _Line:
 
     def correct(self, new: str) -> None:
         # From the end, so that the places of what comes before stay.
-        for change in reversed(changes_of(self.text, self.spans, new)):
+        for change in map(self._with_hyphen, reversed(changes_of(self.text, self.spans, new))):
             words = self.words[change.first : change.last]
             if not words:
                 self._insert(change)
@@ -160,6 +160,14 @@ class _Line:
             kept.attributes = {"CONTENT": "", **_NO_CONFIDENCE, **_NO_HYPHENATION}
             self.slots = [kept, *(slot for slot in self.slots if slot.kind == "HYP")]
         self.document.lines.append((self.before, self.slots))
+
+    def _with_hyphen(self, change: Change) -> Change:
+        """A HYP cannot stand apart from a word: where the one before it goes, its text becomes that of a String."""
+        first, last = change.first, change.last
+        if change.text or not 0 < first < last < len(self.words) or self.words[last] not in self.slots:
+            return change
+        is_left_alone = self.words[last].kind == "HYP" and self.spans[first - 1][1] < self.spans[first][0]
+        return Change(first, last + 1, self.words[last].text or "-") if is_left_alone else change
 
     def _replace(self, change: Change) -> None:
         words, text = self.words[change.first : change.last], change.text

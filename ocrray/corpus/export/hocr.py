@@ -121,10 +121,7 @@ class _Line:
     def _set_text(self, atom: _Atom, text: str) -> None:
         """Put the text where the first of the old one stood; an element inside a word that stands for characters goes."""
         if atom.word is not None and len([part for part in atom.parts if part.text.strip()]) > 1:
-            start, end = self.source.tag(atom.word).open_end, self.source.tag(atom.word).close
-            if end is None:
-                raise RecordError("a word that has no end", kind="not_traceable")
-            self.source.splice(start, end, escaped(text))
+            self.source.splice(self.source.tag(atom.word).open_end, self.source.close(atom.word), escaped(text))
             return
         for part in atom.parts:
             stripped = part.text.strip()

@@ -2,6 +2,7 @@
 
 import codecs
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from html import escape, unescape
@@ -19,7 +20,6 @@ _MARKUP = re.compile(
 )
 _ATTRIBUTE = re.compile(r"""(\s+)([^\s=/>"']+)(\s*=\s*)("[^"]*"|'[^']*'|[^\s>"']+)""")
 _COMMENT = re.compile(r"<!--.*?-->|<\?.*?\?>", re.DOTALL)
-_INDENT = re.compile(r"[ \t\r\n]*\Z")
 _VOID = {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "param", "source", "track", "wbr"}
 _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
@@ -36,8 +36,9 @@ class Tag:
     start: int
     open_end: int
     is_empty: bool
-    close: int | None = None  # None where an HTML file leaves the end tag out
-    end: int | None = None
+    close: int = -1  # set once it is found
+    end: int = -1
+    is_implied: bool = False  # HTML may leave the end tag out: it ends no later than where one around it does
 
 
 @dataclass
@@ -83,14 +84,22 @@ class Source:
         return tag
 
     def end(self, element: etree._Element) -> int:
-        """Where the element ends; raises RecordError (`not_traceable`) where the file does not say."""
-        if (end := self.tag(element).end) is None:
-            raise RecordError(f"an element <{element.tag}> that has no end", kind="not_traceable")
-        return end
+        """Where the element ends."""
+        tag = self.tag(element)
+        return self.close(element) if tag.is_implied else tag.end
+
+    def close(self, element: etree._Element) -> int:
+        """Where the end tag of the element stands, or would if it were written."""
+        tag = self.tag(element)
+        following = None
+        while tag.is_implied and element is not None and (following := element.getnext()) is None:
+            element = element.getparent()
+        return tag.close if following is None else min(tag.close, self.tag(following).start)
 
     def indent(self, place: int) -> str:
         """The white space before `place`."""
-        return _INDENT.search(self.text, max(0, place - 1000), place)[0]
+        before = self.text[max(0, place - 1000) : place]
+        return before[len(before.rstrip(" \t\r\n")) :]
 
     def remove(self, element: etree._Element) -> None:
         """Take the element out, with the white space before it."""
@@ -143,10 +152,7 @@ class Source:
         else:
             following, above = (element[0] if len(element) else None), element
             start = self.tag(element).open_end
-        end = self.tag(above).close if following is None else self.tag(following).start
-        if end is None:
-            raise RecordError(f"an element <{above.tag}> that has no end", kind="not_traceable")
-        return start, end
+        return start, self.close(above) if following is None else self.tag(following).start
 
     def set_text(self, element: etree._Element, new: str, *, is_tail: bool = False) -> None:
         """Write `new` in the place of the `text` (or `tail`) of an element; comments in it stay, behind it."""
@@ -203,27 +209,38 @@ def _tags(text: str, *, is_html: bool) -> list[tuple[Tag, str]]:
     """The start tags in file order, each with its attributes as written; end tags are noted in them."""
     found: list[tuple[Tag, str]] = []
     open_tags: list[Tag] = []
+    waiting: Counter[str] = Counter()  # the names of those
     place = 0
     while match := _MARKUP.search(text, place):
         place = match.end()
         name = match["name"]
         if name is None:
             continue
+        key = name.lower() if is_html else name
         if match["close"]:
-            depth = next((i for i in range(len(open_tags) - 1, -1, -1) if _same(open_tags[i].name, name, is_html)), None)
-            if depth is not None:
-                open_tags[depth].close, open_tags[depth].end = match.span()
-                del open_tags[depth:]
+            while waiting[key]:
+                tag = open_tags.pop()
+                its_key = tag.name.lower() if is_html else tag.name
+                waiting[its_key] -= 1
+                if its_key == key:
+                    tag.close, tag.end = match.span()
+                    break
+                tag.close = tag.end = match.start()
+                tag.is_implied = True
             continue
         tag = Tag(name, match.start(), match.end(), bool(match["empty"]))
         found.append((tag, match["attributes"]))
-        if tag.is_empty or (is_html and name.lower() in _VOID):
+        if tag.is_empty or (is_html and key in _VOID):
             tag.close = tag.end = match.end()
         else:
             open_tags.append(tag)
-        if is_html and not tag.is_empty and name.lower() in ("script", "style"):
+            waiting[key] += 1
+        if is_html and not tag.is_empty and key in ("script", "style"):
             closing = re.compile(f"</{name}", re.IGNORECASE).search(text, place)
             place = closing.start() if closing else len(text)
+    for tag in open_tags:
+        tag.close = tag.end = len(text)
+        tag.is_implied = True
     return found
 
 
