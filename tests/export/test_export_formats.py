@@ -163,6 +163,31 @@ def test_export_alto_line_without_text_keeps_a_string():
     assert last.get("CONTENT") == ""
 
 
+@pytest.mark.parametrize(
+    ("line", "new"),
+    [
+        ('<HYP CONTENT="-"/>', "x"),
+        ('<HYP CONTENT="-"/><HYP/>', "a b"),
+        ('<String CONTENT=""/><HYP CONTENT="-"/>', "a -"),
+        (string("a", 0, 9) + '<SP/><HYP CONTENT="-"/>', "a b-"),
+        (string("a", 0, 9) + '<HYP CONTENT="-"/>', "a- b"),
+        (string("a", 0, 9) + '<HYP CONTENT="-"/>', "-"),
+        (string("a", 0, 9) + "<SP/>" + string("~", 20, 9) + '<HYP CONTENT="-"/>', "a -"),
+        ('<HYP CONTENT="-"/>' + string("a", 0, 9), "b"),
+    ],
+)
+def test_export_alto_odd_hyphens_read_as_corrected(line: str, new: str):
+    """A HYP alone, twice, first, or apart from its word."""
+    corrected("alto", ALTO.format(alto_line(line)), new)
+
+
+def test_export_alto_line_of_a_hyphen_that_goes_is_empty():
+    """It has no String that could stay."""
+    written = corrected("alto", ALTO.format(alto_line(string("a", 0, 9)) + alto_line('<HYP CONTENT="-"/>')), "a")
+
+    assert not len(etree.fromstring(written).findall(".//{*}TextLine")[1])
+
+
 HALVES = [
     string("ad", 0, 20, ' SUBS_TYPE="HypPart1" SUBS_CONTENT="adherents,"') + '<HYP CONTENT="-"/>',
     string("herents,", 0, 60, ' SUBS_TYPE="HypPart2" SUBS_CONTENT="adherents,"') + "<SP/>" + string("of", 70, 20),

@@ -104,6 +104,8 @@ class _Document:
             else:
                 slot.attributes.clear()
                 self.source.remove(slot.like)
+        if not after:
+            return
         stays = next(slot for slot in after if not slot.is_new)
         start = self.source.tag(stays.like).start
         indent = self.source.indent(start)
@@ -132,7 +134,8 @@ class _Line:
         self.slots = [document.slot(child) for child in element if local_name(child) in ("String", "SP", "HYP")]
         self.before = tuple(self.slots)
         pieces = alto.pieces(element, document.gap)
-        place = -len(joined := "".join(piece for _, piece in pieces)) + len(joined.lstrip())
+        joined = "".join(piece for _, piece in pieces)
+        place = len(joined.lstrip()) - len(joined)
         self.words: list[_Slot] = []
         self.spans: list[tuple[int, int]] = []
         for child, piece in pieces:
@@ -144,6 +147,11 @@ class _Line:
         self.direction = direction_of([box for box in self.boxes if box], text)
 
     def correct(self, new: str) -> None:
+        if not any(word.kind == "String" for word in self.words):  # a hyphen is all that the line has
+            self.slots = [slot for slot in self.slots if slot not in self.words[bool(new) :]]
+            self.words[0].attributes = {"CONTENT": new}
+            self.document.lines.append((self.before, self.slots))
+            return
         # From the end, so that the places of what comes before stay.
         for change in map(self._with_hyphen, reversed(changes_of(self.text, self.spans, new))):
             words = self.words[change.first : change.last]

@@ -64,7 +64,7 @@ class _Document:
         return ids_of(self.root)
 
     def set_text(self, element: etree._Element, text: str) -> None:
-        """Give a line, word or region this text of its own; where it had none that was read, it gets a TextEquiv."""
+        """Give a line, word or region that has a TextEquiv this text in it."""
         equivalent = page_xml.text_equiv(element)
         if equivalent is None:
             return
