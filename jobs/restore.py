@@ -4,4 +4,5 @@ import sys
 
 from ocrray.cli import main
 
-sys.exit(main(["restore", *sys.argv[1:]]))
+if __name__ == "__main__":  # a worker that writes exported files imports this too
+    sys.exit(main(["restore", *sys.argv[1:]]))

@@ -24,6 +24,7 @@ LEVELS = (
 )
 ALSO = {
     ("config", "records"),
+    ("corpus", "sources"),
     ("decoding", "models"),
     ("engines", "decoding"),
     ("engines", "models"),

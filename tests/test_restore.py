@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import hostile
 import pyarrow.dataset
 import pytest
 import yaml
@@ -186,3 +187,31 @@ def test_restore_output_below_a_file_is_refused_even_in_a_dry_run(run, table, tm
 
     assert run(table, "--dry-run", "--set", f"output.path={tmp_path / 'out' / 'corpus'}")[0] == 2
     assert "cannot be written" in capsys.readouterr().err
+
+
+def test_restore_finished_run_is_exported_when_asked(run, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """`export` is no part of the fingerprint: a finished run writes its documents later, once, and says what failed."""
+    documents = tmp_path / "documents"
+    documents.mkdir()
+    (documents / "a.xml").write_text(hostile.ALTO.format(hostile.ALTO_LINE.format("tbe")))
+    (documents / "b.xml").write_text("<alto>")
+    correct = {"engine": "fake", "replace": {"tbe": "the"}}
+    config = {"input": {"paths": [str(documents)]}, "recognize": None, "correct": correct, "max_failed_frac": 0.5}
+    assert run(config)[0] == 0
+    assert not (tmp_path / "out" / "export").exists()
+
+    assert run(config, "--set", "export={}")[0] == 0
+
+    exported = tmp_path / "out" / "export" / "a.xml"
+    assert 'CONTENT="the"' in exported.read_text()
+    assert "1 corrected, 0 unchanged, 1 failed" in capsys.readouterr().out
+    before = exported.stat().st_mtime_ns
+    assert run(config, "--set", "export={}")[0] == 0
+    assert exported.stat().st_mtime_ns == before
+    assert run(config, "--set", "export={}", "--set", "max_failed_frac=0.1")[0] == 1
+
+
+def test_restore_export_without_documents_is_refused(run, table, capsys: pytest.CaptureFixture[str]):
+    """A table holds nothing to write corrections back into, which is told before anything starts."""
+    assert run(table, "--dry-run", "--set", "export={}")[0] == 2
+    assert "export: the input holds no ALTO" in capsys.readouterr().err

@@ -12,6 +12,8 @@ from pydantic import Field, model_validator
 
 from ocrray.config import StrictModel, fingerprint
 from ocrray.corpus.card import write_card
+from ocrray.corpus.export.corpus import ExportConfig, Exported, export_corpus, read_export
+from ocrray.corpus.export.document import KINDS as EXPORT_KINDS
 from ocrray.corpus.folder import Folder
 from ocrray.corpus.manifest import read_manifest, write_manifest
 from ocrray.corpus.report import write_report
@@ -41,6 +43,8 @@ class RestoreConfig(StrictModel):
     """Photo metadata instead of a correction; the guard, which compares a text with its correction, has no part in it."""
     guard: GuardConfig | None = GuardConfig()
     output: OutputConfig
+    export: ExportConfig | None = None
+    """Corrected copies of the ALTO, PAGE and hOCR files that the text came from; a finished run can be exported later."""
     workers: WorkersConfig = WorkersConfig()
     max_failed_frac: float = Field(0.01, ge=0, le=1)
 
@@ -48,6 +52,12 @@ class RestoreConfig(StrictModel):
     def _one_rewrites(self) -> Self:
         if self.extract and self.correct:
             raise ValueError("extract reads the OCR as it is: set correct: null beside it")
+        return self
+
+    @model_validator(mode="after")
+    def _export_is_of_corrections(self) -> Self:
+        if self.extract and self.export:
+            raise ValueError("export writes corrections back into files, and extract makes none: leave one of them out")
         return self
 
     @model_validator(mode="after")
@@ -97,6 +107,8 @@ def make_plan(config: RestoreConfig, limit: int | None, *, write: bool = False, 
     recognizer = problems.checked(lambda: recognizers.check(config.recognize)) if config.recognize and reads_images else None
     if listing is not None and not listing.records:
         problems.append("input.paths: the input holds no records")
+    elif listing is not None and config.export and not any(listing.counts.get(kind) for kind in EXPORT_KINDS):
+        problems.append("export: the input holds no ALTO, PAGE or hOCR to write corrections into")
     problems.raise_if_any()
     settings = {
         **{name: _dumped(getattr(config, name)) for name in ("input", "recognize", "correct", "extract", "guard")},
@@ -124,8 +136,10 @@ def restore(config: RestoreConfig, limit: int | None) -> int:
             summary = summarise(folder.child("data"))
             if not finished:
                 _write_companions(plan, folder, summary)
-    terminal.print_result(summary, config.output.path, unit=plan.unit, pace=pace)
-    return int(summary.status["failed"] > config.max_failed_frac * summary.records)
+        exported = _export(config, folder)
+    terminal.print_result(summary, config.output.path, unit=plan.unit, pace=pace, exported=exported)
+    too_many_failed = summary.status["failed"] > config.max_failed_frac * summary.records
+    return int(too_many_failed or (exported is not None and exported.failed > config.max_failed_frac * exported.documents))
 
 
 def _run(plan: Plan, folder: Folder) -> terminal.Pace:
@@ -190,6 +204,17 @@ def _write_companions(plan: Plan, folder: Folder, summary: Summary) -> None:
         config=resolved,
         started=datetime.fromisoformat(run.started_at),
     )
+
+
+def _export(config: RestoreConfig, folder: Folder) -> Exported | None:
+    """After the manifest: the corpus is whole without the export, which a finished run may be asked for any time."""
+    if config.export is None:
+        return None
+    if (exported := read_export(folder, config.export)) is not None:
+        return exported
+    with terminal.working("Writing the corrections back into the files"):
+        finished = read_manifest(folder).finished
+        return export_corpus(folder, config.export, finished=finished, max_file_bytes=config.input.max_file_bytes)
 
 
 def _thumbnail(uri: str, page: int, limits: InputConfig) -> bytes | None:

@@ -8,6 +8,8 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
+from ocrray.corpus.export.corpus import FOLDER as EXPORT_FOLDER
+from ocrray.corpus.export.corpus import Exported
 from ocrray.corpus.summary import Summary
 from ocrray.engines.base import EngineInfo
 
@@ -40,6 +42,7 @@ def print_plan(plan: "Plan") -> None:
     table.add_row("recognize", _engine(plan.recognizer))
     table.add_row("correct", _engine(plan.corrector))
     table.add_row("guard", "off" if config.guard is None else "on")
+    table.add_row("export", "off" if config.export is None else "ALTO, PAGE and hOCR files")
     table.add_row("output", f"{config.output.path}  ({'goes on with an earlier run' if plan.previous else 'new'})")
     table.add_row("fingerprint", plan.fingerprint)
     console = Console(soft_wrap=True)
@@ -51,7 +54,7 @@ def _engine(info: EngineInfo | None) -> str:
     return " ".join(filter(None, (info.engine, info.model, info.revision[:12], info.adapter))) if info else "nothing to do"
 
 
-def print_result(summary: Summary, output: str, *, unit: str, pace: Pace | None) -> None:
+def print_result(summary: Summary, output: str, *, unit: str, pace: Pace | None, exported: Exported | None) -> None:
     """Print what a finished corpus holds; `pace` is None when it was finished before."""
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_row(f"{unit}s", f"{summary.records:,}")
@@ -67,4 +70,7 @@ def print_result(summary: Summary, output: str, *, unit: str, pace: Pace | None)
         table.add_row(f"{unit}s/s", f"{pace.records / pace.elapsed_s:,.2f} ({pace.elapsed_s:,.1f} s, workers' start included)")
     table.add_row("corpus", f"{output}/data")
     table.add_row("report", f"{output}/report.html")
+    if exported:
+        counts = f"{exported.changed:,} corrected, {exported.unchanged:,} unchanged, {exported.failed:,} failed"
+        table.add_row("exported files", f"{output}/{EXPORT_FOLDER}  ({counts})")
     Console(soft_wrap=True).print(table)

@@ -14,12 +14,41 @@ def find_pages(root: etree._Element) -> list[etree._Element]:
 
 def read(page: etree._Element) -> Document:
     """The lines of one page: in the file's ReadingOrder (ALTO 4.3) where there is one, else as they stand in the file."""
+    name = page.getroottree().getroot().findtext("{*}Description/{*}sourceImageInformation/{*}fileName")
+    return Document([line for _, line in read_lines(page)], clean(name or "") or None)
+
+
+def read_lines(page: etree._Element) -> list[tuple[etree._Element, Line]]:
+    """The lines of one page that have text, each with its TextLine."""
     root = page.getroottree().getroot()
-    # Most producers write every space as SP, and then strings without one between them touch; some never write any.
-    gap = "" if next(root.iter("{*}SP"), None) is not None else " "
-    lines = [_line(element, gap) for element in _in_reading_order(page, root)]
-    name = root.findtext("{*}Description/{*}sourceImageInformation/{*}fileName")
-    return Document([line for line in lines if line.text], clean(name or "") or None)
+    gap = string_gap(root)
+    lines = [(element, _line(element, gap)) for element in _in_reading_order(page, root)]
+    return [(element, line) for element, line in lines if line.text]
+
+
+def string_gap(root: etree._Element) -> str:
+    """What stands between two strings with no SP between them: most producers write every space as SP, some never write any."""
+    return "" if next(root.iter("{*}SP"), None) is not None else " "
+
+
+def pieces(line: etree._Element, gap: str) -> list[tuple[etree._Element | None, str]]:
+    """The text of a TextLine in pieces, each with the String, SP or HYP that holds it, a `gap` with None.
+
+    Joined and cleaned they are the text of the line.
+    """
+    found: list[tuple[etree._Element | None, str]] = []
+    has_string = False
+    for child in line:
+        match local_name(child):
+            case "String":
+                if text := clean(child.get("CONTENT") or ""):
+                    found += [(None, gap), (child, text)] if has_string else [(child, text)]
+                    has_string = True
+            case "SP":
+                found.append((child, " "))
+            case "HYP":
+                found.append((child, child.get("CONTENT") or "-"))
+    return found
 
 
 def _in_reading_order(page: etree._Element, root: etree._Element) -> list[etree._Element]:
@@ -43,19 +72,10 @@ def _lines_of(element: etree._Element) -> list[etree._Element]:
 
 
 def _line(element: etree._Element, gap: str) -> Line:
-    parts: list[str] = []
-    words: list[Word] = []
-    for child in element:
-        match local_name(child):
-            case "String":
-                if text := clean(child.get("CONTENT") or ""):
-                    parts += [gap, text] if words else [text]
-                    words.append(Word(text, *_box(child), confidence(child.get("WC"))))
-            case "SP":
-                parts.append(" ")
-            case "HYP":
-                parts.append(child.get("CONTENT") or "-")
-    return Line(clean("".join(parts)), *_box(element), words=tuple(words))
+    found = pieces(element, gap)
+    strings = [(child, text) for child, text in found if child is not None and local_name(child) == "String"]
+    words = tuple(Word(text, *_box(child), confidence(child.get("WC"))) for child, text in strings)
+    return Line(clean("".join(text for _, text in found)), *_box(element), words=words)
 
 
 def _box(element: etree._Element) -> Box:

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from lxml import etree
 
@@ -28,6 +29,31 @@ def find_pages(root: etree._Element) -> list[etree._Element]:
 
 def read(page: etree._Element) -> Document:
     """The lines of one page as they stand in the file, words parted by a space; text outside any line is a line of its own."""
+    image = _IMAGE.search(page.get("title") or "")
+    name = next(filter(None, image.groups()), "") if image else ""
+    return Document([found.line for found in read_lines(page)], clean(name) or None)
+
+
+class Part(NamedTuple):
+    """Text as it stands in the file: the `text` or the `tail` of an element (None for a space that the reader puts between
+    words), and the word that it is in."""
+
+    text: str
+    element: etree._Element | None = None
+    is_tail: bool = False
+    word: etree._Element | None = None
+
+
+class PlacedLine(NamedTuple):
+    """A line, the line or block whose own text it is, and the parts of that text."""
+
+    element: etree._Element
+    line: Line
+    parts: list[Part]
+
+
+def read_lines(page: etree._Element) -> list[PlacedLine]:
+    """The lines of one page that have text."""
     reader = _Reader()
     for event, element in etree.iterwalk(page, events=("start", "end")):
         if event == "start":
@@ -35,10 +61,8 @@ def read(page: etree._Element) -> Document:
         else:
             reader.close(element)
             if element is not page:
-                reader.add(element.tail)
-    image = _IMAGE.search(page.get("title") or "")
-    name = next(filter(None, image.groups()), "") if image else ""
-    return Document(reader.lines, clean(name) or None)
+                reader.add(element.tail, element, is_tail=True)
+    return reader.lines
 
 
 @dataclass(slots=True)
@@ -47,7 +71,7 @@ class _Unit:
 
     element: etree._Element
     is_line: bool
-    parts: list[str] = field(default_factory=list)
+    parts: list[Part] = field(default_factory=list)
     words: list[Word] = field(default_factory=list)
 
 
@@ -55,7 +79,7 @@ class _Reader:
     """Sorts text into lines while the elements of a page open and close."""
 
     def __init__(self) -> None:
-        self.lines: list[Line] = []
+        self.lines: list[PlacedLine] = []
         self._units: list[_Unit] = []
         self._word: etree._Element | None = None
         self._word_start = 0
@@ -72,17 +96,18 @@ class _Reader:
         if local_name(element) == "br":
             self.add(" ")
         elif local_name(element) not in _NO_TEXT:
-            self.add(element.text)
+            self.add(element.text, element)
 
-    def add(self, text: str | None) -> None:
-        self._units[-1].parts.append(text or "")
+    def add(self, text: str | None, element: etree._Element | None = None, *, is_tail: bool = False) -> None:
+        if text:
+            self._units[-1].parts.append(Part(text, element, is_tail, self._word))
 
     def close(self, element: etree._Element) -> None:
         unit = self._units[-1]
         if element is self._word:
-            text = _collapse(unit.parts[self._word_start :])
+            text = collapsed(unit.parts[self._word_start :])
             if text:
-                unit.words.append(Word(text, *_box(element), _confidence(element)))
+                unit.words.append(Word(text, *box_of(element), _confidence(element)))
             self._word = None
         elif element is unit.element:
             self._finish_line()
@@ -94,9 +119,10 @@ class _Reader:
         if not self._units:
             return
         unit = self._units[-1]
-        if text := _collapse(unit.parts):
-            place = _box(unit.element) if unit.is_line else NO_BOX
-            self.lines.append(Line(text, *place, _confidence(unit.element), tuple(unit.words)))
+        if text := collapsed(unit.parts):
+            place = box_of(unit.element) if unit.is_line else NO_BOX
+            line = Line(text, *place, _confidence(unit.element), tuple(unit.words))
+            self.lines.append(PlacedLine(unit.element, line, unit.parts))
         unit.parts, unit.words = [], []
 
 
@@ -104,11 +130,13 @@ def _classes(element: etree._Element) -> set[str]:
     return set((element.get("class") or "").split())
 
 
-def _collapse(parts: list[str]) -> str:
-    return clean(_SPACE.sub(" ", "".join(parts)))
+def collapsed(parts: list[Part]) -> str:
+    """The text of these parts as a line holds it."""
+    return clean(_SPACE.sub(" ", "".join(part.text for part in parts)))
 
 
-def _box(element: etree._Element) -> Box:
+def box_of(element: etree._Element) -> Box:
+    """The box in the title of an element."""
     match = _BBOX.search(element.get("title") or "")
     return box(*map(number, match.groups())) if match else NO_BOX
 

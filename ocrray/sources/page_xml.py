@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from math import inf
+from typing import NamedTuple
 
 from lxml import etree
 
@@ -21,8 +22,20 @@ def read(page: etree._Element) -> Document:
     Of several TextEquiv the one with the lowest index is read; a line without any has its words' text, a word its glyphs'. A
     region that has text while nothing inside it has any gives one line for each line of its text.
     """
-    lines = [line for region in _in_reading_order(page) for line in _region_lines(region)]
-    return Document([line for line in lines if line.text], clean(page.get("imageFilename") or "") or None)
+    return Document([found.line for found in read_lines(page)], clean(page.get("imageFilename") or "") or None)
+
+
+class PlacedLine(NamedTuple):
+    """A line and where it stands: a TextLine, or (by its 0-based `row`) the text of a region."""
+
+    element: etree._Element
+    row: int | None
+    line: Line
+
+
+def read_lines(page: etree._Element) -> list[PlacedLine]:
+    """The lines of one page that have text."""
+    return [found for region in _in_reading_order(page) for found in _region_lines(region) if found.line.text]
 
 
 def _in_reading_order(page: etree._Element) -> Iterator[etree._Element]:
@@ -62,12 +75,13 @@ def _index(element: etree._Element) -> float:
     return index if abs(index) < inf else inf  # NaN, which does not sort, included
 
 
-def _region_lines(region: etree._Element) -> list[Line]:
+def _region_lines(region: etree._Element) -> list[PlacedLine]:
     text, certainty = _text(region)
     if text and not _has_text_inside(region):
         rows = text.split("\n")
-        return [Line(clean(row), *(_box(region) if len(rows) == 1 else NO_BOX), certainty) for row in rows]
-    return _in_line_order([_line(child) for child in region if local_name(child) == "TextLine"], region)
+        place = box_of(region) if len(rows) == 1 else NO_BOX
+        return [PlacedLine(region, number, Line(clean(row), *place, certainty)) for number, row in enumerate(rows)]
+    return _in_line_order([PlacedLine(child, None, _line(child)) for child in region if local_name(child) == "TextLine"], region)
 
 
 def _has_text_inside(region: etree._Element) -> bool:
@@ -75,41 +89,60 @@ def _has_text_inside(region: etree._Element) -> bool:
     return any((text.text or "").strip() for child in inside for text in child.iter("{*}Unicode", "{*}PlainText"))
 
 
-def _in_line_order(lines: list[Line], region: etree._Element) -> list[Line]:
+def _in_line_order(lines: list[PlacedLine], region: etree._Element) -> list[PlacedLine]:
     """Sorted by place where the file says that lines run upwards or leftwards: producers disagree on how they stand in it."""
     declared = (element.get("textLineOrder") for element in (region, *region.iterancestors()))
     order = next((value for value in declared if value), "")
-    if order == "bottom-to-top" and all(line.bottom is not None for line in lines):
-        return sorted(lines, key=lambda line: -line.bottom)
-    if order == "right-to-left" and all(line.right is not None for line in lines):
-        return sorted(lines, key=lambda line: -line.right)
+    if order == "bottom-to-top" and all(found.line.bottom is not None for found in lines):
+        return sorted(lines, key=lambda found: -found.line.bottom)
+    if order == "right-to-left" and all(found.line.right is not None for found in lines):
+        return sorted(lines, key=lambda found: -found.line.right)
     return lines
 
 
 def _line(element: etree._Element) -> Line:
     words = [_word(child) for child in element if local_name(child) == "Word"]
-    words = [word for word in words if word.text]
-    text, certainty = _text(element)
-    return Line(clean(text) or " ".join(word.text for word in words), *_box(element), certainty, tuple(words))
+    words = tuple(word for word in words if word.text)
+    return Line(line_text(element), *box_of(element), _text(element)[1], words)
+
+
+def line_text(element: etree._Element) -> str:
+    """The text of a TextLine: its own, else that of its words."""
+    words = (word_text(child) for child in element if local_name(child) == "Word")
+    return clean(own_text(element)) or " ".join(filter(None, words))
 
 
 def _word(element: etree._Element) -> Word:
-    text, certainty = _text(element)
-    if not text:
-        text = "".join(_text(child)[0] for child in element if local_name(child) == "Glyph")
-    return Word(clean(text), *_box(element), certainty)
+    return Word(word_text(element), *box_of(element), _text(element)[1])
+
+
+def word_text(element: etree._Element) -> str:
+    """The text of a Word: its own, else that of its glyphs."""
+    text = own_text(element) or "".join(own_text(child) for child in element if local_name(child) == "Glyph")
+    return clean(text)
+
+
+def text_equiv(element: etree._Element) -> etree._Element | None:
+    """The TextEquiv that is read: the one with the lowest index."""
+    return min(element.findall("{*}TextEquiv"), key=_index, default=None)
+
+
+def own_text(element: etree._Element) -> str:
+    """The element's own text, empty when it has none."""
+    return _text(element)[0]
 
 
 def _text(element: etree._Element) -> tuple[str, float | None]:
-    """The element's own text (empty when it has none) and its confidence."""
-    first = min(element.findall("{*}TextEquiv"), key=_index, default=None)
+    """The element's own text and its confidence."""
+    first = text_equiv(element)
     if first is None:
         return "", None
     text = first.findtext("{*}Unicode") or first.findtext("{*}PlainText") or ""
     return text.strip(), confidence(first.get("conf"))
 
 
-def _box(element: etree._Element) -> Box:
+def box_of(element: etree._Element) -> Box:
+    """The box around the element's Coords."""
     coords = element.find("{*}Coords")
     if coords is None:
         return NO_BOX

@@ -13,7 +13,7 @@ from ocrray.sources import alto, hocr, page_xml
 from ocrray.sources.document import Document
 from ocrray.sources.xml_parse import local_name, parse_html, parse_xml, root_name
 
-__all__ = ["Document", "count_pages", "read_page", "sniff"]
+__all__ = ["Document", "Kind", "count_pages", "pages", "read_page", "sniff"]
 
 Kind = Literal["alto", "page", "hocr"]
 
@@ -38,20 +38,21 @@ def sniff(data: bytes) -> Literal["alto", "page", "hocr", "mets"] | None:
 
 def count_pages(kind: Kind, data: bytes) -> int:
     """How many pages the file has, at least 1; raises RecordError (`unsafe_xml`, `invalid_xml`, `too_large`, `wrong_format`)."""
-    return len(_pages(kind, data))
+    return len(pages(kind, data))
 
 
 def read_page(kind: Kind, data: bytes, page: int) -> Document:
     """The page with this 0-based index; raises RecordError as `count_pages` does, and `missing_page`."""
-    pages = _pages(kind, data)
-    if not 0 <= page < len(pages):
-        raise RecordError(f"there is no page {page + 1}: the file has {len(pages)}", kind="missing_page")
-    return _READERS[kind].read(pages[page])
+    found = pages(kind, data)
+    if not 0 <= page < len(found):
+        raise RecordError(f"there is no page {page + 1}: the file has {len(found)}", kind="missing_page")
+    return _READERS[kind].read(found[page])
 
 
 # The pages of one file are asked for one after the other: parsing a book anew for each of its pages would take hours.
 @lru_cache(maxsize=1)
-def _pages(kind: Kind, data: bytes) -> Sequence[etree._Element]:
+def pages(kind: Kind, data: bytes) -> Sequence[etree._Element]:
+    """The element of every page; raises RecordError as `count_pages` does."""
     root = parse_html(data) if kind == "hocr" else parse_xml(data)
     name = local_name(root)
     if _ROOTS.get(name, "hocr") != kind:

@@ -71,7 +71,7 @@ def parse_html(data: bytes) -> etree._Element:
 
 
 def _parse_tag_soup(data: bytes) -> etree._Element:
-    parser = etree.HTMLParser(**_SAFE, encoding=_html_encoding(data))
+    parser = etree.HTMLParser(**_SAFE, encoding=html_encoding(data))
     try:
         root = etree.fromstring(data, parser)
     except etree.LxmlError as err:
@@ -105,7 +105,7 @@ def _as_record_error(err: etree.LxmlError, data: bytes) -> RecordError:
     return RecordError(f"not well-formed: {message}", kind="invalid_xml")
 
 
-def _html_encoding(data: bytes) -> str | None:
+def html_encoding(data: bytes) -> str | None:
     """The declared encoding, else UTF-8 where the bytes allow it (libxml2 would say Latin-1), else None: libxml2's own guess."""
     declared = _DECLARED_ENCODING.search(data[:_DECLARATION_BYTES])
     name = declared[1].decode("ascii") if declared and not data.startswith(codecs.BOM_UTF8) else "utf-8"

@@ -1,0 +1,68 @@
+"""One file with the corrections of its pages written into it, and read again to see that they are there."""
+
+from collections.abc import Mapping, Sequence
+from itertools import zip_longest
+from types import ModuleType
+from typing import NamedTuple
+
+from ocrray.corpus.export import alto, hocr, page_xml
+from ocrray.corpus.export.history import Step
+from ocrray.corpus.export.projection import collapsed, corrected_lines
+from ocrray.corpus.export.source import Source
+from ocrray.errors import RecordError
+from ocrray.records import Edit
+from ocrray.sources import xml_formats
+
+_WRITERS: dict[xml_formats.Kind, ModuleType] = {"alto": alto, "page": page_xml, "hocr": hocr}
+KINDS = tuple(_WRITERS)
+
+
+class Written(NamedTuple):
+    """The bytes of a file after its correction, and how many of its lines have changed."""
+
+    data: bytes
+    changed_lines: int
+
+
+def write_document(kind: xml_formats.Kind, data: bytes, edits: Mapping[int, Sequence[Edit]], step: Step) -> Written:
+    """The file `data` with `edits`, by the 0-based index of their page, made in it; without a change to a line, `data` itself.
+
+    Edits are those of a page's text, its lines joined by line feeds. Raises RecordError: those of `xml_formats.pages`,
+    `missing_page`, `other_text` (the edits are not of the file's text), `not_traceable` (its mark-up cannot be followed to the
+    byte), `not_written` (what was written does not read as it should).
+    """
+    pages = xml_formats.pages(kind, data)
+    writer = _WRITERS[kind]
+    changes, expected = [], {}
+    for number, page_edits in sorted(edits.items()):
+        if not 0 <= number < len(pages):
+            raise RecordError(f"there is no page {number + 1}: the file has {len(pages)}", kind="missing_page")
+        lines = writer.read_lines(pages[number])
+        try:
+            corrected = corrected_lines([text for _, text in lines], page_edits)
+        except ValueError as err:
+            raise RecordError(f"page {number + 1}: {err}: has the file changed since?", kind="other_text") from None
+        here = [(place, old, new) for (place, old), new in zip(lines, corrected, strict=True) if collapsed(old) != collapsed(new)]
+        changes += here
+        if here:
+            expected[number] = corrected
+    if not changes:
+        return Written(data, 0)
+    root = pages[0].getroottree().getroot()
+    source = Source.of(data, root, is_html=kind == "hocr")
+    writer.write(source, root, changes, step)
+    written = source.written()
+    for number, lines in expected.items():
+        _check(kind, written, number, lines)
+    return Written(written, len(changes))
+
+
+def _check(kind: xml_formats.Kind, data: bytes, page: int, expected: Sequence[str]) -> None:
+    try:
+        read = [collapsed(line.text) for line in xml_formats.read_page(kind, data, page).lines]
+    except RecordError as err:
+        raise RecordError(f"what was written cannot be read: {err}", kind="not_written") from None
+    wanted = [collapsed(line) for line in expected if line]
+    if read != wanted:
+        line = [got != want for got, want in zip_longest(read, wanted)].index(True) + 1
+        raise RecordError(f"page {page + 1}: line {line} does not read as corrected once written", kind="not_written")

@@ -1,0 +1,181 @@
+"""Corrections written into hOCR, well-formed or not.
+
+A word whose text changes keeps its box and its mark-up, and loses what was said of its old characters (x_wconf, x_confs, cuts,
+x_bboxes). Where words are split or joined, their boxes are split in proportion to the characters, or joined.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from lxml import etree
+
+from ocrray.corpus.export.boxes import Box, around, between, direction_of, laid_out
+from ocrray.corpus.export.history import Step
+from ocrray.corpus.export.projection import Change, changes_of, parts_of
+from ocrray.corpus.export.source import Source, bare_tag, escaped
+from ocrray.errors import RecordError
+from ocrray.sources import hocr
+from ocrray.sources.hocr import Part, PlacedLine
+from ocrray.sources.xml_parse import local_name
+
+_OF_CHARACTERS = re.compile(r"\s*(?:x_wconf|x_confs|x_bboxes|x_cost|cuts|nlp)\b")
+_BBOX = re.compile(r"\s*bbox\b")
+
+
+def read_lines(page: etree._Element) -> list[tuple[PlacedLine, str]]:
+    """The lines of a page, each with its text."""
+    return [(found, found.line.text) for found in hocr.read_lines(page)]
+
+
+def write(source: Source, root: etree._Element, lines: Iterable[tuple[PlacedLine, str, str]], step: Step) -> None:
+    """Make each line (its place, its text) read as its new text, and note the step in the file's head."""
+    for found, old, new in lines:
+        _Line(source, found, old).correct(new)
+    _note(source, root, step)
+
+
+@dataclass(slots=True, eq=False)
+class _Atom:
+    """A word, or text that is in none: where it stands in the file, and in the text of its line."""
+
+    parts: list[Part]
+    start: int
+    end: int
+    word: etree._Element | None
+    box: Box | None
+
+
+class _Line:
+    """One line being corrected."""
+
+    def __init__(self, source: Source, found: PlacedLine, text: str) -> None:
+        self.source, self.element, self.text = source, found.element, text
+        self.atoms: list[_Atom] = []
+        place = 0
+        for parts in _by_word(found.parts):
+            own = hocr.collapsed(parts)
+            place = text.find(own, place)
+            if place < 0:
+                raise RecordError("the words of a line are not those of its text", kind="not_traceable")
+            word = parts[0].word
+            self.atoms.append(_Atom(parts, place, place + len(own), word, None if word is None else _box(word)))
+            place += len(own)
+        self.direction = direction_of([atom.box for atom in self.atoms if atom.box], text)
+
+    def correct(self, new: str) -> None:
+        self.texts: dict[_Atom, str] = {}
+        for change in changes_of(self.text, [(atom.start, atom.end) for atom in self.atoms], new):
+            if change.first == change.last:
+                self._insert(change)
+            else:
+                self._replace(change)
+        for atom, text in self.texts.items():
+            self._set_text(atom, text)
+
+    def _replace(self, change: Change) -> None:
+        atoms = self.atoms[change.first : change.last]
+        keeps = next((atom for atom in atoms if atom.word is not None), atoms[0]) if change.text else None
+        for atom in atoms:
+            if atom is not keeps and atom.word is not None:
+                self.source.splice(self.source.tag(atom.word).start, self.source.end(atom.word), "")
+            elif atom is not keeps:
+                self.texts[atom] = ""
+        if keeps is None:
+            return
+        if keeps.word is None:
+            self.texts[keeps] = change.text
+            return
+        parts = parts_of(change.text, [self.text[atom.start : atom.end] for atom in atoms])
+        boxes = [atom.box for atom in atoms if atom.box]
+        if len(atoms) == len(parts) == 1 or not boxes:
+            places = [keeps.box] + [None] * (len(parts) - 1)
+        else:
+            places = laid_out(parts, around(boxes), self.direction)
+        self.source.set_attributes(keeps.word, {"title": _title(keeps.word, places[0])})
+        self.texts[keeps] = parts[0]
+        end = self.source.end(keeps.word)
+        for part, place in zip(parts[1:], places[1:], strict=True):
+            self.source.splice(end, end, self._new_word(keeps.word, part, place))
+
+    def _insert(self, change: Change) -> None:
+        before = self.atoms[change.first - 1] if change.first else None
+        behind = self.atoms[change.first] if change.first < len(self.atoms) else None
+        if before is not None and before.word is None:
+            self.texts[before] = f"{self.texts.get(before, self.text[before.start : before.end])} {change.text}"
+        elif before is None and behind.word is None:
+            self.texts[behind] = f"{change.text} {self.texts.get(behind, self.text[behind.start : behind.end])}"
+        else:
+            like = before or behind
+            parts = change.text.split(" ")
+            place = between(before and before.box, behind and behind.box, _box(self.element), self.direction)
+            places = laid_out(parts, place, self.direction) if place else [None] * len(parts)
+            for part, box in zip(parts, places, strict=True):
+                if before is not None:
+                    end = self.source.end(like.word)
+                    self.source.splice(end, end, self._new_word(like.word, part, box))
+                else:
+                    start = self.source.tag(like.word).start
+                    self.source.splice(start, start, f"{self._new_word(like.word, part, box).lstrip()} ")
+
+    def _set_text(self, atom: _Atom, text: str) -> None:
+        """Put the text where the first of the old one stood; an element inside a word that stands for characters goes."""
+        if atom.word is not None and len([part for part in atom.parts if part.text.strip()]) > 1:
+            self.source.splice(self.source.tag(atom.word).open_end, self.source.close(atom.word), escaped(text))
+            return
+        for part in atom.parts:
+            stripped = part.text.strip()
+            if stripped:
+                lead, trail = part.text.split(stripped, 1) if text else (" ", "")
+                self.source.set_text(part.element, f"{lead}{text}{trail}", is_tail=part.is_tail)
+                text = ""
+
+    def _new_word(self, like: etree._Element, text: str, box: Box | None) -> str:
+        tag = self.source.tag(like)
+        start = self.source.start_tag(like, {"id": None, "title": _title(like, box)})
+        return f"{self.source.indent(tag.start) or ' '}{start}{escaped(text)}</{tag.name}>"
+
+
+def _by_word(parts: Iterable[Part]) -> list[list[Part]]:
+    """The parts that are text, those of one word together."""
+    found: list[list[Part]] = []
+    for part in parts:
+        if part.element is None or not (part.text.strip(" \t\n\r\f") or part.word is not None):
+            continue
+        if found and part.word is not None and found[-1][0].word is part.word:
+            found[-1].append(part)
+        else:
+            found.append([part])
+    return [group for group in found if "".join(part.text for part in group).strip(" \t\n\r\f")]
+
+
+def _box(element: etree._Element) -> Box | None:
+    box = hocr.box_of(element)
+    return None if box[0] is None else Box(*box)
+
+
+def _title(word: etree._Element, box: Box | None) -> str | None:
+    """The title of a word with this box, and without what it says of its characters."""
+    title = word.get("title")
+    kept = [entry for entry in (title or "").split(";") if not _OF_CHARACTERS.match(entry)]
+    if box is None:
+        kept = [entry for entry in kept if not _BBOX.match(entry)]
+    elif box != _box(word):
+        place = " ".join(str(round(edge)) for edge in box)
+        kept = [f"{match[0]} {place}" if (match := _BBOX.match(entry)) else entry for entry in kept]
+    return ";".join(kept).strip() or None
+
+
+def _note(source: Source, root: etree._Element, step: Step) -> None:
+    """What made the file is in its ocr-system; a file without one gets one, and a head for it."""
+    system = next((element for element in root.iter("{*}meta") if (element.get("name") or "").lower() == "ocr-system"), None)
+    head = next(root.iter("{*}head"), None)
+    meta = bare_tag("meta", {"name": "ocr-system", "content": step.line})
+    if system is not None:
+        source.set_attributes(system, {"content": "; ".join(filter(None, (system.get("content"), step.line)))})
+    elif head is not None and head in source.tags:
+        source.splice(source.tag(head).open_end, source.tag(head).open_end, meta)
+    elif local_name(root) == "html" and root in source.tags:
+        source.splice(source.tag(root).open_end, source.tag(root).open_end, f"<head><title></title>{meta}</head>")
+    else:
+        source.splice(len(source.text), len(source.text), step.comment)
