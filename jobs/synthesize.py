@@ -4,4 +4,5 @@ import sys
 
 from ocrray.cli import main
 
-sys.exit(main(["synthesize", *sys.argv[1:]]))
+if __name__ == "__main__":
+    sys.exit(main(["synthesize", *sys.argv[1:]]))
