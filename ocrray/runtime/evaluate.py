@@ -1,0 +1,176 @@
+"""The verb `evaluate`: a finished run, or pairs, in; what was gained and what was made worse, out."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any, Self
+
+import yaml
+from pydantic import Field, model_validator
+
+import ocrray
+from ocrray.config import StrictModel
+from ocrray.corpus.folder import Folder
+from ocrray.errors import ConfigError, Problems
+from ocrray.evaluation.figures import FIGURES
+from ocrray.evaluation.inputs import InputConfig, System, SystemConfig, complete
+from ocrray.evaluation.normalisation import Normalisation
+from ocrray.evaluation.report import NAME as REPORT_NAME
+from ocrray.evaluation.report import Evaluation, write_report
+from ocrray.evaluation.results import BootstrapConfig, as_json, compare, results_of
+from ocrray.evaluation.scoring import score
+from ocrray.evaluation.translation import translation_scores
+from ocrray.runtime import evaluate_terminal as told
+from ocrray.runtime import output as output_folder
+from ocrray.runtime import terminal
+
+NAME = "evaluation.json"
+
+
+class EvaluationOutputConfig(StrictModel):
+    """Where `evaluation.json` and `report.html` go."""
+
+    path: str
+    title: str = "Evaluation"
+    report_records: int = Field(5_000, ge=0, le=50_000)
+    """So many records are in the report, with their texts: those made worst, refused ones, and others at random."""
+
+
+class EvaluateConfig(StrictModel):
+    """One complete run of `ocrray evaluate`."""
+
+    input: InputConfig
+    baseline: SystemConfig | None = None
+    """A second system, compared record by record; with neither run nor paths it is other columns of the input."""
+    normalise: Normalisation = Normalisation()
+    bootstrap: BootstrapConfig = BootstrapConfig()
+    bleu_ter_words: int = Field(100_000, ge=0)
+    """BLEU and TER are computed on records drawn at random, of so many words in all; TER alone takes a second for 5,000."""
+    output: EvaluationOutputConfig
+
+    @model_validator(mode="after")
+    def _baseline_complete(self) -> Self:
+        if self.baseline:
+            try:
+                complete(self.second_system)
+            except ValueError as error:
+                raise ValueError(f"baseline: {error}") from None
+        return self
+
+    @property
+    def second_system(self) -> SystemConfig | None:
+        """The baseline with all that it does not say itself taken from the input."""
+        if not self.baseline:
+            return None
+        said = {name: getattr(self.baseline, name) for name in self.baseline.model_fields_set}
+        if self.baseline.run or self.baseline.paths:
+            return self.baseline
+        return SystemConfig(**self.input.model_dump(exclude={"name"}) | said)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """An evaluation that was found to be possible: the tables that will be read."""
+
+    config: EvaluateConfig
+    system: System
+    baseline: System | None
+
+
+def make_plan(config: EvaluateConfig, limit: int | None) -> Plan:  # noqa: ARG001 - every verb is planned alike
+    """Find the tables and check their columns; raises ConfigError with a line for every problem found."""
+    problems = Problems()
+    problems.checked(lambda: _require_ours(Folder.at(config.output.path)))
+    system = problems.checked(lambda: System(config.input, "input"))
+    second = config.second_system
+    baseline = problems.checked(lambda: System(second, "baseline")) if second else None
+    problems.raise_if_any()
+    return Plan(config, system, baseline)
+
+
+def evaluate(config: EvaluateConfig, limit: int | None) -> int:
+    """Evaluate, write `evaluation.json` and `report.html`, and print the table; returns the exit code 0."""
+    plan = make_plan(config, limit)
+    with terminal.working("Comparing the texts"):
+        evaluation = _evaluated(plan, limit)
+    folder = Folder.at(config.output.path)
+    folder.filesystem.create_dir(folder.path)
+    folder.write_text(NAME, json.dumps(_document(config, evaluation), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    with terminal.working("Writing the report"):
+        resolved = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+        write_report(folder, evaluation, config_yaml=resolved, title=config.output.title)
+    told.print_result(evaluation, config.output.path)
+    return 0
+
+
+def print_plan(plan: Plan) -> None:
+    """Print what an evaluation of this plan would read."""
+    told.print_plan(plan.config, {"input": plan.system, "baseline": plan.baseline})
+
+
+def _evaluated(plan: Plan, limit: int | None) -> Evaluation:
+    config = plan.config
+    shown, seed = config.output.report_records, config.bootstrap.seed
+    scores = score(plan.system.batches(limit), config.normalise, shown=shown, sample_words=config.bleu_ter_words, seed=seed)
+    if not len(scores):
+        raise ConfigError(f"input: nothing can be measured: {_why_nothing(scores.tally, scores.first_problem)}")
+    texts = [tuple(config.normalise(text) for text in entry) for entry in scores.sample]
+    baseline = comparison = None
+    if plan.baseline:
+        baseline = score(plan.baseline.batches(limit), config.normalise, shown=0, sample_words=0, seed=seed)
+        comparison = compare(scores, baseline, config.bootstrap)
+    return Evaluation(
+        name=config.input.called,
+        scores=scores,
+        results=results_of(scores, config.bootstrap),
+        translation=translation_scores(texts),
+        baseline_name=plan.baseline and plan.baseline.config.called,
+        comparison=comparison,
+        normalise=config.normalise,
+        confidence=config.bootstrap.confidence,
+    )
+
+
+def _why_nothing(tally: dict[str, int], problem: str | None) -> str:
+    reasons = {
+        "without_truth": "have no ground truth",
+        "without_text": "have no raw text",
+        "unreadable": f"cannot be read ({problem})",
+    }
+    told_reasons = [f"{tally[name]:,} records {words}" for name, words in reasons.items() if tally[name]]
+    return ", ".join(told_reasons) or "there are no records"
+
+
+def _document(config: EvaluateConfig, evaluation: Evaluation) -> dict[str, Any]:
+    results, scores = evaluation.results, evaluation.scores
+    return {
+        "ocrray_version": ocrray.__version__,
+        "written": datetime.now(UTC).isoformat(timespec="seconds"),
+        "title": config.output.title,
+        "system": evaluation.name,
+        "records": dict(scores.tally),
+        "normalisation": evaluation.normalise.described(),
+        "resampled": {"units": results.units, "of": evaluation.unit, "in_lots": results.in_lots},
+        "meanings": {name: figure.meaning for name, figure in FIGURES.items()},
+        "overall": as_json(results.overall),
+        "bleu_ter": evaluation.translation and asdict(evaluation.translation),
+        "by_raw_cer": _groups(results.by_raw_cer),
+        "by_language": _groups(results.by_language),
+        "by_source": _groups(results.by_source),
+        "baseline": evaluation.baseline_name,
+        "comparison": evaluation.comparison and as_json(evaluation.comparison),
+        "config": config.model_dump(mode="json"),
+    }
+
+
+def _groups(groups: Sequence[Any]) -> list[dict[str, Any]]:
+    return [as_json(group) for group in groups]
+
+
+def _require_ours(folder: Folder) -> None:
+    """Raise ConfigError unless the folder can be written and holds no report of something else, a run's for instance."""
+    output_folder.require_writable(folder)
+    names = {info.base_name for info in folder.files("")}
+    if REPORT_NAME in names and NAME not in names:
+        raise ConfigError(f"output.path: {folder.path} holds the report of something else; choose another folder")
