@@ -13,7 +13,7 @@ from ocrray.evaluation.figures import FIGURES, Sums
 
 MAX_UNITS = 20_000
 """More records than this are first put, at random, into so many lots that are drawn whole: the spread of sums stays the same."""
-_CELLS_AT_ONCE = 20_000_000
+_CELLS_AT_ONCE = 4_000_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,13 +1,12 @@
 """What is evaluated: a finished run, or a table of raw, corrected and true texts; read in batches of bounded size."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import model_validator
 
 from ocrray.config import StrictModel
 from ocrray.errors import ConfigError, Problems, RecordError
@@ -16,15 +15,15 @@ from ocrray.sources.rows import Texts, clean, record_ids
 from ocrray.sources.tables import EXTENSIONS, Columns, Table, is_text, open_table
 from ocrray.sources.walk import Found, Walk
 
-Part = Literal["run", "paths"]
 _RUN_COLUMNS = {
     "id_column": "record_id",
     "raw_column": "raw_text",
     "corrected_column": "corrected_text",
     "ground_truth_column": "ground_truth",
 }
-_REFUSALS = ("status", "guard_reason", "refused_edits", "verdicts")
+REFUSALS = ("status", "guard_reason", "refused_edits", "verdicts")
 """What a run's files tell of refused corrections."""
+_OF_RUNS = (*REFUSALS, "source_uri", "page")
 
 
 class SystemConfig(StrictModel):
@@ -67,23 +66,13 @@ class SystemConfig(StrictModel):
         keys = [key for key in type(self).model_fields if key.endswith("_column")]
         return {key: column for key in keys if (column := self.column(key))}
 
-
-class InputConfig(SystemConfig):
-    """The system to be evaluated."""
-
-    @model_validator(mode="after")
-    def _complete(self) -> Self:
-        return complete(self)
-
-
-def complete(config: SystemConfig) -> SystemConfig:
-    """`config`, where it says what to read; raises ValueError."""
-    if bool(config.run) == bool(config.paths):
-        raise ValueError("give either run (a folder of `ocrray restore`) or paths (tables)")
-    missing = [key for key in _RUN_COLUMNS if key != "id_column" and not config.column(key)]
-    if missing:
-        raise ValueError(f"set {', '.join(missing)}: the columns of the tables")
-    return config
+    def require_complete(self, *, truth: bool) -> None:
+        """Raise ValueError unless it says what to read, with `truth` the ground truth as well."""
+        if bool(self.run) == bool(self.paths):
+            raise ValueError("give either run (a folder of `ocrray restore`) or paths (tables)")
+        needed = ["raw_column", "corrected_column", *(["ground_truth_column"] if truth else [])]
+        if missing := [key for key in needed if not self.column(key)]:
+            raise ValueError(f"set {', '.join(missing)}: the columns of the tables")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +87,15 @@ class Batch:
     languages: list[str | None]
     sources: list[str | None]
     documents: list[str | None]
-    refusals: pa.Table  # of a run: `_REFUSALS`, so far as its files have them
+    of_run: pa.Table  # `REFUSALS` and the place in the source, so far as a run's files have them; no columns for other tables
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def run_values(self, names: Sequence[str]) -> list[dict[str, Any]]:
+        """These of the columns `of_run`, as far as there are any, one dictionary a record."""
+        there = [name for name in names if name in self.of_run.column_names]
+        return self.of_run.select(there).to_pylist() if there else [{}] * len(self)
 
 
 class System:
@@ -126,9 +120,9 @@ class System:
         for found in self.files:
             with files.open_binary(found.location) as file:
                 table = open_table(file, found.location.name, self.config.encoding)
-                columns, refusals = self._columns(table)
+                columns, of_run = self._columns(table)
                 for texts in table.batches(columns):
-                    batch = _batch(self.config, found, texts, columns, refusals, left)
+                    batch = _batch(self.config, found, texts, columns, of_run, left)
                     yield batch
                     if left is not None:
                         left -= len(batch)
@@ -168,16 +162,16 @@ class System:
 
     def _columns(self, table: Table) -> tuple[Columns, list[str]]:
         config = self.config
-        refusals = [name for name in _REFUSALS if config.run and name in table.schema.names]
+        of_run = [name for name in _OF_RUNS if config.run and name in table.schema.names]
         others = [config.column(key) for key in ("corrected_column", "language_column", "source_column", "document_column")]
-        passthrough = tuple(dict.fromkeys([*filter(None, others), *refusals]))
+        passthrough = tuple(dict.fromkeys([*filter(None, others), *of_run]))
         columns = Columns(
             config.column("raw_column"), config.column("id_column"), config.column("ground_truth_column"), passthrough
         )
-        return columns, refusals
+        return columns, of_run
 
 
-def _batch(config: SystemConfig, found: Found, texts: Texts, columns: Columns, refusals: list[str], limit: int | None) -> Batch:
+def _batch(config: SystemConfig, found: Found, texts: Texts, columns: Columns, of_run: list[str], limit: int | None) -> Batch:
     arrays = dict(zip(columns.passthrough, texts.passthrough, strict=True))
     size = len(texts.texts) if limit is None else min(limit, len(texts.texts))
 
@@ -192,10 +186,10 @@ def _batch(config: SystemConfig, found: Found, texts: Texts, columns: Columns, r
         ids=ids.slice(0, size).to_pylist(),
         raw=clean(texts.texts).slice(0, size).to_pylist(),
         corrected=clean(corrected).slice(0, size).to_pylist(),
-        truth=clean(texts.ground_truths).slice(0, size).to_pylist(),
+        truth=[None] * size if texts.ground_truths is None else clean(texts.ground_truths).slice(0, size).to_pylist(),
         problems={row: message for row, (_, message) in problems.items() if row < size},
         languages=values("language_column"),
         sources=values("source_column"),
         documents=values("document_column"),
-        refusals=pa.table({name: arrays[name].slice(0, size) for name in refusals}),
+        of_run=pa.table({name: arrays[name].slice(0, size) for name in of_run}),
     )

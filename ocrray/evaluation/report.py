@@ -3,8 +3,9 @@
 import base64
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,7 +18,8 @@ from ocrray.corpus.templates import environment
 from ocrray.evaluation.figures import FIGURES
 from ocrray.evaluation.normalisation import Normalisation
 from ocrray.evaluation.results import Comparison, Results
-from ocrray.evaluation.scoring import Scores, Shown
+from ocrray.evaluation.scoring import Shown
+from ocrray.evaluation.sheet import Part
 from ocrray.evaluation.translation import TranslationScores
 from ocrray.records import Edit
 from ocrray.text.edits import edits_between
@@ -36,18 +38,20 @@ class Evaluation:
     """What is told of one system, and of a second one where there is one."""
 
     name: str
-    scores: Scores
     results: Results
-    translation: TranslationScores | None
-    baseline_name: str | None
-    comparison: Comparison | None
+    shown: list[Shown]
     normalise: Normalisation
     confidence: float
-
-    @property
-    def unit(self) -> str:
-        """What is drawn anew for the intervals."""
-        return "documents" if any(document is not None for document in self.scores.documents) else "records"
+    unit: str = "records"
+    """What is drawn anew for the intervals."""
+    tally: Mapping[str, int] = field(default_factory=Counter)
+    """How many records are in the figures, and how many are in none for which reason; see `scoring.score`."""
+    refused: int = 0
+    translation: TranslationScores | None = None
+    baseline_name: str | None = None
+    comparison: Comparison | None = None
+    parts: Sequence[Part] = ()
+    """Where the figures are an estimate: the parts that checked records were drawn in."""
 
 
 def write_report(output: Folder, evaluation: Evaluation, *, config_yaml: str, title: str) -> None:
@@ -72,7 +76,7 @@ def write_report(output: Folder, evaluation: Evaluation, *, config_yaml: str, ti
 
 def _records_json(evaluation: Evaluation) -> str:
     """The shown records, worst change first, as JSON that may stand inside HTML; their texts as long as there is room for all."""
-    compared = [_Compared(record, evaluation.normalise) for record in evaluation.scores.shown]
+    compared = [_Compared(record, evaluation.normalise) for record in evaluation.shown]
     compared.sort(key=lambda entry: entry.gain)
     for max_chars in _TEXT_CHARS:
         rows = [_as_json(entry.row(max_chars)) for entry in compared]

@@ -14,6 +14,7 @@ from ocrray.evaluation.bootstrap import MAX_UNITS, Interval, Resampling, figures
 from ocrray.evaluation.counts import Counts
 from ocrray.evaluation.figures import FIGURES, addends
 from ocrray.evaluation.scoring import Scores
+from ocrray.evaluation.sheet import Checked
 
 BUCKETS = ("0 %", "up to 2 %", "2 to 5 %", "5 to 10 %", "over 10 %")
 _BUCKET_ENDS = (0.0, 0.02, 0.05, 0.10)
@@ -103,6 +104,15 @@ def results_of(scores: Scores, bootstrap: BootstrapConfig) -> Results:
         units=number,
         in_lots=number > MAX_UNITS,
     )
+
+
+def estimate_of(checked: Checked, bootstrap: BootstrapConfig) -> Results:
+    """The figures of all records without ground truth, from those that were checked; sums are rounded to whole numbers."""
+    sums = checked.sums()
+    resampling = bootstrap.over(np.arange(len(checked.part_of)))
+    figures = _values(figures_of(sums), figures_of(checked.resampled(bootstrap.resamples, bootstrap.seed)), resampling)
+    overall = Group("estimated", {key: round(float(sums[key])) for key in _SUMS}, figures)
+    return Results(overall, [], [], [], units=len(checked.part_of), in_lots=False)
 
 
 def raw_cer_buckets(counts: Counts) -> np.ndarray:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ocrray.evaluation.counts import Counts, concatenated, count
-from ocrray.evaluation.inputs import Batch
+from ocrray.evaluation.inputs import REFUSALS, Batch
 from ocrray.evaluation.normalisation import Normalisation
 
 _TALLY = ("scored", "without_output", "without_truth", "without_text", "unreadable")
@@ -76,6 +76,11 @@ class Scores:
         return len(self.ids)
 
     @property
+    def unit(self) -> str:
+        """What may be drawn anew: documents, where it is known which record belongs to which, else records."""
+        return "documents" if any(document is not None for document in self.documents) else "records"
+
+    @property
     def units(self) -> np.ndarray:
         """Which document each record belongs to, numbered from 0; a record of none is one by itself."""
         names = [record if document is None else (document,) for record, document in enumerate(self.documents)]
@@ -106,11 +111,11 @@ def score(batches: Iterable[Batch], normalise: Normalisation, *, shown: int, sam
         for name in ("languages", "sources", "documents"):
             columns[name] += [getattr(batch, name)[row] for row in rows]
         luck = rng.random(len(rows))
-        refusals = batch.refusals.take(rows).to_pylist() if batch.refusals.num_columns else [{}] * len(rows)
+        refusals = batch.run_values(REFUSALS)
         for i, row in enumerate(rows):
             of_one = {name: int(values[i]) for name, values in counts.items()}
             labels = batch.languages[row], batch.sources[row]
-            record = Shown(batch.ids[row], raw[i], corrected[i], truth[i], of_one, *labels, refusals[i])
+            record = Shown(batch.ids[row], raw[i], corrected[i], truth[i], of_one, *labels, refusals[row])
             refused += record.is_refused
             _offer(groups, record, luck[i])
             sample.offer(luck[i], (raw[i], corrected[i], truth[i]), of_one["truth_words"])

@@ -13,12 +13,13 @@ import ocrray
 from ocrray.config import StrictModel
 from ocrray.corpus.folder import Folder
 from ocrray.errors import ConfigError, Problems
+from ocrray.evaluation import sheet
 from ocrray.evaluation.figures import FIGURES
-from ocrray.evaluation.inputs import InputConfig, System, SystemConfig, complete
+from ocrray.evaluation.inputs import System, SystemConfig
 from ocrray.evaluation.normalisation import Normalisation
 from ocrray.evaluation.report import NAME as REPORT_NAME
 from ocrray.evaluation.report import Evaluation, write_report
-from ocrray.evaluation.results import BootstrapConfig, as_json, compare, results_of
+from ocrray.evaluation.results import BootstrapConfig, as_json, compare, estimate_of, results_of
 from ocrray.evaluation.scoring import score
 from ocrray.evaluation.translation import translation_scores
 from ocrray.runtime import evaluate_terminal as told
@@ -40,9 +41,11 @@ class EvaluationOutputConfig(StrictModel):
 class EvaluateConfig(StrictModel):
     """One complete run of `ocrray evaluate`."""
 
-    input: InputConfig
+    input: SystemConfig
     baseline: SystemConfig | None = None
     """A second system, compared record by record; with neither run nor paths it is other columns of the input."""
+    sample: int | None = Field(None, ge=10, le=100_000)
+    """For records without ground truth: draw so many onto a sheet, `sample.csv`; once it is checked, read it back."""
     normalise: Normalisation = Normalisation()
     bootstrap: BootstrapConfig = BootstrapConfig()
     bleu_ter_words: int = Field(20_000, ge=0)
@@ -50,12 +53,15 @@ class EvaluateConfig(StrictModel):
     output: EvaluationOutputConfig
 
     @model_validator(mode="after")
-    def _baseline_complete(self) -> Self:
-        if self.baseline:
-            try:
-                complete(self.second_system)
-            except ValueError as error:
-                raise ValueError(f"baseline: {error}") from None
+    def _complete(self) -> Self:
+        if self.sample and self.baseline:
+            raise ValueError("sample: an estimate has no baseline; evaluate the other system by itself")
+        for key, system in (("input", self.input), ("baseline", self.second_system)):
+            if system:
+                try:
+                    system.require_complete(truth=not self.sample)
+                except ValueError as error:
+                    raise ValueError(f"{key}: {error}") from None
         return self
 
     @property
@@ -66,7 +72,7 @@ class EvaluateConfig(StrictModel):
         said = {name: getattr(self.baseline, name) for name in self.baseline.model_fields_set}
         if self.baseline.run or self.baseline.paths:
             return self.baseline
-        return SystemConfig(**self.input.model_dump(exclude={"name"}) | said)
+        return self.input.model_copy(update={"name": None} | said)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +98,14 @@ def make_plan(config: EvaluateConfig, limit: int | None) -> Plan:  # noqa: ARG00
 def evaluate(config: EvaluateConfig, limit: int | None) -> int:
     """Evaluate, write `evaluation.json` and `report.html`, and print the table; returns the exit code 0."""
     plan = make_plan(config, limit)
-    with terminal.working("Comparing the texts"):
-        evaluation = _evaluated(plan, limit)
     folder = Folder.at(config.output.path)
     folder.filesystem.create_dir(folder.path)
+    sheet_text = _sheet(folder) if config.sample else None
+    if config.sample and sheet_text is None:
+        _write_sheet(plan, folder, limit)
+        return 0
+    with terminal.working("Comparing the texts"):
+        evaluation = _evaluated(plan, limit) if sheet_text is None else _estimated(plan, sheet_text, limit)
     folder.write_text(NAME, json.dumps(_document(config, evaluation), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
     with terminal.working("Writing the report"):
         resolved = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
@@ -122,13 +132,49 @@ def _evaluated(plan: Plan, limit: int | None) -> Evaluation:
         comparison = compare(scores, baseline, config.bootstrap)
     return Evaluation(
         name=config.input.called,
-        scores=scores,
         results=results_of(scores, config.bootstrap),
+        shown=scores.shown,
+        normalise=config.normalise,
+        confidence=config.bootstrap.confidence,
+        unit=scores.unit,
+        tally=scores.tally,
+        refused=scores.refused,
         translation=translation_scores(texts),
         baseline_name=plan.baseline and plan.baseline.config.called,
         comparison=comparison,
+    )
+
+
+def _sheet(folder: Folder) -> str | None:
+    """The sheet of an earlier call, None where there is none yet; raises ConfigError."""
+    try:
+        return folder.read_text(sheet.NAME)
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError) as err:
+        raise ConfigError(f"{folder.path}/{sheet.NAME}: cannot be read ({err}); save it as CSV in UTF-8") from None
+
+
+def _write_sheet(plan: Plan, folder: Folder, limit: int | None) -> None:
+    config = plan.config
+    with terminal.working("Drawing the sample"):
+        drawn = sheet.draw(plan.system.batches(limit), config.sample, config.bootstrap.seed)
+    folder.write_text(sheet.NAME, sheet.sheet_of(drawn))
+    told.print_sheet(len(drawn), f"{config.output.path}/{sheet.NAME}")
+
+
+def _estimated(plan: Plan, sheet_text: str, limit: int | None) -> Evaluation:
+    config = plan.config
+    truths = sheet.read_sheet(sheet_text, f"{config.output.path}/{sheet.NAME}")
+    checked = sheet.checked_records(plan.system.batches(limit), truths, config.normalise)
+    return Evaluation(
+        name=config.input.called,
+        results=estimate_of(checked, config.bootstrap),
+        shown=checked.shown,
         normalise=config.normalise,
         confidence=config.bootstrap.confidence,
+        unit="checked records",
+        parts=checked.parts,
     )
 
 
@@ -143,13 +189,14 @@ def _why_nothing(tally: dict[str, int], problem: str | None) -> str:
 
 
 def _document(config: EvaluateConfig, evaluation: Evaluation) -> dict[str, Any]:
-    results, scores = evaluation.results, evaluation.scores
+    results = evaluation.results
     return {
         "ocrray_version": ocrray.__version__,
         "written": datetime.now(UTC).isoformat(timespec="seconds"),
         "title": config.output.title,
         "system": evaluation.name,
-        "records": dict(scores.tally),
+        "records": dict(evaluation.tally),
+        "estimated_from": [asdict(part) for part in evaluation.parts],
         "normalisation": evaluation.normalise.described(),
         "resampled": {"units": results.units, "of": evaluation.unit, "in_lots": results.in_lots},
         "meanings": {name: figure.meaning for name, figure in FIGURES.items()},

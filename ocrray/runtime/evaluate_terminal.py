@@ -55,13 +55,25 @@ def print_plan(config: StrictModel, systems: Mapping[str, System | None]) -> Non
     console.print(table)
 
 
+def print_sheet(records: int, path: str) -> None:
+    """Say what is to be done with a sheet."""
+    Console(soft_wrap=True).print(
+        f"{records:,} records were drawn onto {path}\n"
+        "Look at the source of each, put its `truth` right where the corrected text is wrong, and anything into `checked`; "
+        "save it as CSV in UTF-8.\nThe same command then reads it back; rows that are not checked count as not drawn.",
+        markup=False,
+    )
+
+
 def print_result(evaluation: Evaluation, output: str) -> None:
     """Print the main figures with their intervals; all of them are in `evaluation.json`."""
     console = Console(soft_wrap=True)
     overall, results = evaluation.results.overall, evaluation.results
-    console.print(
-        f"{evaluation.name}: {overall.records:,} records, {overall.sums['truth_chars']:,} characters of truth", markup=False
-    )
+    size = f"{overall.records:,} records, {overall.sums['truth_chars']:,} characters of truth"
+    if evaluation.parts:
+        checked = ", ".join(f"{part.checked:,} of {part.records:,} {part.name}" for part in evaluation.parts)
+        size = f"estimated for {size}\nchecked: {checked}"
+    console.print(f"{evaluation.name}: {size}", markup=False)
     console.print(_rates(evaluation))
     console.print(_shares(evaluation))
     for words, groups in (("raw CER", results.by_raw_cer), ("language", results.by_language), ("source", results.by_source)):
@@ -72,8 +84,8 @@ def print_result(evaluation: Evaluation, output: str) -> None:
         console.print(_comparison(evaluation.comparison))
     end = Table(show_header=False, box=None, pad_edge=False)
     for name, words in _NOT_SCORED.items():
-        if evaluation.scores.tally[name]:
-            end.add_row("note", f"{evaluation.scores.tally[name]:,} {words}")
+        if evaluation.tally[name]:
+            end.add_row("note", f"{evaluation.tally[name]:,} {words}")
     if results.units < _FEWEST_UNITS:
         end.add_row("note", f"{results.units:,} {evaluation.unit} are too few for intervals to be trusted")
     end.add_row("normalised", evaluation.normalise.described())
