@@ -44,6 +44,8 @@ class _Tokens:
 
 def detect(raw: str, corrected: str, truth: str) -> Detection:
     """Count the tokens of `raw`; the texts come normalised, with single spaces."""
+    if raw == truth == corrected:
+        return Detection(0, 0, 0)
     tokens = _Tokens(raw)
     to_truth = Levenshtein.opcodes(raw, truth)
     wrong = _touched(tokens, to_truth)
