@@ -241,9 +241,40 @@ def test_evaluate_into_a_runs_own_folder_is_refused(run, tmp_path: Path, capsys:
     assert "holds the report of something else" in capsys.readouterr().err
 
 
-def test_evaluate_table_that_breaks_off_is_told(run, tmp_path: Path) -> None:
-    """Lines that are no JSON are counted, and the others measured."""
+def test_evaluate_file_that_breaks_off_is_no_evaluation(run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nobody knows what the lost records would have shown, so there are no figures."""
+    path = tmp_path / "pairs.parquet"
+    pq.write_table(pa.Table.from_pylist(ROWS * 1000), path, row_group_size=1000, compression="zstd")
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2 : len(data) // 2 + 400] = bytes(400)
+    path.write_bytes(data)
+    code, result = run({"input": {"paths": [str(path)], **COLUMNS}})
+    assert (code, result) == (2, {})
+    assert "pairs.parquet: from here on the table cannot be read" in capsys.readouterr().err
+
+
+def test_evaluate_columns_that_hold_no_text_are_named(run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A label that is a list, or bytes that are no UTF-8, end in one line."""
+    pairs = jsonl(tmp_path / "pairs.jsonl", []) | {"paths": [str(tmp_path / "pairs.parquet")], "source_column": "s"}
+    row = {"id": "a", "ocr": "tbe", "gt": "the"}
+    for wrong in ({"theirs": b"\xff", "s": "x"}, {"theirs": "the", "s": ["x"]}):
+        pq.write_table(pa.Table.from_pylist([row | wrong]), tmp_path / "pairs.parquet")
+        code, _ = run({"input": pairs})
+        assert code == 2
+        assert "that is no text in UTF-8" in capsys.readouterr().err
+
+
+def test_evaluate_nothing_broken_among_few_is_no_proof(run, tmp_path: Path) -> None:
+    """Where every resample says nought there is no interval to show."""
+    rows = [{"id": str(n), "ocr": "the", "gt": "the", "theirs": "the"} for n in range(5)]
+    _, result = run({"input": jsonl(tmp_path / "pairs.jsonl", rows)})
+    assert result["overall"]["figures"]["broke_clean_frac"] == {"value": 0.0, "low": None, "high": None}
+
+
+def test_evaluate_lines_that_are_no_json_are_counted(run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Rows that cannot be read are told, with what is wrong with the first, and the others measured."""
     pairs = jsonl(tmp_path / "pairs.jsonl", ROWS[:2])
     (tmp_path / "pairs.jsonl").write_text((tmp_path / "pairs.jsonl").read_text() + '\n{"id": "z", "ocr": "cut of')
     _, result = run({"input": pairs})
     assert (result["records"]["scored"], result["records"]["unreadable"]) == (2, 1)
+    assert "unreadable: the line is not JSON" in capsys.readouterr().out

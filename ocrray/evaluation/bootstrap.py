@@ -53,8 +53,11 @@ class Resampling:
         return dict(zip(values, np.concatenate(parts).T, strict=True))
 
     def interval(self, resampled: np.ndarray) -> Interval | None:
-        """The interval of a figure's resamples; None where some have no such figure."""
-        if not len(resampled) or np.isnan(resampled).any():
+        """The interval of a figure's resamples; None where some have no such figure, or all the same.
+
+        Nobody broken among few is no proof that nobody ever is, though every resample says so.
+        """
+        if not len(resampled) or np.isnan(resampled).any() or np.ptp(resampled) < 1e-12:
             return None
         tail = (1 - self._confidence) / 2
         return Interval(*(float(end) for end in np.quantile(resampled, [tail, 1 - tail])))

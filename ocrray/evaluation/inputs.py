@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from ocrray.config import StrictModel
 from ocrray.errors import ConfigError, Problems, RecordError
 from ocrray.sources import files
+from ocrray.sources.input import Encoding
 from ocrray.sources.rows import Texts, clean, record_ids
 from ocrray.sources.tables import EXTENSIONS, Columns, Table, is_text, open_table
 from ocrray.sources.walk import Found, Walk
@@ -44,7 +44,7 @@ class SystemConfig(StrictModel):
     """Figures are given for each value of these two as well."""
     document_column: str | None = None
     """Records with the same value belong together: intervals then come from drawing documents, not records."""
-    encoding: str = "utf-8"
+    encoding: Encoding = "utf-8"
 
     @property
     def called(self) -> str:
@@ -122,6 +122,7 @@ class System:
                 table = open_table(file, found.location.name, self.config.encoding)
                 columns, of_run = self._columns(table)
                 for texts in table.batches(columns):
+                    _require_whole(found, texts)
                     batch = _batch(self.config, found, texts, columns, of_run, left)
                     yield batch
                     if left is not None:
@@ -171,25 +172,33 @@ class System:
         return columns, of_run
 
 
+def _require_whole(found: Found, texts: Texts) -> None:
+    for kind, message in texts.problems.values():
+        if kind == "bad_table":
+            raise ConfigError(f"{found.name}: {message}")
+
+
 def _batch(config: SystemConfig, found: Found, texts: Texts, columns: Columns, of_run: list[str], limit: int | None) -> Batch:
     arrays = dict(zip(columns.passthrough, texts.passthrough, strict=True))
     size = len(texts.texts) if limit is None else min(limit, len(texts.texts))
 
-    def values(key: str) -> list[str | None]:
+    def strings(key: str) -> pa.Array:
         name = config.column(key)
-        return arrays[name].slice(0, size).cast(pa.string()).to_pylist() if name else [None] * size
+        try:
+            return arrays[name].slice(0, size).cast(pa.string()) if name else pa.nulls(size, pa.string())
+        except pa.ArrowException:
+            raise ConfigError(f"{found.name}: column {name} holds {arrays[name].type} that is no text in UTF-8") from None
 
-    corrected = pc.cast(arrays[config.column("corrected_column")], pa.string())
     problems: dict[int, tuple[str, str]] = dict(texts.problems)
     ids = record_ids(found, texts, problems)
     return Batch(
         ids=ids.slice(0, size).to_pylist(),
         raw=clean(texts.texts).slice(0, size).to_pylist(),
-        corrected=clean(corrected).slice(0, size).to_pylist(),
+        corrected=clean(strings("corrected_column")).to_pylist(),
         truth=[None] * size if texts.ground_truths is None else clean(texts.ground_truths).slice(0, size).to_pylist(),
         problems={row: message for row, (_, message) in problems.items() if row < size},
-        languages=values("language_column"),
-        sources=values("source_column"),
-        documents=values("document_column"),
+        languages=strings("language_column").to_pylist(),
+        sources=strings("source_column").to_pylist(),
+        documents=strings("document_column").to_pylist(),
         of_run=pa.table({name: arrays[name].slice(0, size) for name in of_run}),
     )

@@ -46,6 +46,8 @@ class Evaluation:
     """What is drawn anew for the intervals."""
     tally: Mapping[str, int] = field(default_factory=Counter)
     """How many records are in the figures, and how many are in none for which reason; see `scoring.score`."""
+    first_problem: str | None = None
+    """What is wrong with the first row that cannot be read."""
     refused: int = 0
     translation: TranslationScores | None = None
     baseline_name: str | None = None

@@ -160,20 +160,24 @@ def _offer(groups: dict[str, Kept], record: Shown, luck: float) -> None:
 def _chosen(groups: dict[str, Kept], size: int) -> list[Shown]:
     """The groups' records, each once, the special ones first, `size` in all."""
     everything = [record for kept in groups.values() for record in kept.records]
-    return list({record.id: record for record in everything}.values())[:size]
+    return list({id(record): record for record in everything}.values())[:size]
 
 
 class _Sample:
-    """Records drawn at random, as many as have about so many words."""
+    """The luckiest records, as many as have about so many words."""
 
     def __init__(self, words: int) -> None:
         self._words = words
         self._drawn: list[tuple[float, int, tuple[str, str, str]]] = []
+        self._waiting_words = 0
+        self._luck_needed = np.inf if words else -np.inf
 
     def offer(self, luck: float, texts: tuple[str, str, str], words: int) -> None:
-        self._drawn.append((luck, words, texts))
-        if len(self._drawn) > 20_000:
-            self._trim()
+        if luck < self._luck_needed:
+            self._drawn.append((luck, words, texts))
+            self._waiting_words += words
+            if self._waiting_words > 4 * self._words:
+                self._trim()
 
     @property
     def texts(self) -> list[tuple[str, str, str]]:
@@ -183,4 +187,8 @@ class _Sample:
     def _trim(self) -> None:
         self._drawn.sort(key=lambda entry: entry[0])
         so_far = np.cumsum([words for _, words, _ in self._drawn])
-        del self._drawn[int(np.searchsorted(so_far, self._words, side="right")) :]
+        kept = int(np.searchsorted(so_far, self._words, side="right"))
+        if kept < len(self._drawn):
+            self._luck_needed = self._drawn[kept][0]  # who comes later must not slip in for being short
+        del self._drawn[kept:]
+        self._waiting_words = sum(words for _, words, _ in self._drawn)

@@ -82,6 +82,8 @@ def print_result(evaluation: Evaluation, output: str) -> None:
     if evaluation.comparison:
         console.print(f"against {evaluation.baseline_name}, {evaluation.comparison.records:,} records of both", markup=False)
         console.print(_comparison(evaluation.comparison))
+    if evaluation.first_problem:
+        console.print(f"unreadable: {evaluation.first_problem}", markup=False)
     end = Table(show_header=False, box=None, pad_edge=False)
     for name, words in _NOT_SCORED.items():
         if evaluation.tally[name]:
