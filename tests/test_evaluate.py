@@ -278,3 +278,14 @@ def test_evaluate_lines_that_are_no_json_are_counted(run, tmp_path: Path, capsys
     _, result = run({"input": pairs})
     assert (result["records"]["scored"], result["records"]["unreadable"]) == (2, 1)
     assert "unreadable: the line is not JSON" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("on_cluster")
+def test_evaluate_by_workers_says_the_same(run, tmp_path: Path) -> None:
+    """Batches counted by several processes come back in their order, with the same figures to the last digit."""
+    rng = random.Random(2)
+    rows = [{"id": str(n), "ocr": "tbe " * rng.randint(1, 5), "gt": "the " * 3, "theirs": "the tbe the"} for n in range(5_000)]
+    config = {"input": jsonl(tmp_path / "pairs.jsonl", rows), "baseline": {"corrected_column": "ocr"}, "bleu_ter_words": 0}
+    alone, together = (run(config | {"workers": workers})[1] for workers in (1, 2))
+    for part in ("overall", "by_raw_cer", "comparison", "records"):
+        assert alone[part] == together[part]

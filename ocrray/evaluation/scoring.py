@@ -1,7 +1,7 @@
 """One pass over a system's records: what is counted of each, how many could not be, and the few that readers are shown."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -88,7 +88,35 @@ class Scores:
         return np.array([numbers.setdefault(name, len(numbers)) for name in names], dtype=np.int64)
 
 
-def score(batches: Iterable[Batch], normalise: Normalisation, *, shown: int, sample_words: int, seed: int) -> Scores:
+@dataclass(frozen=True, slots=True)
+class Scorable:
+    """The records of a batch that can be scored: their rows in it, and their texts, the raw one where none was corrected."""
+
+    batch: Batch
+    rows: list[int]
+    raw: list[str]
+    corrected: list[str]
+    truth: list[str]
+
+
+Counting = Callable[[Iterable[Scorable], Normalisation], Iterator[tuple[Scorable, Counts]]]
+"""Counts the records of many batches, and gives them back in their order."""
+
+
+def in_process(batches: Iterable[Scorable], normalise: Normalisation) -> Iterator[tuple[Scorable, Counts]]:
+    """One after the other."""
+    return ((texts, count(texts.raw, texts.corrected, texts.truth, normalise)) for texts in batches)
+
+
+def score(
+    batches: Iterable[Batch],
+    normalise: Normalisation,
+    *,
+    shown: int,
+    sample_words: int,
+    seed: int,
+    counting: Counting = in_process,
+) -> Scores:
     """Count every record that has a raw text and a truth. Without a corrected text the raw one stands, as for a reader.
 
     `shown` is how many records are kept for the report: those made worst, refused ones, and others at random;
@@ -96,29 +124,27 @@ def score(batches: Iterable[Batch], normalise: Normalisation, *, shown: int, sam
     """
     rng = np.random.default_rng(seed)
     tally, parts, first_problem, refused = Counter(dict.fromkeys(_TALLY, 0)), [], None, 0
+    scorable = (_scorable(batch, tally) for batch in batches)
     columns: dict[str, list[Any]] = {name: [] for name in ("ids", "hashes", "languages", "sources", "documents")}
     groups = {"made_worse": Kept(shown * 3 // 10), "refused": Kept(shown * 2 // 10), "all": Kept(shown)}
     sample = _Sample(sample_words)
-    for batch in batches:
+    for texts, counts in counting(scorable, normalise):
+        batch, rows = texts.batch, texts.rows
         first_problem = first_problem or next(iter(batch.problems.values()), None)
-        rows = list(_scorable(batch, tally))
-        raw, truth = [batch.raw[row] for row in rows], [batch.truth[row] for row in rows]
-        corrected = [batch.raw[row] if batch.corrected[row] is None else batch.corrected[row] for row in rows]
-        counts = count(raw, corrected, truth, normalise)
         parts.append(counts)
         columns["ids"] += [batch.ids[row] for row in rows]
-        columns["hashes"] += [hash(normalise(text)) for text in truth]
+        columns["hashes"] += [hash(normalise(text)) for text in texts.truth]
         for name in ("languages", "sources", "documents"):
             columns[name] += [getattr(batch, name)[row] for row in rows]
         luck = rng.random(len(rows))
         refusals = batch.run_values(REFUSALS)
         for i, row in enumerate(rows):
             of_one = {name: int(values[i]) for name, values in counts.items()}
-            labels = batch.languages[row], batch.sources[row]
-            record = Shown(batch.ids[row], raw[i], corrected[i], truth[i], of_one, *labels, refusals[row])
+            entry = texts.raw[i], texts.corrected[i], texts.truth[i]
+            record = Shown(batch.ids[row], *entry, of_one, batch.languages[row], batch.sources[row], refusals[row])
             refused += record.is_refused
             _offer(groups, record, luck[i])
-            sample.offer(luck[i], (raw[i], corrected[i], truth[i]), of_one["truth_words"])
+            sample.offer(luck[i], entry, of_one["truth_words"])
     return Scores(
         counts=concatenated(parts),
         ids=columns["ids"],
@@ -134,7 +160,14 @@ def score(batches: Iterable[Batch], normalise: Normalisation, *, shown: int, sam
     )
 
 
-def _scorable(batch: Batch, tally: Counter[str]) -> Iterator[int]:
+def _scorable(batch: Batch, tally: Counter[str]) -> Scorable:
+    rows = list(_scorable_rows(batch, tally))
+    raw = [batch.raw[row] for row in rows]
+    corrected = [batch.raw[row] if batch.corrected[row] is None else batch.corrected[row] for row in rows]
+    return Scorable(batch, rows, raw, corrected, [batch.truth[row] for row in rows])
+
+
+def _scorable_rows(batch: Batch, tally: Counter[str]) -> Iterator[int]:
     for row in range(len(batch)):
         if row in batch.problems:
             tally["unreadable"] += 1

@@ -1,9 +1,11 @@
 """The verb `evaluate`: a finished run, or pairs, in; what was gained and what was made worse, out."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Self
 
 import yaml
@@ -20,7 +22,7 @@ from ocrray.evaluation.normalisation import Normalisation
 from ocrray.evaluation.report import NAME as REPORT_NAME
 from ocrray.evaluation.report import Evaluation, write_report
 from ocrray.evaluation.results import BootstrapConfig, as_json, compare, estimate_of, results_of
-from ocrray.evaluation.scoring import score
+from ocrray.evaluation.scoring import Counting, in_process, score
 from ocrray.evaluation.translation import translation_scores
 from ocrray.runtime import evaluate_terminal as told
 from ocrray.runtime import output as output_folder
@@ -50,6 +52,8 @@ class EvaluateConfig(StrictModel):
     bootstrap: BootstrapConfig = BootstrapConfig()
     bleu_ter_words: int = Field(20_000, ge=0)
     """BLEU and TER are computed on records drawn at random, of so many words in all: TER takes seconds for each 10,000."""
+    workers: int = Field(1, ge=1)
+    """Processes that compare texts, on Ray, here or in the cluster; 1 is this one alone: some thousands of lines a second."""
     output: EvaluationOutputConfig
 
     @model_validator(mode="after")
@@ -122,14 +126,13 @@ def print_plan(plan: Plan) -> None:
 def _evaluated(plan: Plan, limit: int | None) -> Evaluation:
     config = plan.config
     shown, seed = config.output.report_records, config.bootstrap.seed
-    scores = score(plan.system.batches(limit), config.normalise, shown=shown, sample_words=config.bleu_ter_words, seed=seed)
+    with _counting(config.workers) as counting:
+        measure = partial(score, normalise=config.normalise, seed=seed, counting=counting)
+        scores = measure(plan.system.batches(limit), shown=shown, sample_words=config.bleu_ter_words)
+        baseline = measure(plan.baseline.batches(limit), shown=0, sample_words=0) if plan.baseline else None
     if not len(scores):
         raise ConfigError(f"input: nothing can be measured: {_why_nothing(scores.tally, scores.first_problem)}")
     texts = [tuple(config.normalise(text) for text in entry) for entry in scores.sample]
-    baseline = comparison = None
-    if plan.baseline:
-        baseline = score(plan.baseline.batches(limit), config.normalise, shown=0, sample_words=0, seed=seed)
-        comparison = compare(scores, baseline, config.bootstrap)
     return Evaluation(
         name=config.input.called,
         results=results_of(scores, config.bootstrap),
@@ -142,8 +145,20 @@ def _evaluated(plan: Plan, limit: int | None) -> Evaluation:
         refused=scores.refused,
         translation=translation_scores(texts),
         baseline_name=plan.baseline and plan.baseline.config.called,
-        comparison=comparison,
+        comparison=compare(scores, baseline, config.bootstrap) if baseline is not None else None,
     )
+
+
+@contextmanager
+def _counting(workers: int) -> Iterator[Counting]:
+    if workers == 1:
+        yield in_process
+        return
+    # Late, because Ray takes a second to import and few evaluations need it.
+    from ocrray.runtime import cluster, count
+
+    with cluster.connected(count.local_cpus(workers)):
+        yield count.on_ray(workers)
 
 
 def _sheet(folder: Folder) -> str | None:
