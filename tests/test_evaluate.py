@@ -265,10 +265,13 @@ def test_evaluate_columns_that_hold_no_text_are_named(run, tmp_path: Path, capsy
 
 
 def test_evaluate_nothing_broken_among_few_is_no_proof(run, tmp_path: Path) -> None:
-    """Where every resample says nought there is no interval to show."""
+    """Where every resample says nought, the interval still reaches to what five records cannot rule out."""
     rows = [{"id": str(n), "ocr": "the", "gt": "the", "theirs": "the"} for n in range(5)]
     _, result = run({"input": jsonl(tmp_path / "pairs.jsonl", rows)})
-    assert result["overall"]["figures"]["broke_clean_frac"] == {"value": 0.0, "low": None, "high": None}
+    broke, exact = (result["overall"]["figures"][f"{name}_frac"] for name in ("broke_clean", "exact"))
+    assert (broke["value"], broke["low"]) == (0, 0)
+    assert (1 - broke["high"]) ** 5 == pytest.approx(0.025)
+    assert (exact["low"] ** 5, exact["high"]) == (pytest.approx(0.025), 1)
 
 
 def test_evaluate_lines_that_are_no_json_are_counted(run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

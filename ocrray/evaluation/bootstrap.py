@@ -53,14 +53,19 @@ class Resampling:
         return dict(zip(values, np.concatenate(parts).T, strict=True))
 
     def interval(self, resampled: np.ndarray) -> Interval | None:
-        """The interval of a figure's resamples; None where some have no such figure, or all the same.
-
-        Nobody broken among few is no proof that nobody ever is, though every resample says so.
-        """
+        """The interval of a figure's resamples; None where some have no such figure, or all the same: that shows no spread."""
         if not len(resampled) or np.isnan(resampled).any() or np.ptp(resampled) < 1e-12:
             return None
         tail = (1 - self._confidence) / 2
         return Interval(*(float(end) for end in np.quantile(resampled, [tail, 1 - tail])))
+
+    def of_none_or_all(self, whole: np.ndarray, share: float) -> Interval:
+        """The interval of a share of 0 or 1 of the records that `whole` marks, where every resample says the same.
+
+        Exact for independent units, each counting once (Clopper and Pearson, 1934): none among few is no proof of never.
+        """
+        edge = ((1 - self._confidence) / 2) ** (1 / np.count_nonzero(self._by_unit(whole)))
+        return Interval(0.0, 1 - edge) if share == 0 else Interval(edge, 1.0)
 
     def p_value(self, differences: np.ndarray, permutations: int) -> float:
         """How often chance alone, swapping the two systems in every unit or not, makes the sum as large as it is.

@@ -90,6 +90,10 @@ FIGURES: dict[str, Figure] = {
 }
 
 
+SHARES = tuple(name for name, figure in FIGURES.items() if name.endswith("_frac") and figure.whole in ("records", "clean"))
+"""The figures that say how many records of some are one thing or another."""
+
+
 def addends(counts: Counts) -> dict[str, np.ndarray]:
     """What is added up over records: the counts themselves, and what follows from them record by record, as float64."""
     values = {name: counts[name].astype(np.float64) for name in COUNTS}

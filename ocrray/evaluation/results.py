@@ -12,7 +12,7 @@ from ocrray.config import StrictModel
 from ocrray.errors import ConfigError
 from ocrray.evaluation.bootstrap import MAX_UNITS, Interval, Resampling, figures_of, totals
 from ocrray.evaluation.counts import Counts
-from ocrray.evaluation.figures import FIGURES, addends
+from ocrray.evaluation.figures import FIGURES, SHARES, addends
 from ocrray.evaluation.scoring import Scores
 from ocrray.evaluation.sheet import Checked
 
@@ -175,6 +175,10 @@ def _group(name: str, counts: Counts, units: np.ndarray, bootstrap: BootstrapCon
     sums = totals(values)
     resampling = bootstrap.over(np.unique(units, return_inverse=True)[1])
     figures = _values(figures_of(sums), figures_of(resampling.sums(values)), resampling)
+    for share in SHARES:
+        if figures[share].value in (0, 1):
+            interval = resampling.of_none_or_all(values[FIGURES[share].whole], figures[share].value)
+            figures[share] = Value(figures[share].value, interval)
     return Group(name, {key: int(sums[key]) for key in _SUMS}, figures)
 
 
