@@ -123,16 +123,7 @@ def raw_cer_buckets(counts: Counts) -> np.ndarray:
 
 def compare(system: Scores, baseline: Scores, bootstrap: BootstrapConfig) -> Comparison:
     """Both systems on the records that they share; raises ConfigError where ids are not unique or none is shared."""
-    for name, scores in (("input", system), ("baseline", baseline)):
-        if repeated := [record for record, times in Counter(scores.ids).items() if times > 1]:
-            raise ConfigError(
-                f"{name}: to compare two systems every record needs an id of its own (id_column); "
-                f"{len(repeated):,} occur more than once, {repeated[0]} for instance"
-            )
-    place = {record: row for row, record in enumerate(baseline.ids)}
-    theirs = np.array([place.get(record, -1) for record in system.ids], dtype=np.int64)
-    ours = np.flatnonzero(theirs >= 0)
-    theirs = theirs[ours]
+    ours, theirs = _shared_rows(system, baseline)
     shared = len(ours)
     same = system.truth_hashes[ours] == baseline.truth_hashes[theirs]
     ours, theirs = ours[same], theirs[same]
@@ -156,6 +147,20 @@ def compare(system: Scores, baseline: Scores, bootstrap: BootstrapConfig) -> Com
         differences=_values(*({name: both[0][name] - both[1][name] for name in FIGURES} for both in (point, drawn)), resampling),
         p_value=resampling.p_value(values[0]["corrected_distance"] - values[1]["corrected_distance"], bootstrap.permutations),
     )
+
+
+def _shared_rows(system: Scores, baseline: Scores) -> tuple[np.ndarray, np.ndarray]:
+    """The rows of the same records in either system, in the order of the first."""
+    for name, scores in (("input", system), ("baseline", baseline)):
+        if repeated := [record for record, times in Counter(scores.ids).items() if times > 1]:
+            raise ConfigError(
+                f"{name}: to compare two systems every record needs an id of its own (id_column); "
+                f"{len(repeated):,} occur more than once, {repeated[0]} for instance"
+            )
+    place = {record: row for row, record in enumerate(baseline.ids)}
+    theirs = np.array([place.get(record, -1) for record in system.ids], dtype=np.int64)
+    ours = np.flatnonzero(theirs >= 0)
+    return ours, theirs[ours]
 
 
 def as_json(part: Group | Comparison) -> dict[str, Any]:
