@@ -136,8 +136,8 @@ def _refused_edits(record: Shown) -> Sequence[dict[str, Any]]:
 
 
 def _reasons(record: Shown) -> list[str]:
-    refused = (verdict for verdict in record.refused.get("verdicts") or () if not verdict["accepted"])
-    reasons = dict.fromkeys(filter(None, (record.refused.get("guard_reason"), *(verdict["reason"] for verdict in refused))))
+    refused = (verdict["reason"] for verdict in record.refused.get("verdicts") or () if not verdict["accepted"])
+    reasons = dict.fromkeys(filter(None, (record.refused.get("guard_reason"), *refused)))
     return [sanitise(reason[:100]) for reason in reasons]
 
 
