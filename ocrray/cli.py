@@ -19,6 +19,7 @@ VERBS = {
     "restore": "scans or old OCR in, a corpus with raw and corrected text out",
     "synthesize": "clean text in, pairs of it and of the same text with OCR errors out",
     "train": "pairs of OCR and truth in, a fine-tuned corrector with its card out",
+    "evaluate": "a finished run, or pairs with their truth, in; what was gained and what was made worse, out",
 }
 
 
@@ -86,7 +87,13 @@ def _train(options: argparse.Namespace) -> int:
     return _carry_out(options, TrainConfig, make_plan, print_plan, train)
 
 
-_RUN = {"restore": _restore, "synthesize": _synthesize, "train": _train}
+def _evaluate(options: argparse.Namespace) -> int:
+    from ocrray.runtime.evaluate import EvaluateConfig, evaluate, make_plan, print_plan
+
+    return _carry_out(options, EvaluateConfig, make_plan, print_plan, evaluate)
+
+
+_RUN = {"restore": _restore, "synthesize": _synthesize, "train": _train, "evaluate": _evaluate}
 _RESUME = "resume=true"  # training goes on only where it is told to
 
 

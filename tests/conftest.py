@@ -2,8 +2,12 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from selenium import webdriver
 
 
 @pytest.fixture(scope="session")
@@ -30,6 +34,16 @@ def ray_cluster() -> Iterator[str]:
 def on_cluster(ray_cluster: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs started by this test join the session's cluster instead of starting one of their own."""
     monkeypatch.setenv("RAY_ADDRESS", ray_cluster)
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[webdriver.Chrome]":
+    """The one browser of the test session."""
+    import chromium
+
+    chrome = chromium.start(tmp_path_factory.mktemp("chromium"))
+    yield chrome
+    chrome.quit()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -1,5 +1,6 @@
 """Every config that ships is a complete run: it is planned here, and the quick ones are run."""
 
+import json
 from pathlib import Path
 
 import pyarrow.dataset
@@ -57,3 +58,19 @@ def test_config_judge_given_refuses_the_inventions(tmp_path: Path):
     assert len(invented) >= 10
     assert {row["guard_reason"] for row in invented} == {"length"}
     assert sum(row["corrected_distance"] for row in rows) < sum(row["raw_distance"] for row in rows)
+
+    settings = ["--set", f"input.run={tmp_path / 'out'}", "--set", f"output.path={tmp_path / 'evaluation'}"]
+    assert main(["evaluate", "configs/evaluate/guarded.yaml", *settings]) == 0
+    result = json.loads((tmp_path / "evaluation" / "evaluation.json").read_text())
+    assert result["overall"]["sums"]["corrected_distance"] == sum(row["corrected_distance"] for row in rows)
+    assert result["comparison"]["differences"]["micro_corrected_cer"]["high"] < 0
+
+
+def test_config_evaluate_given_shows_the_harm(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """As released, the demo's careless corrections double the errors though most records improve."""
+    assert main(["evaluate", "configs/evaluate/given.yaml", "--set", f"output.path={tmp_path}"]) == 0
+
+    figures = json.loads((tmp_path / "evaluation.json").read_text())["overall"]["figures"]
+    assert figures["micro_cer_reduction"]["value"] < -1
+    assert figures["improved_frac"]["value"] > 0.7
+    assert "made worse" in capsys.readouterr().out

@@ -2,16 +2,19 @@
 
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from ocrray.text.normalise import sanitise
 
 
-def environment(autoescape: bool) -> Environment:
-    """Templates beside this file; every string that they print is free of control characters, and escaped if so asked."""
+def environment(autoescape: bool, *packages: str) -> Environment:
+    """Templates beside this file and in other `packages`, theirs first.
+
+    Every string that they print is free of control characters, and escaped if so asked.
+    """
     env = Environment(
-        loader=PackageLoader("ocrray.corpus", "."),
+        loader=ChoiceLoader([PackageLoader(package, ".") for package in (*packages, "ocrray.corpus")]),
         autoescape=autoescape,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -2,9 +2,7 @@
 
 from collections.abc import Sequence
 
-import jiwer
-
-from ocrray.text.metrics import cer_totals, distances
+from ocrray.text.metrics import cer_totals, distances, word_distances
 from ocrray.text.normalise import for_scoring
 
 
@@ -15,6 +13,6 @@ def correction_figures(raw: Sequence[str], corrected: Sequence[str], truth: Sequ
     return {
         "raw_cer": totals.micro_raw_cer,
         "cer": totals.micro_corrected_cer,
-        "wer": jiwer.wer(scored, [for_scoring(text) for text in corrected]),
+        "wer": int(word_distances(corrected, truth).sum()) / max(1, sum(len(text.split()) for text in scored)),
         "made_worse_frac": totals.made_worse_frac,
     }

@@ -1,14 +1,29 @@
 """The `input` part of a config: what to read, and how."""
 
 import codecs
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from ocrray.config import StrictModel
 from ocrray.records import SCHEMA, WORK_LIST_SCHEMA
 
 Kind = Literal["auto", "image", "pdf", "alto", "page", "hocr", "mets", "text", "table"]
+
+
+def _known_encoding(name: str) -> str:
+    try:
+        codec = codecs.lookup(name)
+        ascii_based = "a\n".encode(name) == b"a\n"
+    except (LookupError, TypeError):
+        raise ValueError(f"{name} is not an encoding that Python knows") from None
+    if not ascii_based:
+        raise ValueError(f"{name} is not based on ASCII; convert the files to UTF-8")
+    return codec.name
+
+
+Encoding = Annotated[str, AfterValidator(_known_encoding)]
+"""The name of an encoding in which line ends and ASCII are what they are in UTF-8."""
 
 
 class InputConfig(StrictModel):
@@ -24,25 +39,13 @@ class InputConfig(StrictModel):
     """Holds the names of scans, relative to the table's folder: each row is then such a scan, with the table's ground truth."""
     passthrough: list[str] = Field(default_factory=list)
     text_unit: Literal["line", "paragraph", "file"] = "line"
-    encoding: str = "utf-8"
+    encoding: Encoding = "utf-8"
     """Of plain text, CSV and JSON."""
     max_pixels: int = Field(default=200_000_000, gt=0)
     max_file_bytes: int = Field(default=1 << 30, gt=0)
     """Of files that are read whole: scans, OCR files, and text with `text_unit: file`."""
     max_text_chars: int = Field(default=1_000_000, gt=0)
     """Of one line, paragraph or cell."""
-
-    @field_validator("encoding")
-    @classmethod
-    def _known_encoding(cls, name: str) -> str:
-        try:
-            codec = codecs.lookup(name)
-            ascii_based = "a\n".encode(name) == b"a\n"
-        except (LookupError, TypeError):
-            raise ValueError(f"{name} is not an encoding that Python knows") from None
-        if not ascii_based:
-            raise ValueError(f"{name} is not based on ASCII; convert the files to UTF-8")
-        return codec.name
 
     @model_validator(mode="after")
     def _columns_agree(self) -> Self:

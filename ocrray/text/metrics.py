@@ -4,7 +4,7 @@ A corrector can lower the mean of per-record ratios while it makes the corpus wo
 always reported side by side, with the counts of records that were made worse and of clean records that were broken.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -23,18 +23,21 @@ def distance(left: str, right: str) -> int:
     return Levenshtein.distance(for_scoring(left), for_scoring(right), score_hint=_EXPECTED_DISTANCE)
 
 
-def distances(left: Sequence[str], right: Sequence[str]) -> np.ndarray:
+def distances(left: Sequence[str], right: Sequence[str], normalise: Callable[[str], str] = for_scoring) -> np.ndarray:
     """`distance` of each pair: an int32 array as long as both sequences; raises ValueError if their lengths differ."""
+    return _pairwise([normalise(text) for text in left], [normalise(text) for text in right])
+
+
+def word_distances(left: Sequence[str], right: Sequence[str], normalise: Callable[[str], str] = for_scoring) -> np.ndarray:
+    """As `distances`, in words: Levenshtein between what white space parts, as in the word error rate."""
+    return _pairwise([normalise(text).split() for text in left], [normalise(text).split() for text in right])
+
+
+def _pairwise(left: Sequence[Sequence[str]], right: Sequence[Sequence[str]]) -> np.ndarray:
     if len(left) != len(right):
         raise ValueError(f"{len(left)} texts on the left, {len(right)} on the right")
-    return process.cpdist(
-        [for_scoring(text) for text in left],
-        [for_scoring(text) for text in right],
-        scorer=Levenshtein.distance,
-        score_hint=_EXPECTED_DISTANCE,
-        dtype=np.int32,
-        workers=1,
-    )
+    scorer, hint = Levenshtein.distance, _EXPECTED_DISTANCE
+    return process.cpdist(left, right, scorer=scorer, score_hint=hint, dtype=np.int32, workers=1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,3 +17,19 @@ def sanitise(text: str) -> str:
 def for_scoring(text: str) -> str:
     """Text as CER and WER see it: NFC, every run of white space one space, none at the ends; case and punctuation stay."""
     return " ".join(unicodedata.normalize("NFC", text).split())
+
+
+# What HIPE-OCRepair 2026 writes out before it compares.
+_HIPE_LETTERS = {"ß": "ss", "ꝛ": "r", "œ": "oe", "æ": "ae", "a\u0364": "ä", "o\u0364": "ö", "u\u0364": "ü", "¬\n": ""}
+
+
+def for_hipe(text: str) -> str:
+    """Text as the HIPE-OCRepair 2026 scorer sees it: in lower case, every run of what is no letter, digit or space one space.
+
+    Meant for Latin script: combining marks count as no letter. Source: `norm` in hipe_ocrepair_scorer/ocrepair_eval.py of
+    github.com/hipe-eval/HIPE-OCRepair-scorer, March 2026.
+    """
+    text = text.lower()
+    for letters, written_out in _HIPE_LETTERS.items():
+        text = text.replace(letters, written_out)
+    return re.sub(r"[\W_]+", " ", text).strip()

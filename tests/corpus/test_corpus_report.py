@@ -2,17 +2,14 @@
 
 import functools
 import io
-import json
-import shutil
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from chromium import open_page, requests_of
 from lxml import html
 from PIL import Image
 from selenium import webdriver
-from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 
 from ocrray.corpus.report import write_report
@@ -20,10 +17,6 @@ from ocrray.corpus.summary import summarise
 from ocrray.errors import RecordError
 
 SCRIPT = "<script>document.title='owned'</script>"
-FLAGS = (
-    *("--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"),
-    *("--disable-component-update", "--disable-sync", "--window-size=1200,900"),
-)
 
 
 def report_of(output: Path, **fields) -> Path:
@@ -46,37 +39,6 @@ def noise(*size: int) -> bytes:
     return buffer.getvalue()
 
 
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory) -> Iterator[webdriver.Chrome]:
-    """Headless Chromium that logs its console and every request."""
-    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if not (chromium and driver):
-        pytest.skip("chromium and chromedriver are not installed")
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('chromium')}"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    chrome = webdriver.Chrome(options=options, service=Service(driver))
-    yield chrome
-    chrome.quit()
-
-
-def open_report(browser: webdriver.Chrome, path: Path, width: int = 1200) -> None:
-    """Open a file at a screen's width, as a phone does if it is narrow; what was logged before is forgotten."""
-    screen = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
-    browser.get_log("browser"), browser.get_log("performance")
-    browser.get(path.as_uri())
-
-
-def requests_of(browser: webdriver.Chrome) -> set[str]:
-    """The addresses that the page asked for, but for what lies inside it."""
-    events = (json.loads(entry["message"])["message"] for entry in browser.get_log("performance"))
-    addresses = (event["params"]["request"]["url"] for event in events if event["method"] == "Network.requestWillBeSent")
-    return {address for address in addresses if not address.startswith("data:")}
-
-
 def shown_ids(browser: webdriver.Chrome) -> list[str]:
     """Ids of the records on the screen, from top to bottom."""
     return [element.text for element in browser.find_elements(By.CSS_SELECTOR, ".record h3") if element.is_displayed()]
@@ -86,7 +48,7 @@ def test_report_opens_fast_and_clean_without_network(corpus, rows, browser) -> N
     """No console message, no request but for the file itself, under 2 s with scans in it."""
     path = report_of(corpus(rows.newspaper(300)), thumbnail=scan)
     started = time.perf_counter()
-    open_report(browser, path)
+    open_page(browser, path)
     assert time.perf_counter() - started < 2
     assert browser.get_log("browser") == []
     assert requests_of(browser) == {path.as_uri()}
@@ -98,7 +60,7 @@ def test_report_opens_fast_and_clean_without_network(corpus, rows, browser) -> N
 def test_report_buttons_show_each_group_and_page_in_order(corpus, rows, browser) -> None:
     """Filter and pager show the group's own records, worst first, six at a time."""
     mixed = rows.newspaper(300)
-    open_report(browser, report_of(corpus(mixed)))
+    open_page(browser, report_of(corpus(mixed)))
     worse = {row["record_id"]: row["corrected_distance"] - row["raw_distance"] for row in mixed if row["ground_truth_chars"]}
     browser.find_element(By.CSS_SELECTOR, "[data-group=made_worse]").click()
     first = shown_ids(browser)
@@ -126,7 +88,7 @@ def test_report_hostile_rows_are_text_and_nothing_scrolls_sideways(corpus, rows,
         rows.failure(f"failed {SCRIPT}", SCRIPT, f"{SCRIPT}{long}", f"bad {SCRIPT} {long}", note=None),
     ]
     path = report_of(corpus(hostile), title=f"T {SCRIPT} {long}", config_yaml=f"a: {SCRIPT}{long}</pre>")
-    open_report(browser, path, width)
+    open_page(browser, path, width)
     for details in browser.find_elements(By.TAG_NAME, "details"):
         browser.execute_script("arguments[0].open = true", details)
     assert browser.title.startswith(f"T {SCRIPT}")
@@ -138,7 +100,7 @@ def test_report_hostile_rows_are_text_and_nothing_scrolls_sideways(corpus, rows,
 def test_report_any_script_shows_the_diff_of_the_row(corpus, rows, browser) -> None:
     """Right-to-left and Devanagari text comes out whole, in its own direction, and NUL as U+FFFD."""
     texts = {"ar": ("مرحبا بالعالم الكبير", "مرحبا بالعالم الصغير"), "hi": ("यह कि किताब", "यह की किताब"), "nul": ("a\0b", "a b")}
-    open_report(browser, report_of(corpus([rows.row(name, *pair) for name, pair in texts.items()])))
+    open_page(browser, report_of(corpus([rows.row(name, *pair) for name, pair in texts.items()])))
     browser.find_element(By.CSS_SELECTOR, "[data-group=sample]").click()
     for record in browser.find_elements(By.CSS_SELECTOR, ".record"):
         name, block = record.find_element(By.TAG_NAME, "h3").text, record.find_element(By.CSS_SELECTOR, ".text")
@@ -154,7 +116,7 @@ def test_report_any_script_shows_the_diff_of_the_row(corpus, rows, browser) -> N
 
 def test_report_diff_is_marked_by_more_than_colour(corpus, rows, browser) -> None:
     """Who sees no colours sees a line through what is gone and under what is new."""
-    open_report(browser, report_of(corpus([rows.row("a", "tbe cat", "the cat")])))
+    open_page(browser, report_of(corpus([rows.row("a", "tbe cat", "the cat")])))
     decoration = {name: browser.find_element(By.CSS_SELECTOR, f".record {name}") for name in ("del", "ins")}
     assert decoration["del"].value_of_css_property("text-decoration-line") == "line-through"
     assert decoration["ins"].value_of_css_property("text-decoration-line") == "underline"

@@ -1,0 +1,100 @@
+"""What is counted of one record: integers, from which every figure follows, so that no text need be kept."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+from rapidfuzz.distance import Levenshtein
+
+from ocrray.evaluation.detection import detect
+from ocrray.text.metrics import distances, word_distances
+from ocrray.text.normalise import for_hipe
+
+Counts = Mapping[str, np.ndarray]
+"""For each name in COUNTS an int32 array with one value a record."""
+
+COUNTS = {
+    "truth_chars": "characters of the truth",
+    "raw_distance": "Levenshtein distance in characters, raw text to truth",
+    "corrected_distance": "the same from the corrected text",
+    "truth_words": "words of the truth",
+    "raw_word_distance": "Levenshtein distance in words, raw text to truth",
+    "corrected_word_distance": "the same from the corrected text",
+    "wrong_tokens": "tokens of the raw text that are wrong (ICDAR; `evaluation.detection`)",
+    "changed_tokens": "tokens of the raw text that the corrector changed",
+    "wrong_changed_tokens": "tokens that are both",
+    "truth_digits": "digits of the truth",
+    "raw_digit_distance": "Levenshtein distance between the digits of the raw text and those of the truth, all else left out",
+    "corrected_digit_distance": "the same from the corrected text",
+    "changed_digits": "the same between raw and corrected text",
+    "hipe_raw_errors": "substitutions, deletions and insertions from truth to raw text, after `for_hipe`",
+    "hipe_raw_length": "those and the characters that agree",
+    "hipe_corrected_errors": "the same from the corrected text",
+    "hipe_corrected_length": "those and the characters that agree",
+}
+_IDENTITY: Callable[[str], str] = str
+_NOT_DIGITS = re.compile(r"\D+")
+
+
+def count(raw: Sequence[str], corrected: Sequence[str], truth: Sequence[str], normalise: Callable[[str], str]) -> Counts:
+    """The counts of each record; `normalise` is applied to all three texts first (but not where HIPE's own rules are)."""
+    # What a corrector leaves alone, most of a corpus, is looked at once.
+    same = [left == right for left, right in zip(raw, corrected, strict=True)]
+    true, before = [normalise(text) for text in truth], [normalise(text) for text in raw]
+    after = [old if alike else normalise(new) for old, new, alike in zip(before, corrected, same, strict=True)]
+    counts = {"truth_chars": _lengths(true), "truth_words": _lengths([text.split() for text in true])}
+    changed = np.flatnonzero([old != new for old, new in zip(before, after, strict=True)])
+    for name, measure in (("distance", distances), ("word_distance", word_distances)):
+        counts[f"raw_{name}"] = measure(before, true, _IDENTITY)
+        counts[f"corrected_{name}"] = _where_changed(counts[f"raw_{name}"], changed, after, true, measure)
+    found = [detect(*texts) for texts in zip(before, after, true, strict=True)]
+    columns = np.array(found, dtype=np.int32).reshape(-1, 3).T
+    counts |= dict(zip(("wrong_tokens", "changed_tokens", "wrong_changed_tokens"), columns, strict=True))
+    return counts | _digits(before, after, true) | _hipe(raw, corrected, truth)
+
+
+def concatenated(parts: Sequence[Counts]) -> Counts:
+    """The counts of all records of all parts, in their order."""
+    return {name: np.concatenate([np.zeros(0, np.int32), *(part[name] for part in parts)]) for name in COUNTS}
+
+
+def _where_changed(
+    before: np.ndarray, changed: np.ndarray, after: Sequence[str], true: Sequence[str], measure: Callable[..., np.ndarray]
+) -> np.ndarray:
+    values = before.copy()
+    if len(changed):
+        values[changed] = measure([after[row] for row in changed], [true[row] for row in changed], _IDENTITY)
+    return values
+
+
+def _digits(before: Sequence[str], after: Sequence[str], true: Sequence[str]) -> Counts:
+    old, new, right = ([_NOT_DIGITS.sub("", text) for text in texts] for texts in (before, after, true))
+    return {
+        "truth_digits": _lengths(right),
+        "raw_digit_distance": distances(old, right, _IDENTITY),
+        "corrected_digit_distance": distances(new, right, _IDENTITY),
+        "changed_digits": distances(old, new, _IDENTITY),
+    }
+
+
+def _hipe(raw: Sequence[str], corrected: Sequence[str], truth: Sequence[str]) -> Counts:
+    """Errors and length of the alignment are those of jiwer, which the official scorer takes them from."""
+    rows = []
+    for old, new, true in zip(raw, corrected, truth, strict=True):
+        right = for_hipe(true)
+        before = _errors_and_length(right, for_hipe(old))
+        rows.append((*before, *(before if old == new else _errors_and_length(right, for_hipe(new)))))
+    columns = np.array(rows, dtype=np.int32).reshape(-1, 4).T
+    names = ("hipe_raw_errors", "hipe_raw_length", "hipe_corrected_errors", "hipe_corrected_length")
+    return dict(zip(names, columns, strict=True))
+
+
+def _errors_and_length(truth: str, text: str) -> tuple[int, int]:
+    if truth == text:
+        return 0, len(truth)
+    edits = Levenshtein.editops(truth, text)
+    return len(edits), len(truth) + sum(edit.tag == "insert" for edit in edits)
+
+
+def _lengths(values: Sequence[Sequence[str]]) -> np.ndarray:
+    return np.fromiter(map(len, values), np.int32, len(values))

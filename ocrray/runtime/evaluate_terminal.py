@@ -1,0 +1,175 @@
+"""The tables that an evaluation prints."""
+
+from collections.abc import Mapping, Sequence
+
+import yaml
+from rich.console import Console
+from rich.table import Table
+
+from ocrray.config import StrictModel
+from ocrray.evaluation.inputs import System
+from ocrray.evaluation.report import Evaluation
+from ocrray.evaluation.results import Comparison, Group, Value
+
+_RATES = {
+    "CER, micro": ("micro_raw_cer", "micro_corrected_cer", "micro_cer_reduction"),
+    "CER, macro": ("macro_raw_cer", "macro_corrected_cer", "macro_cer_reduction"),
+    "CER, mean of ratios": (None, None, "mean_relative_cer_reduction"),
+    "WER, micro": ("micro_raw_wer", "micro_corrected_wer", "micro_wer_reduction"),
+    "WER, macro": ("macro_raw_wer", "macro_corrected_wer", "macro_wer_reduction"),
+    "WER, mean of ratios": (None, None, "mean_relative_wer_reduction"),
+    "cMER (HIPE), micro": ("hipe_raw_cmer", "hipe_cmer", None),
+    "digits wrong": ("raw_digit_error_rate", "digit_error_rate", None),
+    "exact match": ("raw_exact_frac", "exact_frac", None),
+}
+_SHARES = {
+    "made worse": ("made_worse", "records", "made_worse_frac"),
+    "broke clean input": ("broke_clean", "clean", "broke_clean_frac"),
+    "improved": ("improved", "records", "improved_frac"),
+    "digits changed": ("digits_changed", "records", "digits_changed_frac"),
+    "digits made worse": ("digits_made_worse", "records", "digits_made_worse_frac"),
+}
+_COMPARED = (
+    *("micro_corrected_cer", "macro_corrected_cer", "micro_corrected_wer", "exact_frac", "made_worse_frac"),
+    *("hipe_cmer", "hipe_preference"),
+)
+_FEWEST_UNITS = 30  # below this, percentile intervals are known to be too narrow
+_NOT_SCORED = {
+    "without_output": "records without a corrected text, measured as they were",
+    "without_truth": "records without ground truth, in no figure",
+    "without_text": "records with ground truth but no raw text, in no figure",
+    "unreadable": "rows that cannot be read, in no figure",
+}
+
+
+def print_plan(config: StrictModel, systems: Mapping[str, System | None]) -> None:
+    """Print the resolved config, and what will be read for each system."""
+    table = Table(show_header=False, box=None, pad_edge=False)
+    for key, system in systems.items():
+        if system:
+            columns = ", ".join(f"{column} ({name.removesuffix('_column')})" for name, column in system.config.named.items())
+            table.add_row(key, f"{system.config.called}: {len(system.files):,} files, {system.size_bytes:,} bytes")
+            table.add_row("", f"columns {columns}")
+    console = Console(soft_wrap=True)
+    console.print(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True), markup=False)
+    console.print(table)
+
+
+def print_sheet(records: int, path: str) -> None:
+    """Say what is to be done with a sheet."""
+    Console(soft_wrap=True).print(
+        f"{records:,} records were drawn onto {path}\n"
+        "Look at the source of each, put its `truth` right where the corrected text is wrong, and anything into `checked`; "
+        "save it as CSV in UTF-8.\nThe same command then reads it back; rows that are not checked count as not drawn.",
+        markup=False,
+    )
+
+
+def print_result(evaluation: Evaluation, output: str) -> None:
+    """Print the main figures with their intervals; all of them are in `evaluation.json`."""
+    console = Console(soft_wrap=True)
+    overall, results = evaluation.results.overall, evaluation.results
+    size = f"{overall.records:,} records, {overall.sums['truth_chars']:,} characters of truth"
+    if evaluation.parts:
+        checked = ", ".join(f"{part.checked:,} of {part.records:,} {part.name}" for part in evaluation.parts)
+        size = f"estimated for {size}\nchecked: {checked}"
+    console.print(f"{evaluation.name}: {size}", markup=False)
+    console.print(_rates(evaluation))
+    console.print(_shares(evaluation))
+    for words, groups in (("raw CER", results.by_raw_cer), ("language", results.by_language), ("source", results.by_source)):
+        if groups:
+            console.print(_groups(words, groups))
+    if evaluation.comparison:
+        console.print(f"against {evaluation.baseline_name}, {evaluation.comparison.records:,} records of both", markup=False)
+        console.print(_comparison(evaluation.comparison))
+    if evaluation.first_problem:
+        console.print(f"unreadable: {evaluation.first_problem}", markup=False)
+    end = Table(show_header=False, box=None, pad_edge=False)
+    for name, words in _NOT_SCORED.items():
+        if evaluation.tally[name]:
+            end.add_row("note", f"{evaluation.tally[name]:,} {words}")
+    if results.units < _FEWEST_UNITS:
+        end.add_row("note", f"{results.units:,} {evaluation.unit} are too few for intervals to be trusted")
+    end.add_row("normalised", evaluation.normalise.described())
+    end.add_row("intervals", f"{evaluation.confidence:.0%}, from drawing {results.units:,} {evaluation.unit} anew")
+    end.add_row("figures", f"{output}/evaluation.json")
+    end.add_row("report", f"{output}/report.html")
+    console.print(end)
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for number, column in enumerate(columns):
+        table.add_column(column, justify="right" if number else "left", no_wrap=True)
+    return table
+
+
+def _rates(evaluation: Evaluation) -> Table:
+    figures = evaluation.results.overall.figures
+    table = _table("", "raw", "corrected", "reduction", "interval")
+    for words, (raw, corrected, reduction) in _RATES.items():
+        measured = figures[reduction or corrected]
+        cells = [percent(figures[name].value) if name else "" for name in (raw, corrected)]
+        table.add_row(words, *cells, percent(measured.value, 1) if reduction else "", interval(measured, 1 if reduction else 2))
+    if scores := evaluation.translation:
+        of = f" ({scores.records:,} records)"
+        table.add_row(f"BLEU{of}", f"{scores.raw_bleu:.2f}", f"{scores.bleu:.2f}", "", "")
+        table.add_row(f"TER{of}", f"{scores.raw_ter:.2f}", f"{scores.ter:.2f}", "", "")
+    return table
+
+
+def _shares(evaluation: Evaluation) -> Table:
+    overall = evaluation.results.overall
+    table = _table("", "", "", "interval")
+    for words, (part, whole, figure) in _SHARES.items():
+        value = overall.figures[figure]
+        table.add_row(words, f"{overall.sums[part]:,} of {overall.sums[whole]:,}", percent(value.value), interval(value))
+    for words in ("precision", "recall", "f1"):
+        value = overall.figures[f"detection_{words}"]
+        table.add_row(f"detection {words} (ICDAR)", "", percent(value.value), interval(value))
+    preference = overall.figures["hipe_preference"]
+    table.add_row("preference (HIPE)", "", number(preference.value), interval(preference, 3, number))
+    return table
+
+
+def _groups(words: str, groups: Sequence[Group]) -> Table:
+    table = _table(words, "records", "CER raw", "corrected", "reduction", "interval", "made worse")
+    for group in groups:
+        figures = group.figures
+        reduction = figures["micro_cer_reduction"]
+        table.add_row(
+            group.name,
+            f"{group.records:,}",
+            percent(figures["micro_raw_cer"].value),
+            percent(figures["micro_corrected_cer"].value),
+            percent(reduction.value, 1),
+            interval(reduction, 1),
+            percent(figures["made_worse_frac"].value),
+        )
+    return table
+
+
+def _comparison(comparison: Comparison) -> Table:
+    table = _table("", "baseline", "this", "difference", "interval")
+    for name in _COMPARED:
+        shown = number if name == "hipe_preference" else percent
+        difference = comparison.differences[name]
+        values = [shown(values[name].value) for values in (comparison.baseline, comparison.system)]
+        table.add_row(name, *values, shown(difference.value), interval(difference, 2, shown))
+    table.add_row("p (micro CER)", "", "", f"{comparison.p_value:.4f}", "")
+    return table
+
+
+def percent(value: float | None, digits: int = 2) -> str:
+    """A fraction for people; a dash where there is none."""
+    return "–" if value is None else f"{value:.{digits}%}"
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """As it is, with its sign."""
+    return "–" if value is None else f"{value:+.{digits}f}"
+
+
+def interval(value: Value, digits: int = 2, shown=percent) -> str:
+    """The ends of an interval; nothing where there is none."""
+    return f"{shown(value.interval.low, digits)} … {shown(value.interval.high, digits)}" if value.interval else ""
