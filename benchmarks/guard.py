@@ -33,6 +33,7 @@ from ocrray.text.normalise import for_scoring, sanitise
 
 OUTPUTS = Path(__file__).parents[2] / "shared" / "data" / "llm_outputs" / "bln600.jsonl"
 FOLDS = 6
+SURFACE_RULES = {"min_similarity": 0.25, "max_length_change": 1.0}  # where there is no scorer
 HEADER = ("corrector", "guard", "micro CER reduction %", "made worse %", "broke clean %")
 REFUSAL_HEADER = ("refused spans %", "rightly refused %", "wrong spans refused %", "accepted wrong %")
 
@@ -128,8 +129,8 @@ def guarded(records: Sequence[Record], config: GuardConfig) -> tuple[list[str], 
 def refusals(accepted: np.ndarray, gains: np.ndarray) -> list[str]:
     """The cells of REFUSAL_HEADER."""
     wrong = gains < 0
-    parts = (~accepted).mean(), wrong[~accepted].mean(), (~accepted)[wrong].mean(), wrong[accepted].mean()
-    return [f"{100 * part:.1f}" for part in parts]
+    parts = ((~accepted, accepted | True), (wrong, ~accepted), (~accepted, wrong), (wrong, accepted))
+    return [f"{100 * values[among].mean():.1f}" if among.any() else "–" for values, among in parts]
 
 
 def cross_validated(outputs: dict[str, list[Record]], limits: Sequence[float]) -> dict[tuple[str, float], tuple[list[str], list[str]]]:
@@ -179,7 +180,7 @@ def main() -> None:
     parser.add_argument("--no-rules", action="store_true", help="the scorer alone")
     parser.add_argument("--cross-validate", action="store_true")
     args = parser.parse_args()
-    no_rules = {"min_similarity": None, "max_length_change": None, "max_repeats": None, "keep_digits": False}
+    no_rules = {"max_repeats": None, "keep_digits": False}
     outputs = tagged(args.tagger, args.limit) if args.tagger else read_outputs(args.outputs)
     fitted = cross_validated(outputs, args.max_wrong) if args.cross_validate else {}
 
@@ -190,7 +191,8 @@ def main() -> None:
         show(name, "best per record, knowing the truth", totals(records, best_records(records)))
         show(name, "best per span, knowing the truth", totals(records, best_spans(records)))
         for limit in (None, *args.max_wrong):
-            config = GuardConfig(scorer=args.scorer, max_wrong=limit, ignore=tuple(args.ignore), **no_rules if args.no_rules else {})
+            rules = SURFACE_RULES if limit is None else no_rules if args.no_rules else {}
+            config = GuardConfig(scorer=args.scorer, max_wrong=limit, ignore=tuple(args.ignore), **rules)
             texts, figures, speed = guarded(records, config)
             label = "rules alone" if limit is None else f"max_wrong {limit:g}"
             show(name, label, totals(records, texts), [*figures, f"{speed:,.0f}"])

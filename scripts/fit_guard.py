@@ -48,7 +48,7 @@ def made_up(texts: list[str], noise: NoiseModel, records: int, rng: np.random.Ge
         most_chars = int(rng.choice([100, 200, 400, 900]))
         printed = excerpt(texts[rng.integers(len(texts))], (20, most_chars), rng)
         printed = vary(printed, rng) if rng.random() < 0.6 else printed
-        cer = 0.0 if rng.random() < 0.15 else min(0.35, float(rng.lognormal(np.log(0.06), 0.8)))
+        cer = 0.0 if rng.random() < 0.15 else min(0.5, float(rng.lognormal(np.log(0.07), 1.0)))
         read = noise.corrupt(printed, cer, rng)
         yield read, corrector.correct(printed, read, habits), printed
 

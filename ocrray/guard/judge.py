@@ -1,5 +1,6 @@
 """Sorts the edits of one passage into those that stand and those that do not, span by span, with reasons."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -7,6 +8,7 @@ from pathlib import Path
 
 from pydantic import Field, field_validator
 
+from ocrray.config import fingerprint
 from ocrray.errors import ConfigError
 from ocrray.guard.confusion import Confusions
 from ocrray.guard.language import Language
@@ -50,14 +52,16 @@ class Judgement:
     verdicts: Sequence[Verdict]
 
 
-def check(config: GuardConfig) -> None:
-    """Raises ConfigError when the scorer is not there or cannot be read."""
+def check(config: GuardConfig) -> str | None:
+    """What tells two states of the scorer apart, None without one; raises ConfigError when it cannot be read."""
     if config.max_wrong is None:
-        return
+        return None
     try:
         load_scorer(config.scorer)
     except ConfigError as error:
         raise ConfigError(f"guard.scorer: {error}") from None
+    files = (_folder(config.scorer) / name for name in (LANGUAGE_FILE, CONFUSIONS_FILE, SCORER_FILE))
+    return fingerprint([hashlib.sha256(file.read_bytes()).hexdigest() for file in files])
 
 
 def judge(raw: str, edits: Sequence[Edit], passage: tuple[int, int], config: GuardConfig | None) -> Judgement:
@@ -94,9 +98,13 @@ def _doubts(source: str, spans: Sequence[Span], config: GuardConfig) -> list[tup
 @lru_cache(maxsize=4)
 def load_scorer(location: str) -> tuple[Knowledge, Scorer]:
     """The scorer at this location (`default`, or a folder) and what its signals need; read once in each process."""
-    folder = DEFAULT_FOLDER if location == "default" else Path(location)
+    folder = _folder(location)
     knowledge = Knowledge(Language.load(folder / LANGUAGE_FILE), Confusions.load(folder / CONFUSIONS_FILE))
     return knowledge, Scorer.load(folder / SCORER_FILE)
+
+
+def _folder(location: str) -> Path:
+    return DEFAULT_FOLDER if location == "default" else Path(location)
 
 
 def _moved(edit: Edit, by: int) -> Edit:

@@ -16,14 +16,15 @@ _NGRAM_WORDS = 3
 class Rules(StrictModel):
     """The limits of a believable correction of one span: a word, or words changed together."""
 
-    min_similarity: float | None = Field(0.25, ge=0, le=1)
-    """1 - (changed characters / characters of the longer text)."""
-    max_length_change: float | None = Field(1.0, ge=0)
-    """How much longer or shorter it may become, as a share of its length."""
+    min_similarity: float | None = Field(None, ge=0, le=1)
+    """1 - (changed characters / characters of the longer text); 0.25 is a good limit where there is no scorer."""
+    max_length_change: float | None = Field(None, ge=0)
+    """How much longer or shorter it may become, as a share of its length; 1 is a good limit where there is no scorer."""
     max_repeats: int | None = Field(3, ge=1)
     """How many more times than its source a passage may say the same three words, or (x 10) the same character in a run."""
     keep_digits: bool = True
-    """Whether a change that loses or alters a digit is refused; letters read as figures (`l85O`) may still become digits."""
+    """Whether a change is refused that alters a figure or loses one of two digits or more. Letters read as digits are no figures
+    (`l85O` may become `1850`, `9treet` may become `street`, and `1` may become `I`)."""
 
 
 def rule_against(span: Span, rules: Rules) -> str:
@@ -37,7 +38,7 @@ def rule_against(span: Span, rules: Rules) -> str:
         return "similarity"
     if rules.max_repeats is not None and _longest_run(span.corrected) > _longest_run(span.raw) + 10 * rules.max_repeats:
         return "repetition"
-    if rules.keep_digits and any(_loses_digit(edit.raw, edit.corrected) for edit in span.edits):
+    if rules.keep_digits and _changes_figure(span.raw, span.corrected):
         return "digits"
     return ""
 
@@ -61,10 +62,16 @@ def repeating(raw: str, corrected: str, spans: Sequence[Span], max_repeats: int)
     return [any(start < span.new_end and span.new_start < end for start, end in loops) for span in spans]
 
 
-def _loses_digit(raw: str, corrected: str) -> bool:
-    """Whether the digits of the raw text no longer appear, in order, in the corrected one."""
-    remaining = iter(re.findall(r"\d", corrected))
-    return not all(digit in remaining for digit in re.findall(r"\d", raw))
+def _changes_figure(raw: str, corrected: str) -> bool:
+    """Whether digits of the raw words no longer stand, in order, among those of the corrected ones."""
+    after = re.findall(r"\d", corrected)
+    for word in raw.split():
+        digits = re.findall(r"\d", word)
+        is_figure = len(digits) > 1 and len(digits) >= sum(map(str.isalpha, word))
+        remaining = iter(after)
+        if (is_figure or (digits and after)) and not all(digit in remaining for digit in digits):
+            return True
+    return False
 
 
 def _longest_run(text: str) -> int:
