@@ -2,7 +2,7 @@
 
     python benchmarks/guard.py                                  # four published correctors on 60 documents of BLN600
     python benchmarks/guard.py --scorer out/guard --max-wrong 0.1 0.2 0.3
-    python benchmarks/guard.py --cross-validate                 # a scorer fitted on these documents: what is possible, not shipped
+    python benchmarks/guard.py --cross-validate   # a scorer fitted on these documents: what is possible, not shipped
     python benchmarks/guard.py --ignore language --ignore confusion   # what a family of signals is worth
     python benchmarks/guard.py --tagger ../shared/data/pairs/*.jsonl  # the shipped tagger's own corrections of pairs
 
@@ -108,7 +108,9 @@ def best_spans(records: Sequence[Record]) -> list[str]:
     for record in records:
         spans = record.spans
         gains = span_gains(record.raw, spans, record.truth)
-        texts.append(apply_edits(record.raw, [e for span, gain in zip(spans, gains, strict=True) if gain > 0 for e in span.edits]))
+        texts.append(
+            apply_edits(record.raw, [e for span, gain in zip(spans, gains, strict=True) if gain > 0 for e in span.edits])
+        )
     return texts
 
 
@@ -133,7 +135,9 @@ def refusals(accepted: np.ndarray, gains: np.ndarray) -> list[str]:
     return [f"{100 * values[among].mean():.1f}" if among.any() else "–" for values, among in parts]
 
 
-def cross_validated(outputs: dict[str, list[Record]], limits: Sequence[float]) -> dict[tuple[str, float], tuple[list[str], list[str]]]:
+def cross_validated(
+    outputs: dict[str, list[Record]], limits: Sequence[float]
+) -> dict[tuple[str, float], tuple[list[str], list[str]]]:
     """For each corrector and limit, texts and refusals by scorers fitted on other documents' corrections by all correctors."""
     knowledge, _ = load_scorer("default")
     documents = sorted({record.document for records in outputs.values() for record in records})
@@ -154,7 +158,9 @@ def cross_validated(outputs: dict[str, list[Record]], limits: Sequence[float]) -
         wrong = np.concatenate([share for *_, share in judged])
         for limit in limits:
             texts = [
-                apply_edits(record.raw, [e for span, share in zip(spans, shares, strict=True) if share <= limit for e in span.edits])
+                apply_edits(
+                    record.raw, [e for span, share in zip(spans, shares, strict=True) if share <= limit for e in span.edits]
+                )
                 for record, spans, shares in judged
             ]
             found[name, limit] = texts, refusals(wrong <= limit, gains)
@@ -164,7 +170,12 @@ def cross_validated(outputs: dict[str, list[Record]], limits: Sequence[float]) -
 def show(name: str, guard: str, figures: CerTotals, more: Sequence[str] = ()) -> None:
     """One row of the table."""
     rates = (figures.micro_cer_reduction, figures.made_worse_frac, figures.broke_clean_frac)
-    cells = [name, guard, *("–" if rate is None else f"{100 * rate:.1f}" for rate in rates), *(more or ["–"] * (len(REFUSAL_HEADER) + 1))]
+    cells = [
+        name,
+        guard,
+        *("–" if rate is None else f"{100 * rate:.1f}" for rate in rates),
+        *(more or ["–"] * (len(REFUSAL_HEADER) + 1)),
+    ]
     print(f"| {' | '.join(cells)} |", flush=True)
 
 

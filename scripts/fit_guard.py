@@ -31,8 +31,7 @@ Triple = tuple[str, str, str]  # raw, corrected, truth
 
 def read_texts(path: Path) -> Iterator[tuple[str, str]]:
     """(source, text) of a text file, or of the `text` of every line of a JSONL file; gzipped or not."""
-    opened = gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8")
-    with opened as file:
+    with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as file:
         if ".jsonl" in path.name:
             yield from ((path.name, json.loads(line)["text"]) for line in file)
         else:

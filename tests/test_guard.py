@@ -1,5 +1,6 @@
 """The guard refuses what no OCR error explains, span by span, and nothing else."""
 
+import itertools
 from dataclasses import replace
 from pathlib import Path
 
@@ -143,7 +144,7 @@ def test_spans_of_any_texts_hold_every_edit_and_touch_no_other(raw: str, correct
     assert [edit for span in spans for edit in span.edits] == edits
     assert all(raw[span.start : span.end] == span.raw for span in spans)
     assert all(corrected[span.new_start : span.new_end] == span.corrected for span in spans)
-    assert all(left.end < right.start for left, right in zip(spans, spans[1:], strict=False))
+    assert all(left.end < right.start for left, right in itertools.pairwise(spans))
     assert all(place in (0, len(raw)) or raw[place - 1].isspace() for place in (span.start for span in spans))
 
 
@@ -225,7 +226,12 @@ def test_scorer_fitted_on_labelled_spans_tells_them_apart_and_survives_the_file(
 def test_scorer_ignored_family_has_no_say():
     """With a family ignored, its signals may be anything."""
     knowledge, scorer = load_scorer("default")
-    row = signals(SENTENCE, SENTENCE.replace("oil", "ale"), spans_of(SENTENCE, edits_between(SENTENCE, SENTENCE.replace("oil", "ale"))), knowledge)
+    row = signals(
+        SENTENCE,
+        SENTENCE.replace("oil", "ale"),
+        spans_of(SENTENCE, edits_between(SENTENCE, SENTENCE.replace("oil", "ale"))),
+        knowledge,
+    )
     other = row.copy()
     other[:, [NAMES.index(name) for name in FAMILIES["words"]]] = 0.0
 

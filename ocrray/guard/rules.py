@@ -11,6 +11,8 @@ from ocrray.guard.spans import Span
 
 SLACK_CHARS = 6  # a span of a few characters may change wholly: `Tbe` -> `The` must pass rules that speak in shares
 _NGRAM_WORDS = 3
+_FIGURE = re.compile(r"[^\w\s]?\d[\d.,:/-]*\d[a-z]{0,2}[^\w\s]*")  # two digits or more: `240`, `£1,000`, `14th`, `3/4,`
+_LOOK_ALIKE = str.maketrans("lI|OoSB", "1110058")  # `301.` may become `30l.`, thirty pounds
 
 
 class Rules(StrictModel):
@@ -24,7 +26,7 @@ class Rules(StrictModel):
     """How many more times than its source a passage may say the same three words, or (x 10) the same character in a run."""
     keep_digits: bool = True
     """Whether a change is refused that alters a figure or loses one of two digits or more. Letters read as digits are no figures
-    (`l85O` may become `1850`, `9treet` may become `street`, and `1` may become `I`)."""
+    (`l85O` may become `1850`, `9treet` `street`, `301.` thirty pounds, `30l.`, and a lone `1` `I`)."""
 
 
 def rule_against(span: Span, rules: Rules) -> str:
@@ -63,13 +65,12 @@ def repeating(raw: str, corrected: str, spans: Sequence[Span], max_repeats: int)
 
 
 def _changes_figure(raw: str, corrected: str) -> bool:
-    """Whether digits of the raw words no longer stand, in order, among those of the corrected ones."""
-    after = re.findall(r"\d", corrected)
+    """Whether digits of the raw words no longer stand, in order, among the corrected digits and letters that look alike."""
+    after = re.findall(r"\d", corrected.translate(_LOOK_ALIKE))
+    has_digits = any(map(str.isdigit, corrected))
     for word in raw.split():
-        digits = re.findall(r"\d", word)
-        is_figure = len(digits) > 1 and len(digits) >= sum(map(str.isalpha, word))
-        remaining = iter(after)
-        if (is_figure or (digits and after)) and not all(digit in remaining for digit in digits):
+        digits, remaining = re.findall(r"\d", word), iter(after)
+        if (has_digits or _FIGURE.fullmatch(word)) and not all(digit in remaining for digit in digits):
             return True
     return False
 

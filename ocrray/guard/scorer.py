@@ -1,5 +1,6 @@
 """How likely an edit is wrong: a sum of what each signal says, so that every score can be told in words."""
 
+import itertools
 import json
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
@@ -17,7 +18,7 @@ _NEWTON_STEPS = 12
 
 @dataclass(frozen=True)
 class Scorer:
-    """An additive logistic model: each signal falls into one of its bins and adds that bin's weight to the log-odds of being right.
+    """An additive logistic model: each signal falls into one of its bins and adds its weight to the log-odds of being right.
 
     `edges[signal]` ascend, one fewer than `weights[signal]`, whose mean over the edits fitted on is 0; `intercept` is theirs.
     """
@@ -98,7 +99,7 @@ def _penalty(starts: np.ndarray) -> np.ndarray:
     size = starts[-1] + 1
     penalty = np.eye(size) * _RIDGE
     penalty[-1, -1] = 1e-6
-    for start, end in zip(starts, starts[1:], strict=False):
+    for start, end in itertools.pairwise(starts):
         for left in range(start, end - 1):
             penalty[left : left + 2, left : left + 2] += _SMOOTHNESS * np.array([[1, -1], [-1, 1]])
     return penalty

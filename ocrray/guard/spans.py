@@ -9,7 +9,7 @@ from ocrray.text.edits import apply_edits
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """`text[start:end]`, whole words, with the edits that fall into it; `raw` became `corrected`, at `new_start` of the corrected text."""
+    """`text[start:end]`, whole words, with the edits in it; `raw` became `corrected`, which begins at `new_start` of the new text."""
 
     start: int
     end: int
@@ -25,7 +25,7 @@ class Span:
 
 
 def spans_of(text: str, edits: Sequence[Edit]) -> list[Span]:
-    """The edits of `text` (offsets into it, in order) gathered into spans that begin and end at white space which no edit touches."""
+    """The edits of `text` (offsets into it, in order) gathered into spans: from white space that no edit touches to the next."""
     groups: list[tuple[int, int, list[Edit]]] = []
     for edit in edits:
         start = _word_start(text, edit.start)

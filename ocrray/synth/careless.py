@@ -4,6 +4,7 @@ A guard is fitted on them, so that it needs no real model's outputs: whoever can
 a model that guesses, modernises, repeats itself or breaks off would have written in their place.
 """
 
+import itertools
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -16,13 +17,10 @@ from rapidfuzz.distance import Levenshtein
 _VOCABULARY_WORDS = 15_000
 _FOLLOWERS_KEPT = 40
 # British and old spellings that models trained on today's text like to change, as `old>new`.
-_MODERN = [
-    rule.split(">")
-    for rule in (
-        "our>or ise>ize isa>iza tre>ter shew>show to-day>today to-morrow>tomorrow to-night>tonight gaol>jail lled>led lling>ling "
-        "connexion>connection æ>e wilful>willful enquir>inquir grey>gray burthen>burden mould>mold ence>ense yse>yze ogue>og 'd>ed"
-    ).split()
-]
+_MODERN = """
+our>or ise>ize isa>iza tre>ter shew>show to-day>today to-morrow>tomorrow to-night>tonight gaol>jail lled>led lling>ling
+connexion>connection æ>e wilful>willful enquir>inquir grey>gray burthen>burden mould>mold ence>ense yse>yze ogue>og 'd>ed
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +108,7 @@ class CarelessCorrector:
                 return word[:-1] + str(rng.choice(["", ",", ".", ";"]))
             return word[1:] if word[0] in "\"'(" else word + str(rng.choice([",", ".", ";", '"'], p=[0.7, 0.15, 0.1, 0.05]))
         if choice < 0.38:
-            return next((word.replace(old, new) for old, new in _MODERN if old in word), word)
+            return _modernised(word)
         if choice < 0.44:
             return word.replace("-", str(rng.choice(["", " "])), 1)
         if choice < 0.53:
@@ -184,6 +182,14 @@ class CarelessCorrector:
         return word[:place] + str(self._rng.choice(list("abcdefghilmnoprstu"))) + word[place + int(self._rng.integers(2)) :]
 
 
+def _modernised(word: str) -> str:
+    for rule in _MODERN.split():
+        old, _, new = rule.partition(">")
+        if old in word:
+            return word.replace(old, new)
+    return word
+
+
 def _aligned_words(printed: str, read: str) -> list[tuple[str, str]]:
     """The words of both texts side by side, parted at the spaces that stand in both."""
     cuts = [(-1, -1)]
@@ -192,4 +198,4 @@ def _aligned_words(printed: str, read: str) -> list[tuple[str, str]]:
             places = range(op.src_end - op.src_start)
             cuts += [(op.src_start + n, op.dest_start + n) for n in places if printed[op.src_start + n] == " "]
     cuts.append((len(printed), len(read)))
-    return [(printed[a + 1 : c], read[b + 1 : d]) for (a, b), (c, d) in zip(cuts, cuts[1:], strict=False)]
+    return [(printed[a + 1 : c], read[b + 1 : d]) for (a, b), (c, d) in itertools.pairwise(cuts)]
