@@ -47,7 +47,7 @@ def made_up(texts: list[str], noise: NoiseModel, records: int, rng: np.random.Ge
         most_chars = int(rng.choice([100, 200, 400, 900]))
         printed = excerpt(texts[rng.integers(len(texts))], (20, most_chars), rng)
         printed = vary(printed, rng) if rng.random() < 0.6 else printed
-        cer = 0.0 if rng.random() < 0.15 else min(0.5, float(rng.lognormal(np.log(0.07), 1.0)))
+        cer = 0.0 if rng.random() < 0.15 else min(0.35, float(rng.lognormal(np.log(0.06), 0.8)))
         read = noise.corrupt(printed, cer, rng)
         yield read, corrector.correct(printed, read, habits), printed
 
@@ -60,7 +60,7 @@ def main() -> None:
     parser.add_argument("--texts", type=Path, nargs="+", default=[])
     parser.add_argument("--noise", type=Path, help="a noise model that `ocrray synthesize` fitted; without it the general one")
     parser.add_argument("--pairs", type=Path, nargs="+", default=[])
-    parser.add_argument("--records", type=int, default=12_000, help="made from --texts")
+    parser.add_argument("--records", type=int, default=6_000, help="made from --texts")
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
     rng = np.random.default_rng(args.seed)

@@ -26,8 +26,8 @@ LANGUAGE_FILE, CONFUSIONS_FILE, SCORER_FILE = "language.npz", "confusions.json",
 class GuardConfig(Rules):
     """What a believable correction is: a scorer that weighs all signals of a span, and rules that hold whatever it says."""
 
-    max_wrong: float | None = Field(0.25, ge=0, le=1)
-    """How likely wrong an edit may be and still be made: of edits this doubtful, about that share is wrong. null: no scorer."""
+    max_wrong: float | None = Field(0.5, ge=0, le=1)
+    """How likely wrong (0..1) an edit may be and still be made. Half: whatever is sooner right than wrong. null: no scorer."""
     scorer: str = "default"
     """The one that ships, for English print of the 19th century, or a folder that scripts/fit_guard.py wrote."""
     ignore: tuple[str, ...] = ()

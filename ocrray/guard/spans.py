@@ -9,7 +9,7 @@ from ocrray.text.edits import apply_edits
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """`text[start:end]`, whole words, with the edits in it; `raw` became `corrected`, which begins at `new_start` of the new text."""
+    """`text[start:end]`, whole words, with its edits; it became `corrected`, which begins at `new_start` of the new text."""
 
     start: int
     end: int

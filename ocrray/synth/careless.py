@@ -38,7 +38,7 @@ class Habits:
         """Those of some model between a good and a bad one."""
         return cls(
             repairs=rng.uniform(0.75, 0.98),
-            gives_up=rng.uniform(0.0, 1.3),
+            gives_up=rng.uniform(0.2, 2.0),
             leaves=rng.uniform(0.1, 0.7),
             meddles=10 ** rng.uniform(-3.2, -1.4),
             fails=10 ** rng.uniform(-2.3, -1),
