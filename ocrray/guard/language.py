@@ -97,15 +97,13 @@ class Language:
 
     def bits(self, text: str) -> np.ndarray:
         """How surprising each character is after the five before it, in bits: float64, as long as the text."""
-        numbers = np.concatenate([np.zeros(ORDER - 1, np.uint8), symbols(text)])
+        numbers = np.concatenate([np.zeros(ORDER, np.uint8), symbols(text)])
         context = np.full(len(text), self._total)
         share = np.full(len(text), 1 / (_OTHER + 1))
         for length in range(1, ORDER + 1):
-            packed = _packed(numbers[ORDER - length :], length)
-            seen = np.minimum(self._count(length, packed), context)
-            share = (seen + _DOUBT * length * share) / (context + _DOUBT * length)
-            if length < ORDER:
-                context = self._count(length, _packed(numbers[ORDER - 1 - length : -1], length)) if len(text) else seen
+            counts = self._count(length, _packed(numbers[ORDER - length :], length))  # from the place before the first character
+            share = (np.minimum(counts[1:], context) + _DOUBT * length * share) / (context + _DOUBT * length)
+            context = counts[:-1]
         return -np.log2(share)
 
     @cached_property

@@ -4,6 +4,7 @@ import itertools
 import json
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -75,10 +76,14 @@ class Scorer:
 
     def _said(self, signals: np.ndarray) -> np.ndarray:
         columns = [
-            np.asarray(self.weights[name])[np.searchsorted(self.edges[name], signals[:, number], side="right")]
-            for number, name in enumerate(NAMES)
+            weights[np.searchsorted(edges, signals[:, number], side="right")]
+            for number, (edges, weights) in enumerate(self._arrays)
         ]
         return np.stack(columns, axis=1)
+
+    @cached_property
+    def _arrays(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        return [(np.array(self.edges[name]), np.array(self.weights[name])) for name in NAMES]
 
 
 def _columns(names: Sequence[str]) -> list[int]:
