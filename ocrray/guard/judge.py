@@ -29,7 +29,7 @@ class GuardConfig(Rules):
     max_wrong: float | None = Field(0.5, ge=0, le=1)
     """How likely wrong (0..1) an edit may be and still be made. Half: whatever is sooner right than wrong. null: no scorer."""
     scorer: str = "default"
-    """The one that ships, for English print of the 19th century, or a folder that scripts/fit_guard.py wrote."""
+    """The one that ships, for English print of the 19th century, or a folder that jobs/fit_guard.py wrote."""
     ignore: tuple[str, ...] = ()
     """Families of signals without a say: those of `ocrray.guard.signals.FAMILIES`."""
 

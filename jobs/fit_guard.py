@@ -1,7 +1,7 @@
 """Fit the guard's scorer: on what a careless model makes of clean text, or on real corrections whose truth is known.
 
-    python scripts/fit_guard.py OUT --language novels.txt.gz --texts eltec_en.jsonl.gz [--noise out/ocr_pairs/noise.json]
-    python scripts/fit_guard.py OUT --language corpus.txt --pairs corrections.jsonl
+    python jobs/fit_guard.py OUT --language novels.txt.gz --texts eltec_en.jsonl.gz [--noise out/ocr_pairs/noise.json]
+    python jobs/fit_guard.py OUT --language corpus.txt --pairs corrections.jsonl
 
 `--language` is clean text from which n-grams and words are counted; `--texts` other clean text, in which errors are made by the
 noise model and then corrected badly (the two must not be the same, or every true word would be a known one). A pairs file has
