@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import pyarrow as pa
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 IMAGE_KINDS = ("image", "pdf")
 """The values of `source_kind` that stand for a scan; all others hold text."""
@@ -56,9 +56,10 @@ class Edit:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What the guard said of the correction of `raw_text[start:end]`.
+    """What the guard said of the correction of `raw_text[start:end]`: whole words that were changed together.
 
-    `reason` is empty when accepted; otherwise one of the guard's rule names, or why the engine did not correct the passage.
+    `reason` is empty when accepted; otherwise one of the guard's rules or families of signals, or why the engine did not correct
+    the passage. `score` is how likely the scorer holds the change to be wrong, 0..1; None without one.
     """
 
     start: int
@@ -66,6 +67,7 @@ class Verdict:
     accepted: bool
     reason: str = ""
     similarity: float | None = None
+    score: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +137,7 @@ _VERDICT = pa.struct(
         ("accepted", pa.bool_()),
         ("reason", pa.string()),
         ("similarity", pa.float32()),
+        ("score", pa.float32()),
     ]
 )
 _FIELDS = pa.struct([(name, pa.string()) for name in PhotoFields.__slots__])

@@ -52,11 +52,12 @@ def test_config_judge_given_refuses_the_inventions(tmp_path: Path):
     """Of the careless corrections in the demo's table, tails, halves and figures are refused and the rest taken."""
     assert main(["restore", "configs/restore/judge_given.yaml", "--set", f"output.path={tmp_path / 'out'}"]) == 0
 
-    columns = ["raw_text", "ground_truth", "corrected_text", "theirs", "guard_reason", "raw_distance", "corrected_distance"]
+    columns = ["ground_truth", "corrected_text", "theirs", "verdicts", "raw_distance", "corrected_distance"]
     rows = pyarrow.dataset.dataset(tmp_path / "out" / "data").to_table(columns=columns).to_pylist()
     invented = [row for row in rows if abs(len(row["theirs"]) - len(row["ground_truth"])) > 20]
     assert len(invented) >= 10
-    assert {row["guard_reason"] for row in invented} == {"length"}
+    assert all(any(not verdict["accepted"] for verdict in row["verdicts"]) for row in invented)
+    assert all(row["corrected_distance"] <= row["raw_distance"] for row in invented)
     assert sum(row["corrected_distance"] for row in rows) < sum(row["raw_distance"] for row in rows)
 
     settings = ["--set", f"input.run={tmp_path / 'out'}", "--set", f"output.path={tmp_path / 'evaluation'}"]

@@ -13,7 +13,7 @@ MEANINGS: dict[str, str] = {
     "lines": "lines of the page in reading order, with boxes, confidence and words, as recognized",
     "edits": "the character spans of `raw_text` that became something else in `corrected_text`",
     "refused_edits": "edits that the corrector proposed and the guard refused",
-    "verdicts": "what the guard said of each passage: span, accepted or not, reason, similarity",
+    "verdicts": "what the guard said of each changed span: accepted or not, reason, similarity, score (how likely wrong, 0..1)",
     "guard_reason": "why the raw text was kept, when status is `kept_raw`",
     "fields": "what was extracted from the text, by name; such a row's `corrected_text` is the description, unless there is none",
     "field_candidates": "the well-formed answers in the order drawn; `fields` is the one that agrees most with the others",

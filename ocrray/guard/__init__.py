@@ -1,5 +1,5 @@
-"""Accepts or refuses what a corrector proposes, with a reason a person can read."""
+"""Accepts or refuses what a corrector proposes, span by span, with a reason a person can read."""
 
-from ocrray.guard.rules import GuardConfig, Judgement, judge
+from ocrray.guard.judge import GuardConfig, Judgement, check, judge
 
-__all__ = ["GuardConfig", "Judgement", "judge"]
+__all__ = ["GuardConfig", "Judgement", "check", "judge"]

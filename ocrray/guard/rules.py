@@ -1,97 +1,83 @@
-"""The first guard: four rules on the surface of the text, each of which can be switched off by setting its number to null.
-
-A published Llama-2-7B corrector, as released, makes BLN600 worse (micro CER reduction -13 %); refusing outputs that stray too far
-from their source alone turns that into about +41 %.
-"""
+"""Rules on the surface of one span, each of which can be switched off; they need nothing fitted and hold for any language."""
 
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from pydantic import Field
 
 from ocrray.config import StrictModel
-from ocrray.records import Edit, Verdict
-from ocrray.text.edits import apply_edits
+from ocrray.guard.spans import Span
 
+SLACK_CHARS = 6  # a span of a few characters may change wholly: `Tbe` -> `The` must pass rules that speak in shares
 _NGRAM_WORDS = 3
+_FIGURE = re.compile(r"[^\w\s]?\d[\d.,:/-]*\d[a-z]{0,2}[^\w\s]*")  # two digits or more: `240`, `£1,000`, `14th`, `3/4,`
+_LOOK_ALIKE = str.maketrans("lI|OoSB", "1110058")  # `301.` may become `30l.`, thirty pounds
 
 
-class GuardConfig(StrictModel):
-    """The limits of a believable correction."""
+class Rules(StrictModel):
+    """The limits of a believable correction of one span: a word, or words changed together."""
 
-    min_similarity: float | None = Field(0.65, ge=0, le=1)
-    """1 - (changed characters / characters of the longer text) of one passage."""
-    max_length_change: float | None = Field(0.35, ge=0)
-    """How much longer or shorter a passage may become, as a share of its length."""
+    min_similarity: float | None = Field(None, ge=0, le=1)
+    """1 - (changed characters / characters of the longer text); 0.25 is a good limit where there is no scorer."""
+    max_length_change: float | None = Field(None, ge=0)
+    """How much longer or shorter it may become, as a share of its length; 1 is a good limit where there is no scorer."""
     max_repeats: int | None = Field(3, ge=1)
     """How many more times than its source a passage may say the same three words, or (x 10) the same character in a run."""
     keep_digits: bool = True
-    """Whether an edit that loses or alters a digit is refused; letters read as figures (`l85O`) may still become digits."""
+    """Whether a change is refused that alters a figure or loses one of two digits or more. Letters read as digits are no figures
+    (`l85O` may become `1850`, `9treet` `street`, `301.` thirty pounds, `30l.`, and a lone `1` `I`)."""
 
 
-SLACK_CHARS = 6  # a passage of a few characters may change wholly: `Tbe` -> `The` must pass rules that speak in shares
-
-
-@dataclass(frozen=True, slots=True)
-class Judgement:
-    """The edits of one passage, sorted into those that stand and those that do not, with the verdicts that explain it."""
-
-    accepted: Sequence[Edit]
-    refused: Sequence[Edit]
-    verdicts: Sequence[Verdict]
-
-
-def judge(raw: str, edits: Sequence[Edit], passage: tuple[int, int], config: GuardConfig | None) -> Judgement:
-    """Judge the `edits` that a corrector proposes inside `raw[start:end]`, the passage it saw; None accepts them all.
-
-    Offsets of edits and verdicts are those of `raw`. One verdict speaks for the passage, one more for each edit refused alone.
-    """
-    start, end = passage
-    if config is None:
-        return Judgement(edits, (), [Verdict(start, end, accepted=True)])
-    source = raw[start:end]
-    target = apply_edits(source, [Edit(e.start - start, e.end - start, e.raw, e.corrected) for e in edits])
-    changed = sum(max(len(edit.raw), len(edit.corrected)) for edit in edits)
-    similarity = max(0.0, 1 - changed / max(len(source), len(target), 1))
-    reason = _passage_reason(source, target, changed, similarity, config)
-    verdict = Verdict(start, end, accepted=not reason, reason=reason, similarity=similarity)
-    if reason:
-        return Judgement((), edits, [verdict])
-    kept = [edit for edit in edits if not (config.keep_digits and _loses_digit(edit))]
-    refused = [edit for edit in edits if config.keep_digits and _loses_digit(edit)]
-    return Judgement(kept, refused, [verdict, *(Verdict(e.start, e.end, accepted=False, reason="digits") for e in refused)])
-
-
-def _passage_reason(source: str, target: str, changed: int, similarity: float, config: GuardConfig) -> str:
-    grown = abs(len(target) - len(source))
-    if config.max_length_change is not None and grown > max(SLACK_CHARS, config.max_length_change * len(source)):
+def rule_against(span: Span, rules: Rules) -> str:
+    """The name of the first rule that the span breaks by itself, or nothing."""
+    changed = sum(max(len(edit.raw), len(edit.corrected)) for edit in span.edits)
+    grown = abs(len(span.corrected) - len(span.raw))
+    similarity = span_similarity(span)
+    if rules.max_length_change is not None and grown > max(SLACK_CHARS, rules.max_length_change * len(span.raw)):
         return "length"
-    if config.min_similarity is not None and changed > SLACK_CHARS and similarity < config.min_similarity:
+    if rules.min_similarity is not None and changed > SLACK_CHARS and similarity < rules.min_similarity:
         return "similarity"
-    if config.max_repeats is not None and _repeats_more(source, target, config.max_repeats):
+    if rules.max_repeats is not None and _longest_run(span.corrected) > _longest_run(span.raw) + 10 * rules.max_repeats:
         return "repetition"
+    if rules.keep_digits and _changes_figure(span.raw, span.corrected):
+        return "digits"
     return ""
 
 
-def _loses_digit(edit: Edit) -> bool:
-    """Whether the digits of the raw span no longer appear, in order, in the corrected one."""
-    remaining = iter(re.findall(r"\d", edit.corrected))
-    return not all(digit in remaining for digit in re.findall(r"\d", edit.raw))
+def span_similarity(span: Span) -> float:
+    """1 - (changed characters / characters of the longer text), 0..1."""
+    changed = sum(max(len(edit.raw), len(edit.corrected)) for edit in span.edits)
+    return max(0.0, 1 - changed / max(len(span.raw), len(span.corrected), 1))
 
 
-def _repeats_more(source: str, target: str, max_repeats: int) -> bool:
-    if _longest_run(target) > _longest_run(source) + 10 * max_repeats:
-        return True
-    before, after = _word_ngrams(source), _word_ngrams(target)
-    return any(count - before[ngram] > max_repeats for ngram, count in after.items() if count > max_repeats)
+def repeating(raw: str, corrected: str, spans: Sequence[Span], max_repeats: int) -> list[bool]:
+    """Of each span, whether it writes three words that `corrected` says more than `max_repeats` times oftener than `raw`."""
+    before, words = Counter(_ngrams(raw.split())), list(re.finditer(r"\S+", corrected))
+    ngrams = _ngrams([word.group() for word in words])
+    after = Counter(ngrams)
+    loops = [
+        (first.start(), last.end())
+        for ngram, first, last in zip(ngrams, words, words[_NGRAM_WORDS - 1 :], strict=False)
+        if after[ngram] - before[ngram] > max_repeats
+    ]
+    return [any(start < span.new_end and span.new_start < end for start, end in loops) for span in spans]
+
+
+def _changes_figure(raw: str, corrected: str) -> bool:
+    """Whether digits of the raw words no longer stand, in order, among the corrected digits and letters that look alike."""
+    after = re.findall(r"\d", corrected.translate(_LOOK_ALIKE))
+    has_digits = any(map(str.isdigit, corrected))
+    for word in raw.split():
+        digits, remaining = re.findall(r"\d", word), iter(after)
+        if (has_digits or _FIGURE.fullmatch(word)) and not all(digit in remaining for digit in digits):
+            return True
+    return False
 
 
 def _longest_run(text: str) -> int:
     return max((len(run.group()) for run in re.finditer(r"(.)\1*", text, re.DOTALL)), default=0)
 
 
-def _word_ngrams(text: str) -> Counter[tuple[str, ...]]:
-    words = text.split()
-    return Counter(zip(*(words[offset:] for offset in range(_NGRAM_WORDS)), strict=False))
+def _ngrams(words: Sequence[str]) -> list[tuple[str, ...]]:
+    return list(zip(*(words[offset:] for offset in range(_NGRAM_WORDS)), strict=False))

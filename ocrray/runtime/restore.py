@@ -23,6 +23,7 @@ from ocrray.engines.base import EngineInfo
 from ocrray.engines.extract import ExtractConfig
 from ocrray.errors import Problems, RecordError
 from ocrray.guard import GuardConfig
+from ocrray.guard import check as check_guard
 from ocrray.records import IMAGE_KINDS, SCHEMA_VERSION
 from ocrray.runtime import output as output_folder
 from ocrray.runtime import terminal
@@ -101,6 +102,7 @@ def make_plan(config: RestoreConfig, limit: int | None, *, write: bool = False, 
     problems.checked(lambda: output_folder.require_writable(folder))
     previous = problems.checked(lambda: output_folder.read_run(folder))
     corrector = problems.checked(lambda: _check_corrector(config))
+    scorer = problems.checked(lambda: check_guard(config.guard)) if config.guard else None
     list_input = _writing_to(folder) if write and not previous and not problems else count_records
     listing = problems.checked(lambda: list_input(config.input, images=config.recognize is not None, limit=limit))
     reads_images = listing is not None and any(listing.counts.get(kind) for kind in IMAGE_KINDS)
@@ -114,6 +116,7 @@ def make_plan(config: RestoreConfig, limit: int | None, *, write: bool = False, 
         **{name: _dumped(getattr(config, name)) for name in ("input", "recognize", "correct", "extract", "guard")},
         "recognizer": recognizer and asdict(recognizer),
         "corrector": corrector and asdict(corrector),
+        "scorer": scorer,
         "listing": listing.digest,
         "limit": limit,
         "schema_version": SCHEMA_VERSION,

@@ -1,0 +1,216 @@
+"""What the guard is worth on corrections of real OCR whose truth is known, beside what could be had by knowing the truth.
+
+    python benchmarks/guard.py                                  # four published correctors on 60 documents of BLN600
+    python benchmarks/guard.py --scorer out/guard --max-wrong 0.1 0.2 0.3
+    python benchmarks/guard.py --cross-validate   # a scorer fitted on these documents: what is possible, not shipped
+    python benchmarks/guard.py --ignore language --ignore confusion   # what a family of signals is worth
+    python benchmarks/guard.py --tagger ../shared/data/pairs/*.jsonl  # the shipped tagger's own corrections of pairs
+
+CER is micro, case-sensitive, after NFC and white-space collapse. A refused span is rightly refused when it alone would bring its
+record no nearer to the truth and would take it further away; recall is of all such spans. `accepted wrong` is the share of
+accepted spans that are such.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ocrray.guard import GuardConfig, judge
+from ocrray.guard.judge import DEFAULT_FOLDER, load_scorer
+from ocrray.guard.learning import labelled, span_gains
+from ocrray.guard.scorer import Scorer
+from ocrray.guard.signals import FAMILIES, signals
+from ocrray.guard.spans import Span, spans_of
+from ocrray.records import Edit
+from ocrray.text.edits import apply_edits, edits_between
+from ocrray.text.metrics import CerTotals, cer_totals, distances
+from ocrray.text.normalise import for_scoring, sanitise
+
+OUTPUTS = Path(__file__).parents[2] / "shared" / "data" / "llm_outputs" / "bln600.jsonl"
+FOLDS = 6
+SURFACE_RULES = {"min_similarity": 0.25, "max_length_change": 1.0}  # where there is no scorer
+HEADER = ("corrector", "guard", "micro CER reduction %", "made worse %", "broke clean %")
+REFUSAL_HEADER = ("refused spans %", "rightly refused %", "wrong spans refused %", "accepted wrong %")
+
+
+@dataclass(frozen=True)
+class Record:
+    """One correction, with its truth and the document that it is of."""
+
+    document: str
+    raw: str
+    corrected: str
+    truth: str
+
+    @property
+    def edits(self) -> list[Edit]:
+        """All that the corrector changed."""
+        return edits_between(self.raw, self.corrected)
+
+    @property
+    def spans(self) -> list[Span]:
+        """The same, gathered as the guard judges it."""
+        return spans_of(self.raw, self.edits)
+
+
+def read_outputs(path: Path) -> dict[str, list[Record]]:
+    """The records of each corrector."""
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return {
+        name: [Record(row["doc"], *map(sanitise, (row["ocr"], row["outputs"][name], row["gt"]))) for row in rows]
+        for name in rows[0]["outputs"]
+    }
+
+
+def tagged(paths: Iterable[Path], limit: int) -> dict[str, list[Record]]:
+    """The shipped tagger's corrections of at most `limit` records of each file, evenly taken; also what that cost."""
+    from ocrray.engines.tagger import Tagger, TaggerConfig
+    from ocrray.text.passages import split
+
+    tagger = Tagger(TaggerConfig(engine="tagger", num_threads=1))
+    corrected = {}
+    for path in paths:
+        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        rows = rows[:: -(-len(rows) // limit)]
+        raws = [sanitise(row["ocr"]) for row in rows]
+        started = time.perf_counter()
+        outputs = ["".join(found.text for found in tagger.correct(list(split(raw, tagger.fits)))) for raw in raws]
+        print(f"tagger: {path.stem}: {sum(map(len, raws)) / (time.perf_counter() - started):,.0f} characters/s", flush=True)
+        corrected[path.stem] = [
+            Record(str(row.get("doc", number)), raw, output, sanitise(row["gt"]))
+            for number, (row, raw, output) in enumerate(zip(rows, raws, outputs, strict=True))
+        ]
+    return corrected
+
+
+def totals(records: Sequence[Record], texts: Sequence[str]) -> CerTotals:
+    """What `texts` leave of the errors of `records`."""
+    raw, truth = [record.raw for record in records], [record.truth for record in records]
+    return cer_totals([len(for_scoring(text)) for text in truth], distances(raw, truth), distances(texts, truth))
+
+
+def best_records(records: Sequence[Record]) -> list[str]:
+    """The nearer of each record's two texts, knowing the truth."""
+    raw, corrected = [record.raw for record in records], [record.corrected for record in records]
+    truth = [record.truth for record in records]
+    nearer = distances(corrected, truth) < distances(raw, truth)
+    return [new if better else old for new, old, better in zip(corrected, raw, nearer, strict=True)]
+
+
+def best_spans(records: Sequence[Record]) -> list[str]:
+    """Each span taken that helps by itself, knowing the truth."""
+    texts = []
+    for record in records:
+        spans = record.spans
+        gains = span_gains(record.raw, spans, record.truth)
+        texts.append(
+            apply_edits(record.raw, [e for span, gain in zip(spans, gains, strict=True) if gain > 0 for e in span.edits])
+        )
+    return texts
+
+
+def guarded(records: Sequence[Record], config: GuardConfig) -> tuple[list[str], list[str], float]:
+    """The texts after the guard, the figures of its refusals, and the characters of raw text that it judges in a second."""
+    texts, accepted, gains, seconds = [], [], [], 0.0
+    for record in records:
+        edits = record.edits
+        started = time.perf_counter()
+        judgement = judge(record.raw, edits, (0, len(record.raw)), config)
+        seconds += time.perf_counter() - started
+        texts.append(apply_edits(record.raw, judgement.accepted))
+        accepted += [verdict.accepted for verdict in judgement.verdicts]
+        gains += span_gains(record.raw, record.spans, record.truth)
+    return texts, refusals(np.array(accepted), np.array(gains)), sum(len(record.raw) for record in records) / seconds
+
+
+def refusals(accepted: np.ndarray, gains: np.ndarray) -> list[str]:
+    """The cells of REFUSAL_HEADER."""
+    wrong = gains < 0
+    parts = ((~accepted, accepted | True), (wrong, ~accepted), (~accepted, wrong), (wrong, accepted))
+    return [f"{100 * values[among].mean():.1f}" if among.any() else "–" for values, among in parts]
+
+
+def cross_validated(
+    outputs: dict[str, list[Record]], limits: Sequence[float]
+) -> dict[tuple[str, float], tuple[list[str], list[str]]]:
+    """For each corrector and limit, texts and refusals by scorers fitted on other documents' corrections by all correctors."""
+    knowledge, _ = load_scorer("default")
+    documents = sorted({record.document for records in outputs.values() for record in records})
+    fold_of = {document: number % FOLDS for number, document in enumerate(documents)}
+    scorers = []
+    for fold in range(FOLDS):
+        known = [record for records in outputs.values() for record in records if fold_of[record.document] != fold]
+        spans = labelled(((record.raw, record.corrected, record.truth) for record in known), knowledge)
+        scorers.append(Scorer.fit(spans.signals, spans.gains > 0, spans.importance))
+    found = {}
+    for name, records in outputs.items():
+        judged = []
+        for record in records:
+            spans = record.spans
+            rows = signals(record.raw, record.corrected, spans, knowledge)
+            judged.append((record, spans, scorers[fold_of[record.document]].judge(rows)[0] if spans else np.zeros(0)))
+        gains = np.array([gain for record, spans, _ in judged for gain in span_gains(record.raw, spans, record.truth)])
+        wrong = np.concatenate([share for *_, share in judged])
+        for limit in limits:
+            texts = [
+                apply_edits(
+                    record.raw, [e for span, share in zip(spans, shares, strict=True) if share <= limit for e in span.edits]
+                )
+                for record, spans, shares in judged
+            ]
+            found[name, limit] = texts, refusals(wrong <= limit, gains)
+    return found
+
+
+def show(name: str, guard: str, figures: CerTotals, more: Sequence[str] = ()) -> None:
+    """One row of the table."""
+    rates = (figures.micro_cer_reduction, figures.made_worse_frac, figures.broke_clean_frac)
+    cells = [
+        name,
+        guard,
+        *("–" if rate is None else f"{100 * rate:.1f}" for rate in rates),
+        *(more or ["–"] * (len(REFUSAL_HEADER) + 1)),
+    ]
+    print(f"| {' | '.join(cells)} |", flush=True)
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--outputs", type=Path, default=OUTPUTS)
+    parser.add_argument("--tagger", type=Path, nargs="+", help="pairs, corrected by the shipped tagger first")
+    parser.add_argument("--limit", type=int, default=300, help="records of each file of pairs")
+    parser.add_argument("--scorer", default="default", help=f"a folder; default: {DEFAULT_FOLDER}")
+    parser.add_argument("--max-wrong", type=float, nargs="+", default=[GuardConfig().max_wrong])
+    parser.add_argument("--ignore", action="append", default=[], choices=FAMILIES)
+    parser.add_argument("--no-rules", action="store_true", help="the scorer alone")
+    parser.add_argument("--cross-validate", action="store_true")
+    args = parser.parse_args()
+    no_rules = {"max_repeats": None, "keep_digits": False}
+    outputs = tagged(args.tagger, args.limit) if args.tagger else read_outputs(args.outputs)
+    fitted = cross_validated(outputs, args.max_wrong) if args.cross_validate else {}
+
+    header = [*HEADER, *REFUSAL_HEADER, "characters/s"]
+    print(f"| {' | '.join(header)} |\n{'| --- ' * len(header)}|")
+    for name, records in outputs.items():
+        show(name, "none", totals(records, [record.corrected for record in records]))
+        show(name, "best per record, knowing the truth", totals(records, best_records(records)))
+        show(name, "best per span, knowing the truth", totals(records, best_spans(records)))
+        for limit in (None, *args.max_wrong):
+            rules = SURFACE_RULES if limit is None else no_rules if args.no_rules else {}
+            config = GuardConfig(scorer=args.scorer, max_wrong=limit, ignore=tuple(args.ignore), **rules)
+            texts, figures, speed = guarded(records, config)
+            label = "rules alone" if limit is None else f"max_wrong {limit:g}"
+            show(name, label, totals(records, texts), [*figures, f"{speed:,.0f}"])
+        for limit in args.max_wrong if fitted else ():
+            texts, figures = fitted[name, limit]
+            show(name, f"fitted here, cross-validated, {limit:g}", totals(records, texts), [*figures, "–"])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,116 @@
+"""What a language looks like: counts of its character n-grams and of its words, fitted on clean text."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from ocrray.errors import ConfigError
+
+ORDER = 6
+_BITS = 6  # of one symbol in a packed n-gram
+_SYMBOLS = " abcdefghijklmnopqrstuvwxyz0.,;:'\"-!?()&£[]*/"
+_OTHER = len(_SYMBOLS)
+_ALIASES = {"“": '"', "”": '"', "‘": "'", "’": "'", "`": "'", "—": "-", "–": "-", "‑": "-", "¬": "-", "\n": " ", "\t": " "}
+_DOUBT = 4.0  # of each order: how many unseen uses a context is held to have had, times the order
+WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
+
+
+def _symbol_table() -> np.ndarray:
+    table = np.full(0x250, _OTHER, dtype=np.uint8)
+    for number, symbol in enumerate(_SYMBOLS):
+        table[ord(symbol)] = table[ord(symbol.upper())] = number
+    table[ord("1") : ord("9") + 1] = _SYMBOLS.index("0")
+    for letters, plain in (("éèêëÉ", "e"), ("àâäá", "a"), ("ôöó", "o"), ("üûú", "u"), ("ïîí", "i"), ("çÇ", "c")):
+        for letter in letters:
+            table[ord(letter)] = _SYMBOLS.index(plain)
+    return table
+
+
+_TABLE = _symbol_table()
+_TRANSLATION = str.maketrans(_ALIASES)
+
+
+def symbols(text: str) -> np.ndarray:
+    """`text` as numbers, uint8, one a character: case, digits and the shapes of quotation marks are not told apart."""
+    codes = np.frombuffer(text.translate(_TRANSLATION).encode("utf-32-le"), dtype=np.uint32)
+    return np.where(codes < len(_TABLE), _TABLE[np.minimum(codes, len(_TABLE) - 1)], _OTHER).astype(np.uint8)
+
+
+def _packed(numbers: np.ndarray, length: int) -> np.ndarray:
+    """Each n-gram of this length as one uint64."""
+    packed = np.zeros(len(numbers) - length + 1, dtype=np.uint64)
+    for offset in range(length):
+        packed = (packed << np.uint64(_BITS)) | numbers[offset : offset + len(packed)]
+    return packed
+
+
+@dataclass(frozen=True)
+class Language:
+    """Sorted packed n-grams of each length 1..ORDER with their counts, and words in lower case with theirs."""
+
+    ngrams: list[np.ndarray]
+    counts: list[np.ndarray]
+    words: dict[str, int]
+
+    @classmethod
+    def fit(cls, texts: Iterable[str], min_ngram_count: int = 8, min_word_count: int = 4) -> "Language":
+        """Count `texts`; what is rarer than this is left out, short n-grams (up to three) never are."""
+        words: Counter[str] = Counter()
+        parts = []
+        for text in texts:
+            plain = " ".join(text.split())
+            words.update(WORD.findall(plain.lower()))
+            parts.append(symbols(plain))
+        numbers = np.concatenate(parts)
+        ngrams, counts = [], []
+        for length in range(1, ORDER + 1):
+            found, seen = np.unique(_packed(numbers, length), return_counts=True)
+            kept = seen >= (min_ngram_count if length > 3 else 1)
+            ngrams.append(found[kept])
+            counts.append(seen[kept].astype(np.float64))
+        return cls(ngrams, counts, {word: count for word, count in sorted(words.items()) if count >= min_word_count})
+
+    def save(self, path: Path) -> None:
+        """Write an npz file; counts are kept to a tenth of a power of two."""
+        steps = {f"steps_{n}": np.diff(keys, prepend=np.uint64(0)) for n, keys in enumerate(self.ngrams, 1)}
+        levels = {f"levels_{n}": np.round(np.log2(counts) * 8).astype(np.uint8) for n, counts in enumerate(self.counts, 1)}
+        words = np.frombuffer("\n".join(self.words).encode("utf-8"), dtype=np.uint8)
+        word_levels = np.round(np.log2(list(self.words.values())) * 8).astype(np.uint8)
+        np.savez_compressed(path, words=words, word_levels=word_levels, **steps, **levels)
+
+    @classmethod
+    def load(cls, path: Path) -> "Language":
+        """Read what `save` wrote; raises ConfigError when the file holds no language."""
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                ngrams = [np.cumsum(file[f"steps_{n}"], dtype=np.uint64) for n in range(1, ORDER + 1)]
+                counts = [np.exp2(file[f"levels_{n}"] / 8) for n in range(1, ORDER + 1)]
+                words = file["words"].tobytes().decode("utf-8").split("\n")
+                return cls(ngrams, counts, dict(zip(words, np.exp2(file["word_levels"] / 8).tolist(), strict=True)))
+        except (OSError, ValueError, KeyError) as error:
+            raise ConfigError(f"{path}: holds no language model of the guard: {error}") from None
+
+    def bits(self, text: str) -> np.ndarray:
+        """How surprising each character is after the five before it, in bits: float64, as long as the text."""
+        numbers = np.concatenate([np.zeros(ORDER, np.uint8), symbols(text)])
+        context = np.full(len(text), self._total)
+        share = np.full(len(text), 1 / (_OTHER + 1))
+        for length in range(1, ORDER + 1):
+            counts = self._count(length, _packed(numbers[ORDER - length :], length))  # from the place before the first character
+            share = (np.minimum(counts[1:], context) + _DOUBT * length * share) / (context + _DOUBT * length)
+            context = counts[:-1]
+        return -np.log2(share)
+
+    @cached_property
+    def _total(self) -> float:
+        return float(self.counts[0].sum())
+
+    def _count(self, length: int, packed: np.ndarray) -> np.ndarray:
+        keys, counts = self.ngrams[length - 1], self.counts[length - 1]
+        places = np.minimum(np.searchsorted(keys, packed), len(keys) - 1)
+        return np.where(keys[places] == packed, counts[places], 0.0)
