@@ -158,8 +158,7 @@ def test_decoder_out_of_memory_for_one_text_alone_refuses_it(llama, monkeypatch)
 def test_decoder_prompt_longer_than_a_step_is_read_in_chunks(llama, monkeypatch):
     """A step reads no more than it may, beside texts that are already writing."""
     monkeypatch.setitem(decoder_module._STEP_TOKENS, "cpu", 16)
-    monkeypatch.setitem(decoder_module._LONGEST_DRAFT, "cpu", 4)
-    decoder = Decoder(load_generator(llama.reference.tokenizer.name_or_path, device="cpu"))
+    decoder = Decoder(load_generator(llama.reference.tokenizer.name_or_path, device="cpu"), longest_draft=4)
     requests = [Request(prompt, 12, prompt) for prompt in llama.prompts(["dog " * 12, "A", "jumps over the lazy " * 2])]
 
     assert decoder.generate(requests) == [llama.greedy(one.prompt, one.bound) for one in requests]

@@ -33,8 +33,8 @@ MAX_SEQUENCES = 256
 _WIDTH_STEP_TOKENS = 32  # texts of about the same length share a geometry of the cache
 _CPU_CACHE_TOKENS = 16_384  # more texts at once are no faster on a CPU
 _MEMORY_SHARE = {"cuda": 0.7, "cpu": 0.25}  # of what is free
-# A CPU pays for every token, drafted in vain or not, and for every query that attention is padded with: 15 to 31 are about as fast
-# as each other, more are slower. A GPU reads its weights once for all of them.
+# A CPU pays for every token, drafted in vain or not, and for every query that attention is padded with: 15 to 31 are about as
+# fast as each other, more are slower. A GPU reads its weights once for all of them.
 _STEP_TOKENS = {"cuda": 4_096, "cpu": 1_024}
 _LONGEST_DRAFT = {"cuda": 63, "cpu": 23}
 
@@ -73,8 +73,8 @@ class Decoder:
 
     `batch_size_tokens` bounds how many tokens of prompts and outputs are held at once; None measures what the memory takes. When
     a GPU's memory runs out all the same, the bound is halved and the same work goes on. `constant` are tokens that most prompts
-    begin with; they are read once. `longest_draft` is in tokens, None what suits the device. One thread uses a decoder at a
-    time (`feed.Feed` serves several).
+    begin with; they are read once. `longest_draft` is in tokens, where many texts are written, None what suits the device. One
+    thread uses a decoder at a time (`feed.Feed` serves several).
     Raises EngineError for a model whose attention cannot be replaced.
     """
 
@@ -147,7 +147,7 @@ class Decoder:
 
     def _sequence(self, batch: int, request: Request) -> _Sequence:
         greedy = request.sampling is None
-        draft = Draft(request.source, self._vocabulary, self._end, self._longest_draft) if greedy else None
+        draft = Draft(request.source, self._vocabulary, self._end) if greedy else None
         random = None if greedy else numbers(request.sampling.seed, request.bound)
         return _Sequence(next(self._numbers), batch, request, list(request.prompt), draft, random)
 
@@ -225,7 +225,7 @@ class Decoder:
             tokens += sequence.tokens[sequence.cached : end]
             added[slot] = unread
             if unread and end == len(sequence.tokens):
-                room = sequence.request.bound - sequence.written - 1
+                room = min(self._longest_draft, sequence.request.bound - sequence.written - 1)
                 sequence.drafted = sequence.draft.propose(room) if sequence.draft else []
                 tokens += sequence.drafted
                 added[slot] += len(sequence.drafted)

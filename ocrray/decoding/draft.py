@@ -19,6 +19,7 @@ _REACH_CHARS = ((8, 96), (5, 32), (3, 8), (2, 4), (1, 1))
 _MISSES_TO_LOOKUP = 3  # drafts in a row of which nothing was right, before the output itself is asked,
 _CHARS_TO_TRUST = 4  # until the output has followed the source for so long
 _LOOKUP_TOKENS = 3
+_FIRST_RUN_TOKENS = 10.0
 _LOOKUP_REACH_TOKENS = 200
 
 
@@ -48,10 +49,10 @@ class Vocabulary:
 class Draft:
     """Drafts for one output; to be told everything that the model writes.
 
-    `length` is how many tokens pay at the moment, between 1 and `longest`: about what was right lately, and somewhat more.
+    As many tokens are drafted as pay at the moment: about as many as were right lately, and somewhat more.
     """
 
-    def __init__(self, source: Sequence[int], vocabulary: Vocabulary, end: int, longest: int) -> None:
+    def __init__(self, source: Sequence[int], vocabulary: Vocabulary, end: int) -> None:
         self._vocabulary = vocabulary
         self._source = list(source)
         pieces = [vocabulary.piece(token) for token in self._source]
@@ -60,10 +61,9 @@ class Draft:
         for piece in pieces:
             self._boundaries.append(self._boundaries[-1] + len(piece))
         self._end = end
-        self._longest = longest
         self._at = 0
         self._tail = ""
-        self._run = float(longest) / 2  # tokens that were right in a row, a moving average
+        self._run = _FIRST_RUN_TOKENS  # tokens that were right in a row, a moving average
         self._misses = 0
         self._followed = 0  # characters in a row that were the source's
         self._from_source = True
@@ -71,7 +71,7 @@ class Draft:
 
     def propose(self, room: int) -> list[int]:
         """At most `room` tokens that may come next."""
-        length = min(room, self._longest, int(self._run * 1.25) + 2)
+        length = min(room, int(self._run * 1.25) + 2)
         if length < 1 or not self._source:
             return []
         self._from_source = self._misses < _MISSES_TO_LOOKUP or self._followed >= _CHARS_TO_TRUST
