@@ -67,7 +67,7 @@ def test_draft_source_that_is_the_output_is_drafted_to_its_end(text):
     """Any text that is copied as it stands takes a few steps, the end of the text among what is drafted."""
     tokens = [token for token in ids(text) if token]
 
-    assert passes(tokens, tokens, longest=64) <= 4
+    assert passes(tokens, tokens, longest=64) <= 8
 
 
 def test_draft_of_another_text_falls_back_to_what_the_output_repeats():
