@@ -43,6 +43,7 @@ def test_restore_hostile_scans_and_documents_every_one_is_explained(tmp_path: Pa
                 "input": {"paths": [str(tmp_path / "in")]},
                 "recognize": {"engine": "tesseract", "timeout_s": 20},
                 "correct": {"engine": "fake", "replace": {"Good": "Better"}},
+                "guard": None,  # which would rightly doubt it
             },
         )
     }
@@ -83,6 +84,7 @@ def test_restore_hostile_rows_every_one_is_explained(tmp_path: Path):
             "input": {"paths": [str(tmp_path / "lines.jsonl")], "id_column": "id", "text_column": "ocr"},
             "recognize": None,
             "correct": {"engine": "fake", "replace": {"Good": "Better"}, "max_chars": 400},
+            "guard": None,  # which would rightly doubt it
         },
     )
 
