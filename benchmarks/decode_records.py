@@ -10,19 +10,20 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import torch
 
 from ocrray.decoding import Request
 from ocrray.engines.hf import HfCorrector
+from ocrray.evaluation.results import BUCKETS, raw_cer_buckets
 from ocrray.text.metrics import distances
 from ocrray.text.normalise import for_scoring, sanitise
 from ocrray.text.passages import frame, split
 
 PAIRS = Path(__file__).resolve().parents[2] / "shared" / "data" / "pairs"
 SOURCES = ("bln600_train", "mibio_lines", "icdar2017_en_monograph", "overproof_smh_articles")
-BUCKETS = {"0": 1e-9, "< 2": 0.02, "2–5": 0.05, "5–10": 0.1, "> 10": float("inf")}  # CER %, and its upper end
 RESTORE_REPEATS = 4
 
 
@@ -51,14 +52,9 @@ def read_records(paths: Sequence[Path], limit: int) -> list[Record]:
             every = [json.loads(line) for line in lines]
         rows += every[:: -(-len(every) * len(paths) // limit)]
     texts, truths = ([sanitise(row[name]) for row in rows] for name in ("ocr", "gt"))
-    lengths = [max(1, len(for_scoring(truth))) for truth in truths]
-    rates = [int(errors) / length for errors, length in zip(distances(texts, truths), lengths, strict=True)]
-    return [Record(text, bucket_of(rate)) for text, rate in zip(texts, rates, strict=True)]
-
-
-def bucket_of(cer: float) -> str:
-    """The name of the bucket that a CER (a fraction) falls into."""
-    return next(name for name, end in BUCKETS.items() if cer < end)
+    lengths = np.array([len(for_scoring(truth)) for truth in truths])
+    buckets = raw_cer_buckets({"raw_distance": distances(texts, truths), "truth_chars": lengths})
+    return [Record(text, BUCKETS[bucket]) for text, bucket in zip(texts, buckets, strict=True)]
 
 
 def cut(records: Iterable[Record], corrector: HfCorrector) -> list[Passage]:

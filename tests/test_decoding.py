@@ -230,6 +230,14 @@ def test_feed_error_reaches_everyone_who_waits(llama, monkeypatch):
             feed.generate([Request([5, 6], 4)])
 
 
+def test_feed_request_that_cannot_be_queued_is_answered_with_its_error(llama):
+    """Nobody waits for ever for what the decoder did not even take in."""
+    feed = Feed(Decoder(load_generator(llama.reference.tokenizer.name_or_path, device="cpu")))
+
+    with pytest.raises(RuntimeError):
+        feed.generate([Request([5, 6], -1, (), Sampling(0.9, 0.95, 1))])
+
+
 def test_decoder_sliding_window_bounds_the_context(tmp_path):
     """A window changes nothing before it slides: texts up to its width are taken, longer ones are not."""
     decoder = Decoder(load_generator(str(tiny_models.save(tmp_path, "mistral")), device="cpu"))

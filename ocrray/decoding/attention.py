@@ -101,9 +101,8 @@ class KeyValueCache:
         """
         for tensors in (self._keys, self._values):
             for layer, (heads, size) in self._shapes.items():
-                new = torch.zeros(
-                    slots * width, heads * size, dtype=self._dtype, device=self._device
-                )  # what is masked must be finite
+                # Zeros, because what the mask hides must be finite all the same.
+                new = torch.zeros(slots * width, heads * size, dtype=self._dtype, device=self._device)
                 if live:
                     kept = min(width, self.width)
                     new.view(slots, width, -1)[:live, :kept] = tensors[layer].view(self.slots, self.width, -1)[:live, :kept]

@@ -104,7 +104,7 @@ class Decoder:
         self._numbers, self._batches = count(), count()
         # A heap: batch by batch, so that an old one is not kept waiting, and the longest of each first.
         self._pending: list[tuple[int, int, int, _Sequence]] = []
-        self._live: list[_Sequence] = []  # by slot
+        self._live: list[_Sequence | None] = []  # by slot
         self._free: list[int] = []  # slots whose text is finished; None stands there
         self._constant = list(constant)
         self._start = self._read_constant() if constant else []

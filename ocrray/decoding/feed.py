@@ -1,6 +1,7 @@
 """One decoder for many threads, so that it stays full while their batches come and go."""
 
 import threading
+from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future
 
@@ -14,7 +15,7 @@ class Feed:
 
     def __init__(self, decoder: Decoder) -> None:
         self._decoder = decoder
-        self._asked: list[tuple[Sequence[Request], list[Future[Generation]]]] = []
+        self._asked: deque[tuple[Sequence[Request], list[Future[Generation]]]] = deque()
         self._answers: dict[int, Future[Generation]] = {}
         self._changed = threading.Condition()
         self._closed = False
@@ -56,9 +57,10 @@ class Feed:
         """Submit what was asked for since, after waiting for it where there is nothing else to do; False once closed."""
         with self._changed:
             self._changed.wait_for(lambda: self._asked or self._closed or not self._decoder.idle)
-            asked, self._asked = self._asked, []
-            for requests, answers in asked:
+            while self._asked:
+                requests, answers = self._asked[0]  # until it is submitted, so that a request that cannot be is answered too
                 self._answers.update(zip(self._decoder.submit(requests), answers, strict=True))
+                self._asked.popleft()
             return not self._closed
 
     def _fail(self, error: Exception) -> None:

@@ -4,7 +4,6 @@ import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import compress
 
 from pydantic import Field, PositiveInt, field_validator, model_validator
 
@@ -151,9 +150,7 @@ class Extractor:
                 for photo, prompt in zip(photos, prompts, strict=True)
                 for number in range(repeats)
             ]
-            fits = [self._feed.fits(request) for request in asked]
-            generations = iter(self._feed.generate(list(compress(asked, fits))))
-            answers = [next(generations) if fit else None for fit in fits]
+            answers = self._feed.generate(asked)
         return [self._extraction(len(prompt), answers[row * repeats : (row + 1) * repeats]) for row, prompt in enumerate(prompts)]
 
     def close(self) -> None:
@@ -168,16 +165,16 @@ class Extractor:
         sampling = Sampling(config.temperature, config.top_p, _seed(config.seed, record_id, number))
         return Request(prompt, config.max_new_tokens, sampling=sampling)
 
-    def _extraction(self, prompt_tokens: int, answers: Sequence[Generation | None]) -> Extraction:
+    def _extraction(self, prompt_tokens: int, answers: Sequence[Generation]) -> Extraction:
         read = [self._read(answer) for answer in answers]
         candidates = [one for one in read if isinstance(one, PhotoFields)]
         reasons = Counter(one for one in read if isinstance(one, str))
-        output_tokens = sum(len(answer.tokens) + answer.finished for answer in answers if answer)
+        output_tokens = sum(len(answer.tokens) + answer.finished for answer in answers)
         return Extraction(candidates, "" if candidates else reasons.most_common(1)[0][0], prompt_tokens, output_tokens)
 
-    def _read(self, answer: Generation | None) -> PhotoFields | str:
+    def _read(self, answer: Generation) -> PhotoFields | str:
         """The fields of one answer, or why there are none."""
-        if answer is None or answer.refused:
+        if answer.refused:
             return "too_long"
         if not answer.finished:
             return "unfinished"

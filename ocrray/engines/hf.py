@@ -5,7 +5,7 @@
 
 import math
 from collections.abc import Sequence
-from itertools import takewhile
+from itertools import compress, takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
 
@@ -117,7 +117,7 @@ class HfCorrector:
         with engine_errors("generation failed"):
             requests = self.requests(texts)
             fits = [self._fits(text, request) for text, request in zip(texts, requests, strict=True)]
-            written = iter(self._writer.generate([request for request, fit in zip(requests, fits, strict=True) if fit]))
+            written = iter(self._writer.generate(list(compress(requests, fits))))
             return [
                 self._correction(request, next(written) if fit else None) for request, fit in zip(requests, fits, strict=True)
             ]
