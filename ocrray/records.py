@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import pyarrow as pa
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 IMAGE_KINDS = ("image", "pdf")
 """The values of `source_kind` that stand for a scan; all others hold text."""
@@ -154,6 +154,8 @@ SCHEMA = pa.schema(
         ("refused_edits", pa.list_(_EDIT)),  # proposed by the corrector, refused by the guard
         ("verdicts", pa.list_(_VERDICT)),
         ("guard_reason", pa.string()),  # set when status is kept_raw
+        ("estimated_cer", pa.float32()),  # null where no tagger read the text
+        ("tagger_edits", pa.list_(_EDIT)),  # what the tagger proposed before the record was sent on; null where it was not
         ("fields", _FIELDS),  # these two are null where nothing was extracted
         ("field_candidates", pa.list_(_FIELDS)),
         ("failed_stage", pa.string()),  # these three are set when status is failed

@@ -15,6 +15,8 @@ MEANINGS: dict[str, str] = {
     "refused_edits": "edits that the corrector proposed and the guard refused",
     "verdicts": "what the guard said of each changed span: accepted or not, reason, similarity, score (how likely wrong, 0..1)",
     "guard_reason": "why the raw text was kept, when status is `kept_raw`",
+    "estimated_cer": "share of the characters that the edit tagger holds to be wrong still after its own edits: for ranking",
+    "tagger_edits": "what the tagger proposed for a record that was sent on to the `corrector`; null for all others",
     "fields": "what was extracted from the text, by name; such a row's `corrected_text` is the description, unless there is none",
     "field_candidates": "the well-formed answers in the order drawn; `fields` is the one that agrees most with the others",
     "failed_stage": "the stage in which the record failed",

@@ -27,13 +27,15 @@ class Correction:
     """What a corrector made of one text.
 
     `text` is None when the engine did not correct it, and `reason` says why in a word or two (`too_long`, `unfinished`, ...);
-    the source then stands. Token counts are the engine's own tokens, 0 where it has none.
+    the source then stands. Token counts are the engine's own tokens, 0 where it has none. `expected_errors` is how many
+    characters the engine holds to be still wrong, None where it cannot say.
     """
 
     text: str | None
     reason: str = ""
     input_tokens: int = 0
     output_tokens: int = 0
+    expected_errors: float | None = None
 
 
 class Recognizer(Protocol):

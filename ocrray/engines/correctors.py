@@ -1,6 +1,6 @@
 """Which correctors there are: the one `correct:` section of a config, and what opens it."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -11,8 +11,19 @@ from ocrray.engines.given import GivenConfig
 from ocrray.engines.hf import HfConfig
 from ocrray.engines.http import HttpConfig
 from ocrray.engines.tagger import TaggerConfig
+from ocrray.models.loading import Device
 
 CorrectConfig = Annotated[TaggerConfig | HfConfig | HttpConfig | GivenConfig | FakeConfig, Field(discriminator="engine")]
+
+
+class RouteConfig(TaggerConfig):
+    """The tagger that reads every record first, and how bad one must be to be sent on to `correct`, the language model."""
+
+    engine: Literal["tagger"] = "tagger"
+    above: float = Field(0.02, ge=0, le=1)
+    """Least estimated CER, after the tagger's own edits, of a record that is sent on; 0 sends all but those without any doubt."""
+    device: Device = "cpu"
+    """Taggers run beside the language model, whose GPU is not theirs."""
 
 
 def check(config: CorrectConfig) -> EngineInfo:

@@ -46,11 +46,16 @@ class TaggerConfig(StrictModel):
 
 @dataclass(frozen=True, slots=True)
 class Tags:
-    """The edits that a model prefers to keeping, in one text: three lists of one length, positions ascending."""
+    """The edits that a model prefers to keeping, in one text: four lists of one length, positions ascending.
 
-    positions: Sequence[int]
-    labels: Sequence[str]
-    probabilities: Sequence[float]
+    `keep_probabilities` are of those characters as they stand; `doubt` is how many of the others are wrong, as expected.
+    """
+
+    positions: Sequence[int] = ()
+    labels: Sequence[str] = ()
+    probabilities: Sequence[float] = ()
+    keep_probabilities: Sequence[float] = ()
+    doubt: float = 0.0
 
     def apply(self, text: str, threshold: float) -> str:
         """`text`, the one that was tagged, with every edit made that has at least this probability."""
@@ -60,15 +65,20 @@ class Tags:
                 characters[position] = apply_label(characters[position], label)
         return "".join(characters)
 
+    def expected_errors(self, threshold: float) -> float:
+        """How many characters of the text are wrong, as the model expects, once the edits of this probability are made."""
+        edits = zip(self.probabilities, self.keep_probabilities, strict=True)
+        return self.doubt + sum(1 - (right if right >= threshold else keep) for right, keep in edits)
 
-def check(config: TaggerConfig) -> EngineInfo:
+
+def check(config: TaggerConfig, section: str = "correct") -> EngineInfo:
     """Who would correct; raises ConfigError with one line for everything that its files already show to be wrong."""
     location = _location(config)
     problems = model_problems(location)
     if not problems and Path(location).is_dir():
         problems = tagger_problems(Path(location))
     if problems:
-        raise ConfigError("\n".join(f"correct.model: {problem}" for problem in problems))
+        raise ConfigError("\n".join(f"{section}.model: {problem}" for problem in problems))
     return EngineInfo(engine="tagger", model=config.model, revision=_revision(location, config.revision))
 
 
@@ -91,19 +101,20 @@ class Tagger:
 
     def correct(self, texts: Sequence[str]) -> list[Correction]:
         """`too_long` where a text does not fit; tokens are characters."""
-        outputs, rows = list(texts), range(len(texts))
+        outputs, rows, left = list(texts), range(len(texts)), [0.0] * len(texts)
         for _ in range(self._config.passes):
             # A pass may lengthen a text past the limit: it then stays as the pass before left it.
             rows = [row for row in rows if self.fits(outputs[row])]
             before = [outputs[row] for row in rows]
             for row, text, tags in zip(rows, before, self.tag(before), strict=True):
                 outputs[row] = tags.apply(text, self.threshold)
+                left[row] = tags.expected_errors(self.threshold)
             rows = [row for row, text in zip(rows, before, strict=True) if outputs[row] != text]
-        return [self._correction(text, output) for text, output in zip(texts, outputs, strict=True)]
+        return [self._correction(*result) for result in zip(texts, outputs, left, strict=True)]
 
     def tag(self, texts: Sequence[str]) -> list[Tags]:
         """What the model would change in each text, however unsure; every text must fit."""
-        tags = [Tags((), (), ())] * len(texts)
+        tags = [Tags()] * len(texts)
         with engine_errors("tagging failed"):
             for rows in _batches(texts, self._config.batch_size_chars):
                 # One text alone is multiplied by other kernels than two or more are, which round differently.
@@ -150,31 +161,33 @@ class Tagger:
             raise EngineError(f"{self._config.model}: {problem}")
         self._model = model.to(self._device).eval()
 
-    def _correction(self, text: str, output: str) -> Correction:
+    def _correction(self, text: str, output: str, expected_errors: float) -> Correction:
         if not self.fits(text):
             return Correction(None, "too_long", len(text))
-        return Correction(output, "", len(text), len(output))
+        return Correction(output, "", len(text), len(output), expected_errors)
 
     def _tag(self, texts: Sequence[str]) -> list[Tags]:
         """Tags of the texts of one batch, all of one padded length.
 
-        Only where `keep` is not the best label are probabilities needed: a softmax over all labels for every character would
-        take as long as a layer of the model.
+        Only where `keep` is not the best label are all probabilities needed: a softmax over all labels for every character
+        would take as long as a layer of the model.
         """
         import torch
 
         inputs, mask = (torch.from_numpy(array).to(self._device) for array in self._padded(texts))
         with torch.inference_mode():
-            logits = self._model(input_ids=inputs, attention_mask=mask).logits
+            logits = self._model(input_ids=inputs, attention_mask=mask).logits.float()
+            keep = (logits[..., 0] - logits.logsumexp(dim=-1)).exp()
             edited = (logits.amax(dim=-1) > logits[..., 0]) & mask.bool()
-            probabilities, labels = logits[edited].float().softmax(dim=-1).max(dim=-1)
+            probabilities, labels = logits[edited].softmax(dim=-1).max(dim=-1)
             probabilities.clamp_(max=_BELOW_ONE)
             rows, positions = edited.nonzero(as_tuple=True)
+            doubt = ((1 - keep) * (mask.bool() & ~edited)).double().sum(dim=-1).tolist()
         ends = np.searchsorted(rows.cpu().numpy(), np.arange(1, len(texts)))
-        columns = (np.split(column.cpu().numpy(), ends) for column in (positions, labels, probabilities))
+        columns = (np.split(column.cpu().numpy(), ends) for column in (positions, labels, probabilities, keep[edited]))
         return [
-            Tags(places.tolist(), [self._labels[number] for number in numbers], shares.tolist())
-            for places, numbers, shares in zip(*columns, strict=True)
+            Tags(places.tolist(), [self._labels[number] for number in numbers], shares.tolist(), kept.tolist(), unsure)
+            for (places, numbers, shares, kept), unsure in zip(zip(*columns, strict=True), doubt, strict=True)
         ]
 
     def _padded(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:

@@ -1,9 +1,10 @@
 """The stages as one Ray Data pipeline: work list -> load -> recognize -> correct -> guard -> score -> Parquet.
 
-    read_parquet(_work_list) -> repartition -> Load ->  Recognize      ->  Correct         ->  Guard, Score -> write_parquet(data)
-    (tasks)                     (tasks)        (tasks)  (actor pool)       (actor pool)        (tasks)         (tasks)
+    read_parquet(_work_list) -> repartition -> Load ->  Recognize   ->  Correct      ->  Guard, Score -> write_parquet(data)
+    (tasks)                     (tasks)        (tasks)  (actor pool)    (actor pool)     (tasks)         (tasks)
 
-Where photo metadata is extracted, Extract stands in the place of Correct.
+Where `route` is set there are two pools of Correct: taggers, then a language model for the rows that they send on. Where photo
+metadata is extracted, Extract stands in the place of Correct.
 `blocks` says what a block is, and how its rows are committed.
 """
 
@@ -39,6 +40,7 @@ class Pipeline:
 
     input: InputConfig
     recognize: recognizers.RecognizeConfig | None
+    route: correctors.RouteConfig | None
     correct: correctors.CorrectConfig | None
     extract: extract.ExtractConfig | None
     guard: GuardConfig | None
@@ -53,6 +55,7 @@ def run_pipeline(pipeline: Pipeline, output: Folder, monitor: ray.actor.ActorHan
         rows = blocks.read_blocks(output.child("_work_list"), pipeline.rows_per_block)
         rows = blocks.map_blocks(rows, Load(pipeline.input))
         rows = _recognized(rows, pipeline, monitor)
+        rows = _tagged(rows, pipeline, monitor)
         rows = _corrected(rows, pipeline, monitor)
         rows = blocks.map_blocks(rows, Finish(pipeline.guard, monitor))
         blocks.write_blocks(rows, output.child("data"), monitor)
@@ -71,18 +74,31 @@ def _recognized(rows: Dataset, pipeline: Pipeline, monitor: ray.actor.ActorHandl
     )
 
 
+def _tagged(rows: Dataset, pipeline: Pipeline, monitor: ray.actor.ActorHandle) -> Dataset:
+    if not pipeline.route:
+        return rows
+    return blocks.map_in_pool(
+        rows,
+        CorrectTexts,
+        (pipeline.route, monitor),
+        workers=pipeline.workers.route,
+        on_cluster=pipeline.on_cluster,
+        num_cpus=1,
+    )
+
+
 def _corrected(rows: Dataset, pipeline: Pipeline, monitor: ray.actor.ActorHandle) -> Dataset:
-    config = pipeline.extract or pipeline.correct
+    config, above = pipeline.extract or pipeline.correct, pipeline.route and pipeline.route.above
     if config is None:
         return rows
     if isinstance(config, correctors.GivenConfig):
-        return blocks.map_blocks(rows, TakeGiven(config.column, correctors.check(config)))
+        return blocks.map_blocks(rows, TakeGiven(config.column, correctors.check(config), above))
     if not pipeline.extract and not correctors.has_model(config):
-        return blocks.map_blocks(rows, CorrectTexts(config, monitor))
+        return blocks.map_blocks(rows, CorrectTexts(config, monitor, above))
     return blocks.map_in_pool(
         rows,
         ExtractFields if pipeline.extract else CorrectTexts,
-        (config, monitor),
+        (config, monitor) if pipeline.extract else (config, monitor, above),
         workers=pipeline.workers.correct,
         on_cluster=pipeline.on_cluster,
         num_cpus=pipeline.workers.correct_cpus,
@@ -111,12 +127,12 @@ class RecognizePages:
 
 
 class CorrectTexts:
-    """One corrector process: the model is loaded once and reads batch after batch."""
+    """One corrector process: the model is loaded once and reads batch after batch (of routed rows, those `above`)."""
 
-    def __init__(self, config: correctors.CorrectConfig, monitor: ray.actor.ActorHandle) -> None:
+    def __init__(self, config: correctors.CorrectConfig, monitor: ray.actor.ActorHandle, above: float | None = None) -> None:
         self.monitor = monitor
         with telling(monitor):
-            self.stage = Correct(correctors.open_corrector(config))
+            self.stage = Correct(correctors.open_corrector(config), above)
 
     def __call__(self, table: pa.Table) -> pa.Table:
         with telling(self.monitor):

@@ -2,6 +2,7 @@
 
 import math
 import os
+from collections.abc import Iterable
 
 from pydantic import Field
 
@@ -24,6 +25,8 @@ class WorkersConfig(StrictModel):
 
     recognize: int | None = Field(None, ge=1)
     """At most so many recognizer processes, one CPU each. Null: one a core here, as many as there is room for on a cluster."""
+    route: int | None = Field(None, ge=1)
+    """At most so many taggers in front of a language model, one CPU each; null as above."""
     correct: int | None = Field(None, ge=1)
     """At most so many corrector (or extractor) processes; null as above."""
     correct_cpus: float = Field(1, gt=0)
@@ -33,19 +36,20 @@ class WorkersConfig(StrictModel):
     rows_per_block: int | None = Field(None, ge=1)
     """Records that are committed, and after a kill repeated, together; null chooses by the slowest engine."""
 
-    def block_rows(self, records: int, slowest_engine: str) -> int:
-        """`rows_per_block`, or one that suits the engine and splits `records` into 16 to 20,000 blocks."""
+    def block_rows(self, records: int, engines: Iterable[str]) -> int:
+        """`rows_per_block`, or one that suits the slowest of the engines and splits `records` into 16 to 20,000 blocks."""
         if self.rows_per_block:
             return self.rows_per_block
-        return block_rows(records, _ROWS_PER_BLOCK.get(slowest_engine, _ROWS_PER_BLOCK_CHEAP))
+        return block_rows(records, min(_ROWS_PER_BLOCK.get(engine, _ROWS_PER_BLOCK_CHEAP) for engine in ("none", *engines)))
 
-    def local_cpus(self, *, recognizes: bool, corrects: bool, resumes: bool) -> int:
+    def local_cpus(self, *, recognizes: bool, routes: bool, corrects: bool, resumes: bool) -> int:
         """Logical CPUs that a cluster on this machine alone must offer, so that nothing waits for ever for one.
 
         All pools at once, tasks (one beside a pool, else one a core), and one for the filter that Ray Data starts to resume.
         """
         cores = os.cpu_count() or 1
         recognizer_cpus = (self.recognize or cores) if recognizes else 0
+        tagger_cpus = (self.route or cores) if routes else 0
         corrector_cpus = math.ceil((self.correct or cores) * self.correct_cpus) if corrects else 0
-        pool_cpus = recognizer_cpus + corrector_cpus
+        pool_cpus = recognizer_cpus + tagger_cpus + corrector_cpus
         return pool_cpus + (1 if pool_cpus else cores) + resumes

@@ -18,7 +18,7 @@ from ocrray.corpus.folder import Folder
 from ocrray.corpus.manifest import read_manifest, write_manifest
 from ocrray.corpus.report import write_report
 from ocrray.corpus.summary import Summary, summarise
-from ocrray.engines import correctors, extract, recognizers
+from ocrray.engines import correctors, extract, recognizers, tagger
 from ocrray.engines.base import EngineInfo
 from ocrray.engines.extract import ExtractConfig
 from ocrray.errors import Problems, RecordError
@@ -39,6 +39,8 @@ class RestoreConfig(StrictModel):
 
     input: InputConfig
     recognize: recognizers.RecognizeConfig | None = Field(default_factory=lambda: recognizers.RecognizeConfig(engine="tesseract"))
+    route: correctors.RouteConfig | None = None
+    """A tagger that reads everything first, so that only what it leaves doubtful goes on to the language model of `correct`."""
     correct: correctors.CorrectConfig | None = Field(default_factory=lambda: correctors.TaggerConfig(engine="tagger"))
     extract: ExtractConfig | None = None
     """Photo metadata instead of a correction; the guard, which compares a text with its correction, has no part in it."""
@@ -53,6 +55,14 @@ class RestoreConfig(StrictModel):
     def _one_rewrites(self) -> Self:
         if self.extract and self.correct:
             raise ValueError("extract reads the OCR as it is: set correct: null beside it")
+        return self
+
+    @model_validator(mode="after")
+    def _route_leads_somewhere(self) -> Self:
+        if self.route and not self.correct:
+            raise ValueError("route sends records on to the engine of correct: name one, or leave route out")
+        if self.route and isinstance(self.correct, tagger.TaggerConfig) and self.correct.model == self.route.model:
+            raise ValueError("route reads with the tagger that correct names: name a language model there")
         return self
 
     @model_validator(mode="after")
@@ -76,6 +86,7 @@ class Plan:
     config: RestoreConfig
     listing: Listing
     recognizer: EngineInfo | None
+    router: EngineInfo | None
     corrector: EngineInfo | None
     settings: dict[str, Any]
     previous: Run | None
@@ -84,6 +95,11 @@ class Plan:
     @property
     def fingerprint(self) -> str:
         return fingerprint(self.settings)
+
+    @property
+    def engines(self) -> list[str]:
+        """The engines that every record, or some, will meet."""
+        return [info.engine for info in (self.recognizer, self.router, self.corrector) if info]
 
     @property
     def unit(self) -> str:
@@ -101,6 +117,7 @@ def make_plan(config: RestoreConfig, limit: int | None, *, write: bool = False, 
     folder = Folder.at(config.output.path)
     problems.checked(lambda: output_folder.require_writable(folder))
     previous = problems.checked(lambda: output_folder.read_run(folder))
+    router = problems.checked(lambda: tagger.check(config.route, "route")) if config.route else None
     corrector = problems.checked(lambda: _check_corrector(config))
     scorer = problems.checked(lambda: check_guard(config.guard)) if config.guard else None
     list_input = _writing_to(folder) if write and not previous and not problems else count_records
@@ -113,15 +130,16 @@ def make_plan(config: RestoreConfig, limit: int | None, *, write: bool = False, 
         problems.append("export: the input holds no ALTO, PAGE or hOCR to write corrections into")
     problems.raise_if_any()
     settings = {
-        **{name: _dumped(getattr(config, name)) for name in ("input", "recognize", "correct", "extract", "guard")},
+        **{name: _dumped(getattr(config, name)) for name in ("input", "recognize", "route", "correct", "extract", "guard")},
         "recognizer": recognizer and asdict(recognizer),
+        "router": router and asdict(router),
         "corrector": corrector and asdict(corrector),
         "scorer": scorer,
         "listing": listing.digest,
         "limit": limit,
         "schema_version": SCHEMA_VERSION,
     }
-    plan = Plan(config, listing, recognizer, corrector, settings, previous)
+    plan = Plan(config, listing, recognizer, router, corrector, settings, previous)
     if previous:
         output_folder.require_same(folder, previous, plan.fingerprint, settings)
     return plan
@@ -153,20 +171,23 @@ def _run(plan: Plan, folder: Folder) -> terminal.Pace:
     config, previous = plan.config, plan.previous
     if previous:
         cluster.end_session(previous.session)
-    slowest_engine = (plan.recognizer or plan.corrector or EngineInfo("none")).engine
     pipeline = Pipeline(
         input=config.input,
         recognize=config.recognize if plan.recognizer else None,
+        route=config.route,
         correct=config.correct,
         extract=config.extract,
         guard=config.guard,
         workers=config.workers,
-        rows_per_block=config.workers.block_rows(plan.listing.records, slowest_engine),
+        rows_per_block=config.workers.block_rows(plan.listing.records, plan.engines),
         on_cluster=cluster.is_remote(),
     )
     has_corrector = config.extract is not None or (config.correct is not None and correctors.has_model(config.correct))
     local_cpus = config.workers.local_cpus(
-        recognizes=plan.recognizer is not None, corrects=has_corrector, resumes=previous is not None
+        recognizes=plan.recognizer is not None,
+        routes=config.route is not None,
+        corrects=has_corrector,
+        resumes=previous is not None,
     )
     started_at = previous.started_at if previous else datetime.now(UTC).isoformat(timespec="seconds")
     with cluster.connected(local_cpus) as session, monitor.monitored(folder) as run_monitor:

@@ -40,6 +40,8 @@ def print_plan(plan: "Plan") -> None:
     table.add_row("input: skipped files", f"{listing.skipped:,}")
     table.add_row("records", f"{listing.records:,}  ({listing.size_bytes:,} bytes in files)")
     table.add_row("recognize", _engine(plan.recognizer))
+    if config.route:
+        table.add_row("route", f"{_engine(plan.router)}, sends on what it estimates above {config.route.above:.1%} CER")
     table.add_row("correct", _engine(plan.corrector))
     table.add_row("guard", "off" if config.guard is None else "on")
     table.add_row("export", "off" if config.export is None else "ALTO, PAGE and hOCR files")

@@ -1,11 +1,19 @@
-"""Proposed edits to the corrected text: what the guard accepts is made, what it refuses is kept beside it."""
+"""Proposed edits to the corrected text: what the guard accepts is made, what it refuses is kept beside it.
 
+Where a record was sent on from the tagger to a language model, the tagger is heard again wherever the model's change was
+refused: with four published correctors that gained 1.9 to 4.2 points of CER reduction (docs/routing.md).
+"""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+from operator import attrgetter
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from ocrray.guard import GuardConfig, Judgement, judge
+from ocrray.guard.spans import spans_of
 from ocrray.records import Edit, Status, Verdict, edits_to_rows, verdicts_to_rows
 from ocrray.stages.tables import constant, with_columns
 from ocrray.text.edits import apply_edits
@@ -33,11 +41,12 @@ class Guard:
         return self._judged(table, rows) if rows else table
 
     def _judged(self, table: pa.Table, rows: list[int]) -> pa.Table:
-        names = ("status", "corrected_text", "edits", "refused_edits", "verdicts", "guard_reason")
+        names = ("status", "corrected_text", "edits", "refused_edits", "verdicts", "guard_reason", "tagger_edits")
         columns = {name: table[name].to_pylist() for name in names}
         for row in rows:
             raw = columns["corrected_text"][row]
-            judgement = self._judge_row(raw, columns["edits"][row], columns["verdicts"][row])
+            proposals = (_edits(columns[name][row]) for name in ("edits", "tagger_edits"))
+            judgement = self._judge_row(raw, *proposals, [Verdict(**verdict) for verdict in columns["verdicts"][row]])
             corrected = apply_edits(raw, judgement.accepted)
             reasons = [verdict.reason for verdict in judgement.verdicts if not verdict.accepted]
             status: Status = "corrected" if corrected != raw else "kept_raw" if reasons else "unchanged"
@@ -47,20 +56,40 @@ class Guard:
             columns["refused_edits"][row] = edits_to_rows(judgement.refused)
             columns["verdicts"][row] = verdicts_to_rows(judgement.verdicts)
             columns["guard_reason"][row] = max(sorted(set(reasons)), key=reasons.count) if status == "kept_raw" else None
+        del columns["tagger_edits"]
         return with_columns(table, columns)
 
-    def _judge_row(self, raw: str, edit_rows: list[dict[str, Any]], passage_rows: list[dict[str, Any]]) -> Judgement:
-        edits = [Edit(**row) for row in edit_rows]
-        accepted, refused, verdicts, judged = [], [], [], 0
-        for passage in (Verdict(**row) for row in passage_rows):
-            first = judged
-            while judged < len(edits) and edits[judged].end <= passage.end:
-                judged += 1
-            if not passage.accepted:
-                verdicts.append(passage)
-                continue
-            judgement = judge(raw, edits[first:judged], (passage.start, passage.end), self.config)
-            accepted += judgement.accepted
-            refused += judgement.refused
-            verdicts += judgement.verdicts
+    def _judge_row(self, raw: str, edits: Sequence[Edit], tagger_edits: Sequence[Edit], passages: Sequence[Verdict]) -> Judgement:
+        accepted, refused, verdicts = [], [], []
+        for passage in passages:
+            place = (passage.start, passage.end)
+            first = judge(raw, _within(passage, edits), place, self.config) if passage.accepted else Judgement((), (), [passage])
+            instead = _instead(raw, first.verdicts, _within(passage, tagger_edits))
+            second = judge(raw, instead, place, self.config)
+            accepted += sorted([*first.accepted, *second.accepted], key=_place)
+            refused += first.refused
+            verdicts += sorted([*first.verdicts, *(verdict for verdict in second.verdicts if verdict.accepted)], key=_place)
         return Judgement(accepted, refused, verdicts)
+
+
+def _edits(rows: Sequence[dict[str, Any]] | None) -> list[Edit]:
+    return [Edit(**row) for row in rows or ()]
+
+
+def _within(passage: Verdict, edits: Sequence[Edit]) -> list[Edit]:
+    first = bisect_left(edits, passage.start, key=attrgetter("start"))
+    return list(edits[first : bisect_right(edits, passage.end, key=attrgetter("end"))])
+
+
+def _instead(raw: str, verdicts: Sequence[Verdict], tagger_edits: Sequence[Edit]) -> list[Edit]:
+    """The tagger's edits where only changes were refused: the model, too, found something wrong with these words."""
+    edits = []
+    for span in spans_of(raw, tagger_edits) if tagger_edits else ():
+        there = [verdict.accepted for verdict in verdicts if verdict.start <= span.end and span.start <= verdict.end]
+        if there and not any(there):
+            edits += span.edits
+    return edits
+
+
+def _place(changed: Edit | Verdict) -> tuple[int, int]:
+    return changed.start, changed.end
