@@ -78,6 +78,22 @@ def test_tag_says_how_probable_each_edit_is(folder: Path, bold: Tagger) -> None:
     assert tags.apply(text, max(tags.probabilities)) != text
 
 
+@pytest.mark.parametrize("threshold", [0.0, 0.4, 1.0])
+def test_expected_errors_is_what_the_softmax_of_every_character_leaves(folder: Path, threshold: float) -> None:
+    """A character that is edited is wrong unless its label is right, any other unless keeping it is; in texts of any length."""
+    tagger = _tagger(folder, threshold=threshold)
+    texts = [*TEXTS[1:4], "x" * longest_text(512), "a", "b" * 33, "ovcr"]
+    model = AutoModelForTokenClassification.from_pretrained(folder, dtype=torch.float32).eval()
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    for text, correction in zip(texts, tagger.correct(texts), strict=True):
+        padding = {"padding": "max_length", "max_length": padded_length(len(text))}
+        logits = model(**tokenizer(text, add_special_tokens=False, return_tensors="pt", **padding)).logits[0, : len(text)]
+        best, label = logits.softmax(dim=-1).max(dim=-1)
+        edited = (label != 0) & (best.clamp(max=1 - 1e-7) >= threshold)
+        right = best.where(edited, logits.softmax(dim=-1)[:, 0])
+        assert correction.expected_errors == pytest.approx((1 - right).sum().item(), abs=1e-3)
+
+
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.text(max_size=80), max_size=5))
 def test_correct_with_a_threshold_that_nothing_reaches_changes_nothing(shy: Tagger, texts: list[str]) -> None:

@@ -31,6 +31,7 @@ GROUPS = {
     "made_worse": ("Made worse", "Further from the ground truth after correction than before it."),
     "kept_raw": ("Kept raw", "The correction was refused, or none could be made, so the raw text stands; the reason is given."),
     "changed": ("Most changed", "Largest share of the text changed by correction."),
+    "doubtful": ("Most doubtful", "Where the edit tagger expects most characters to be wrong still, after its own edits."),
     "sample": ("Random sample", "Drawn at random from all records that did not fail."),
 }
 _MAX_BYTES = 14_000_000

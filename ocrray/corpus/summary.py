@@ -27,7 +27,7 @@ BIN_ENDS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 _MAKER_COLUMNS = ["recognizer", "corrector", "model", "model_revision", "adapter", "prompt_version"]
 _COLUMNS = [
     *("status", "raw_text", "corrected_text", "ground_truth", "edits"),
-    *("guard_reason", "failed_stage", "error_kind", "source_kind"),
+    *("guard_reason", "failed_stage", "error_kind", "source_kind", "estimated_cer", "tagger_edits"),
     *_MAKER_COLUMNS,
     *("input_tokens", "output_tokens", "recognize_s", "correct_s"),
     *("ground_truth_chars", "raw_distance", "corrected_distance"),
@@ -81,6 +81,9 @@ class Summary:
     correct_s: float = 0.0
     quality: CerTotals = field(default_factory=CerTotals)
     failed_with_truth: int = 0  # records with ground truth that could not be scored
+    sent_on_records: int = 0  # by the tagger, to the language model
+    sent_on_chars: int = 0
+    estimated_cer_bins: np.ndarray = field(default_factory=_bins)  # of the records that a tagger read
     raw_cer_bins: np.ndarray = field(default_factory=_bins)  # records per bin of BIN_ENDS
     corrected_cer_bins: np.ndarray = field(default_factory=_bins)
     changed_bins: np.ndarray = field(default_factory=_bins)
@@ -93,6 +96,11 @@ class Summary:
     def has_correction(self) -> bool:
         """Whether a corrector saw any of the records."""
         return any(maker.corrector for maker in self.makers)
+
+    @property
+    def sent_on_frac(self) -> float:
+        """Share of the characters of raw text that were sent on to the language model."""
+        return self.sent_on_chars / max(self.raw_chars, 1)
 
     @property
     def changed_frac(self) -> float:
@@ -130,6 +138,7 @@ def _add_file(summary: Summary, name: str, size_bytes: int) -> None:
             _add_counts(summary, pa.table(rows))
             _add_changes(summary, batch)
             _add_refusals(summary, batch)
+            _add_routing(summary, batch)
             _add_quality(summary, batch)
             first_row += rows.num_rows
     summary.records += first_row
@@ -184,6 +193,15 @@ def _add_refusals(summary: Summary, batch: _Batch) -> None:
     for stage, kind in _counts(failures, "failed_stage", "error_kind"):
         chosen = batch.failed & batch.equals("failed_stage", stage) & batch.equals("error_kind", kind)
         batch.offer(summary.failed_rows[stage, kind], chosen, batch.random)
+
+
+def _add_routing(summary: Summary, batch: _Batch) -> None:
+    sent_on, estimated = _given(batch.rows["tagger_edits"]), _given(batch.rows["estimated_cer"])
+    estimated_cer = batch.rows["estimated_cer"].fill_null(0).to_numpy(zero_copy_only=False)
+    summary.sent_on_records += int(sent_on.sum())
+    summary.sent_on_chars += int(batch.raw_chars[sent_on].sum())
+    summary.estimated_cer_bins += _histogram(estimated_cer[estimated])
+    batch.offer(summary.groups["doubtful"], estimated & ~batch.failed, estimated_cer)
 
 
 def _add_quality(summary: Summary, batch: _Batch) -> None:

@@ -66,6 +66,9 @@ def print_result(summary: Summary, output: str, *, unit: str, pace: Pace | None,
         table.add_row("CER before", f"{quality.micro_raw_cer:.2%}")
         table.add_row("CER after", f"{quality.micro_corrected_cer:.2%}")
         table.add_row("made worse", f"{quality.made_worse:,} of {quality.records:,} with ground truth")
+    if summary.sent_on_records:
+        share = f"{summary.sent_on_frac:.1%} of the characters"
+        table.add_row("sent on", f"{summary.sent_on_records:,} {unit}s, {share}, to the language model")
     for status in ("corrected", "unchanged", "kept_raw", "failed"):
         table.add_row(status.replace("_", " "), f"{summary.status[status]:,}")
     if pace and pace.records:

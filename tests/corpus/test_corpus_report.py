@@ -140,6 +140,18 @@ def test_report_totals_equal_the_summary(corpus, rows) -> None:
     assert figures == [str(summary.status[status]) for status in ("corrected", "unchanged", "kept_raw", "failed")]
 
 
+def test_report_cascade_tells_what_was_sent_on(corpus, rows, browser) -> None:
+    """How much went to the language model, which records, and a filter for those that the tagger doubts most."""
+    sent = [rows.row(f"sent-{n}", "tbe", "the", estimated_cer=0.3 + n / 100, tagger_edits=[], corrector="hf") for n in range(3)]
+    kept = [rows.row(f"kept-{n}", "the", "the", estimated_cer=0.001) for n in range(9)]
+    open_page(browser, report_of(corpus([*sent, *kept])))
+    assert "25.0 % of the characters" in browser.find_element(By.CSS_SELECTOR, "#making-heading ~ dl").text.replace("\u00a0", " ")
+    browser.find_element(By.CSS_SELECTOR, "[data-group=doubtful]").click()
+    assert shown_ids(browser)[:3] == ["sent-2", "sent-1", "sent-0"]
+    sources = [part.text for part in browser.find_elements(By.CSS_SELECTOR, ".record .source") if part.is_displayed()]
+    assert ["sent on to hf" in source for source in sources] == [True] * 3 + [False] * 3
+
+
 def test_report_correction_that_harms_says_so(corpus, rows) -> None:
     """A run that made the corpus worse opens with a warning."""
     tree = html.parse(report_of(corpus([rows.row("a", "the cat sat", "tbe cal saf", "the cat sat here")])))

@@ -88,6 +88,21 @@ def test_summarise_groups_hold_the_extreme_records_in_order(corpus, rows) -> Non
     assert len(set(shown("sample"))) == 12
 
 
+def test_summarise_cascade_counts_what_was_sent_on_and_ranks_the_doubtful(corpus, rows) -> None:
+    """Rows that a tagger sent on are those that keep its edits, none though it found none; failed rows have no estimate."""
+    texts = ["a" * 10, "b" * 30, "c" * 60]
+    estimates, tagger_edits = [0.0, 0.03, 0.4], [None, [], [{"start": 0, "end": 1, "raw": "c", "corrected": "d"}]]
+    sent = [
+        rows.row(text[0], text, text, estimated_cer=estimate, tagger_edits=edits)
+        for text, estimate, edits in zip(texts, estimates, tagger_edits, strict=True)
+    ]
+    summary = summarise(corpus([*sent, rows.failure("d")]) / "data")
+    assert (summary.sent_on_records, summary.sent_on_chars, summary.sent_on_frac) == (2, 90, 0.9)
+    assert summary.estimated_cer_bins.tolist() == [1, 0, 0, 1, 0, 0, 1, 0]
+    doubtful = read_rows(summary.folder, summary.groups["doubtful"].places)
+    assert [doubtful[place]["record_id"] for place in summary.groups["doubtful"].places] == ["c", "b", "a"]
+
+
 def test_read_rows_any_place_returns_that_row_without_lines(corpus, rows) -> None:
     """A place found in the pass leads back to its row, across row groups and files."""
     mixed = rows.newspaper(250)
