@@ -20,7 +20,7 @@ class RouteConfig(TaggerConfig):
     """The tagger that reads every record first, and how bad one must be to be sent on to `correct`, the language model."""
 
     engine: Literal["tagger"] = "tagger"
-    above: float = Field(0.02, ge=0, le=1)
+    above: float = Field(0.012, ge=0, le=1)
     """Least estimated CER, after the tagger's own edits, of a record that is sent on; 0 sends all but those without any doubt."""
     device: Device = "cpu"
     """Taggers run beside the language model, whose GPU is not theirs."""
