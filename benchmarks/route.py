@@ -6,13 +6,14 @@
 Made elsewhere are the outputs of four published correctors on 60 documents of BLN600 (../shared/data/llm_outputs) and of a
 commercial one on articles of the Sydney Morning Herald (../shared/data/pairs). All goes through the stages of `restore`: tagger,
 model, guard, score. The share sent is of the characters of raw text; `kept` is the cascade's micro CER reduction by that of the
-model with the guard on every record and no tagger at all.
+model with the guard on every record and no tagger at all. `errors known` sends records in the order of the CER that the tagger
+truly leaves: what an estimate without fault would reach.
 """
 
 import argparse
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -45,11 +46,11 @@ Second = Callable[[float | None], Callable[[pa.Table], pa.Table]]
 
 @dataclass(frozen=True)
 class Curve:
-    """The cascade at every threshold: records in the order in which they are sent on, the worst estimate first."""
+    """The cascade at every threshold: records in the order in which they are sent on, the highest `rank` first."""
 
     name: str
+    rank: np.ndarray  # the estimated CER
     chars: np.ndarray  # of raw text
-    estimated_cer: np.ndarray
     truth_chars: np.ndarray
     raw: np.ndarray  # these four are distances from the truth
     tagged: np.ndarray
@@ -60,14 +61,23 @@ class Curve:
     def measure(cls, name: str, rows: pa.Table, tagger: Tagger, second: Second) -> "Curve":
         """Run the stages over `rows`, with nothing sent on, with everything, and without the tagger."""
         tagged = Correct(tagger)(rows)
-        estimates = tagged["estimated_cer"].to_numpy()
-        order = np.argsort(-estimates, kind="stable")
         kept, routed, alone = (
             Score()(Guard(GuardConfig())(table)) for table in (tagged, second(ALL)(tagged), second(None)(rows))
         )
         distances = [kept["raw_distance"], *(table["corrected_distance"] for table in (kept, routed, alone))]
-        columns = [pc.utf8_length(rows["raw_text"]), tagged["estimated_cer"], kept["ground_truth_chars"], *distances]
-        return cls(name, *(column.to_numpy()[order] for column in columns))
+        columns = [tagged["estimated_cer"], pc.utf8_length(rows["raw_text"]), kept["ground_truth_chars"], *distances]
+        arrays = [column.to_numpy() for column in columns]
+        return cls(name, *arrays).by(arrays[0])
+
+    def by(self, rank: np.ndarray) -> "Curve":
+        """The same records sent on in another order."""
+        order = np.argsort(-rank, kind="stable")
+        arrays = ("chars", "truth_chars", "raw", "tagged", "routed", "alone")
+        return replace(self, rank=rank[order], **{name: getattr(self, name)[order] for name in arrays})
+
+    def most_sent(self) -> int:
+        """How many records make MOST_SENT of the characters."""
+        return int((self.sent_frac <= MOST_SENT).sum()) - 1
 
     @property
     def sent_frac(self) -> np.ndarray:
@@ -140,7 +150,7 @@ def draw(measured: list[Curve], path: Path, above: float) -> None:
     axes = figure.subplots()
     for curve in measured:
         (line,) = axes.plot(curve.sent_frac, curve.reduction / curve.model_reduction, label=curve.name)
-        cut = int((curve.estimated_cer > above).sum())
+        cut = int((curve.rank > above).sum())
         axes.plot(curve.sent_frac[cut], curve.reduction[cut] / curve.model_reduction, "o", color=line.get_color())
     axes.axhline(LEAST_KEPT, color="grey", linewidth=0.8, linestyle=":")
     axes.axvline(MOST_SENT, color="grey", linewidth=0.8, linestyle=":")
@@ -163,9 +173,10 @@ def main() -> None:
     measured = []
     for curve in curves(args):
         measured.append(curve)
-        kept = curve.reduction / curve.model_reduction
-        print(curve.row(f"above {args.above:.1%}", int((curve.estimated_cer > args.above).sum())))
-        print(curve.row(f"at most {MOST_SENT:.0%} sent", int((curve.sent_frac <= MOST_SENT).sum()) - 1))
+        kept, known = curve.reduction / curve.model_reduction, curve.by(curve.tagged / curve.chars)
+        print(curve.row(f"above {args.above:.1%}", int((curve.rank > args.above).sum())))
+        print(curve.row(f"at most {MOST_SENT:.0%} sent", curve.most_sent()))
+        print(known.row(f"at most {MOST_SENT:.0%} sent, errors known", known.most_sent()))
         print(curve.row(f"at least {LEAST_KEPT:.0%} kept", int((kept >= LEAST_KEPT).argmax())), flush=True)
     if args.picture:
         draw(measured, args.picture, args.above)
