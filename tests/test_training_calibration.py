@@ -61,7 +61,7 @@ def test_reliability_counts_every_edit_once(edits: tuple[np.ndarray, np.ndarray]
     found = reliability(*edits)
     assert found.edits == len(edits[0])
     assert found.calibration_error is None if not len(edits[0]) else 0 <= found.calibration_error <= 1
-    assert all(one.low <= one.mean_probability <= one.high + 1e-9 for one in found.bins)
+    assert all(one.low - 1e-9 <= one.mean_probability <= one.high + 1e-9 for one in found.bins)  # a mean of equals is rounded
 
 
 def test_find_edits_looks_at_characters_and_not_at_padding() -> None:
