@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SHELL := /bin/bash
 
-.PHONY: demo test test-slow lint tagger causal install install-dev system system-dev clean
+.PHONY: demo test test-slow lint tagger causal guard install install-dev system system-dev clean
 
 demo: install
 	$(BIN)/ocrray restore configs/restore/demo.yaml
@@ -22,6 +22,11 @@ lint: install-dev
 # An edit tagger and a small causal corrector from nothing: hours on a CPU. The clean texts are not part of the repository; configs/synthesize/ocr_pairs.yaml names them.
 tagger causal: install out/ocr_pairs/manifest.json
 	$(BIN)/ocrray train configs/train/$@_default.yaml
+
+# The guard's default scorer, fitted on what the two correctors and made-up careless ones do with misread novels: minutes.
+CLEAN := ../shared/data/text
+guard: install out/ocr_pairs/manifest.json
+	$(BIN)/python jobs/fit_guard.py ocrray/guard/default --language $(CLEAN)/novels_19c.txt.gz --texts $(CLEAN)/eltec_en.jsonl.gz --noise out/ocr_pairs/noise.json
 
 out/ocr_pairs/manifest.json: configs/synthesize/ocr_pairs.yaml
 	$(BIN)/ocrray synthesize configs/synthesize/ocr_pairs.yaml

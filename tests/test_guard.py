@@ -168,6 +168,12 @@ def signal(raw: str, corrected: str, name: str) -> float:
         ("spaces_gained", "of the house", "of t he house"),
         ("confusion_bits", "of the house", "of tqe house"),
         ("bits_gained", "of tqx house", "of the house"),
+        ("longest_insertion", "of the house", "of the very old house"),
+        ("worst_word", "of zebra house", "of the house"),
+        ("links_gained", "of tub house", "of the house"),
+        ("new_elsewhere", "of the house", "of of house"),
+        ("marks_only", "of the house", "of tbe, house"),
+        ("accents_only", "of the house", "of tbé house"),
     ],
 )
 def test_signals_say_more_of_what_they_are_named_for(name: str, lower: str, higher: str):
@@ -175,6 +181,66 @@ def test_signals_say_more_of_what_they_are_named_for(name: str, lower: str, high
     raw = "of 1871 houses" if "18" in lower else "of tbe house"
     values = [signal(raw, text, name) if text != raw else 0.0 for text in (lower, higher)]
     assert values[0] < values[1]
+
+
+def test_signals_drift_knows_an_old_spelling():
+    """A modern spelling for an old one is told from the repair of an error."""
+    assert signal("shewn to the gaol", "shewn to the jail", "modernised") == 1
+    assert signal("shewn to tbe gaol", "shewn to the gaol", "modernised") == 0
+
+
+def test_signals_dropped_frequency_tells_a_word_from_a_scrap():
+    """To leave out a common word says more than to leave out a scrap of letters, or to join the halves of one word."""
+    word, scrap, joined = (
+        signal("seen with the fire", "seen with fire", "dropped_frequency"),
+        signal("seen with tqe fire", "seen with fire", "dropped_frequency"),
+        signal("seen with th e fire", "seen with the fire", "dropped_frequency"),
+    )
+    assert word > scrap == joined == 0
+
+
+def test_signals_evidence_counts_the_same_misreading_elsewhere_in_the_passage():
+    """A worn type is misread again and again: the passage itself speaks for the repair."""
+    assert signal("tbe house", "the house", "same_change") == 1
+    raw = "tbe house, tbe road and tbe sea"
+    rows = signals(
+        raw, raw.replace("tbe", "the"), spans_of(raw, edits_between(raw, raw.replace("tbe", "the"))), load_scorer("default")[0]
+    )
+    assert (rows[:, NAMES.index("same_change")] == 3).all()
+
+
+def test_signals_accents_are_letters_of_their_own():
+    """A language knows `é` from `e`: to lose an accent that was printed is as surprising as a wrong letter."""
+    language = Language.fit(["au café, the café and its café " * 50], 2, 2)
+    assert language.bits("café").sum() < language.bits("cafe").sum()
+
+
+def test_guard_in_bad_company_a_change_is_doubted():
+    """The same change is less believed beside inventions than beside honest fixes."""
+    raw = "He was seeu near tbe old bridge on Monday, and tbe watchman of the mill heard bim call."
+    honest = raw.replace("tbe", "the").replace("bim", "him").replace("seeu", "seen")
+    invented = (
+        honest.replace("bridge", "palace").replace("watchman", "minister").replace("Monday", "the morrow").replace("mill", "king")
+    )
+    beside = [judged(raw, text).verdicts[0] for text in (honest, invented)]
+    assert raw[beside[0].start : beside[0].end] == raw[beside[1].start : beside[1].end] == "seeu"
+    assert beside[0].score < beside[1].score
+
+
+def test_guard_passage_without_misread_letters_is_left_in_its_style():
+    """A corrector that only lowers capitals where nothing was misread is not believed."""
+    raw = "The Infant Royal Family will remain at Osborne during the absence of the Court."
+    lowered = raw.replace("Infant Royal Family", "infant royal family").replace("Court", "court")
+    assert judged(raw, lowered).accepted == []
+
+
+@given(st.text(max_size=80), st.text(max_size=80))
+def test_signals_of_any_texts_are_finite_numbers(raw: str, corrected: str):
+    """Whatever the texts hold, each span has a finite number for every name."""
+    spans = spans_of(raw, edits_between(raw, corrected))
+    rows = signals(raw, corrected, spans, load_scorer("default")[0])
+    assert rows.shape == (len(spans), len(NAMES))
+    assert np.isfinite(rows).all()
 
 
 def test_signals_repetition_counts_what_the_source_does_not_say():
@@ -194,6 +260,9 @@ def test_language_saved_and_loaded_is_surprised_by_the_same(tmp_path: Path):
     assert np.isfinite(loaded.bits("Ж \n語\ufffd")).all()
     assert loaded.bits("").shape == (0,)
     assert "captain" in loaded.words
+    assert loaded.link("the", "captain") == pytest.approx(fitted.link("the", "captain"), abs=0.3)
+    assert loaded.link("the", "captain") > 0 > loaded.link("captain", "the")
+    assert loaded.link("the", "kraken") == 0
 
 
 def test_confusions_frequent_misreading_costs_less_than_a_rare_or_unknown_one():

@@ -16,8 +16,13 @@ from ocrray.guard.rules import Rules, repeating, rule_against, span_similarity
 from ocrray.guard.scorer import Scorer
 from ocrray.guard.signals import FAMILIES, Knowledge, signals
 from ocrray.guard.spans import Span, spans_of
+from ocrray.guard.surface import of_style
 from ocrray.records import Edit, Verdict
 from ocrray.text.edits import apply_edits
+
+# Where a passage shows no misread letter, only capitals, marks or spaces to change, one must be surer: it may be without fault.
+# On 1,321 records the 2 % of faultless ones that a Llama-2-13B broke became 0.5 %, for 0.2 points of its CER reduction.
+_STYLE_ALONE = 0.4
 
 DEFAULT_FOLDER = Path(__file__).parent / "default"
 LANGUAGE_FILE, CONFUSIONS_FILE, SCORER_FILE = "language.npz", "confusions.json", "scorer.json"
@@ -89,8 +94,9 @@ def _doubts(source: str, spans: Sequence[Span], config: GuardConfig) -> list[tup
         return [(None, reason) for reason in reasons]
     knowledge, scorer = load_scorer(config.scorer)
     wrong, families = scorer.judge(signals(source, target, spans, knowledge), config.ignore)
+    limit = config.max_wrong * (_STYLE_ALONE if all(map(of_style, spans)) else 1)
     return [
-        (share, reason or (family if share > config.max_wrong else ""))
+        (share, reason or (family if share > limit else ""))
         for share, reason, family in zip(wrong.tolist(), reasons, families, strict=True)
     ]
 

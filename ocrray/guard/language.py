@@ -1,5 +1,7 @@
-"""What a language looks like: counts of its character n-grams and of its words, fitted on clean text."""
+"""What a language looks like: counts of its character n-grams, of its words and of pairs of them, fitted on clean text."""
 
+import itertools
+import math
 import re
 from collections import Counter
 from collections.abc import Iterable
@@ -13,21 +15,20 @@ from ocrray.errors import ConfigError
 
 ORDER = 6
 _BITS = 6  # of one symbol in a packed n-gram
-_SYMBOLS = " abcdefghijklmnopqrstuvwxyz0.,;:'\"-!?()&£[]*/"
+_SYMBOLS = " abcdefghijklmnopqrstuvwxyz0.,;:'\"-!?()&£[]*/éèêàâçôùûîïëäöüæœñß"  # at most 2 ** _BITS - 1
 _OTHER = len(_SYMBOLS)
 _ALIASES = {"“": '"', "”": '"', "‘": "'", "’": "'", "`": "'", "—": "-", "–": "-", "‑": "-", "¬": "-", "\n": " ", "\t": " "}
-_DOUBT = 4.0  # of each order: how many unseen uses a context is held to have had, times the order
+_DOUBT = 24.0  # of each order: how many unseen uses a context is held to have had, times the order; least bits on held-out novels
+_MOST_BITS = 16.0  # of one character: beyond it all are alike unheard of
 WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
 
 
 def _symbol_table() -> np.ndarray:
     table = np.full(0x250, _OTHER, dtype=np.uint8)
     for number, symbol in enumerate(_SYMBOLS):
-        table[ord(symbol)] = table[ord(symbol.upper())] = number
+        table[ord(symbol)] = table[ord(symbol.upper()[0])] = number
+    table[ord("S")] = _SYMBOLS.index("s")  # what ß begins with in capitals
     table[ord("1") : ord("9") + 1] = _SYMBOLS.index("0")
-    for letters, plain in (("éèêëÉ", "e"), ("àâäá", "a"), ("ôöó", "o"), ("üûú", "u"), ("ïîí", "i"), ("çÇ", "c")):
-        for letter in letters:
-            table[ord(letter)] = _SYMBOLS.index(plain)
     return table
 
 
@@ -51,20 +52,27 @@ def _packed(numbers: np.ndarray, length: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Language:
-    """Sorted packed n-grams of each length 1..ORDER with their counts, and words in lower case with theirs."""
+    """Sorted packed n-grams of each length 1..ORDER with their counts; words in lower case, and pairs of neighbours, with theirs.
+
+    A pair's key is the number of its first word times the number of words, plus the number of its second.
+    """
 
     ngrams: list[np.ndarray]
     counts: list[np.ndarray]
-    words: dict[str, int]
+    words: dict[str, float]
+    pairs: dict[int, float]
 
     @classmethod
-    def fit(cls, texts: Iterable[str], min_ngram_count: int = 8, min_word_count: int = 4) -> "Language":
+    def fit(cls, texts: Iterable[str], min_ngram_count: int = 6, min_word_count: int = 3, min_pair_count: int = 3) -> "Language":
         """Count `texts`; what is rarer than this is left out, short n-grams (up to three) never are."""
         words: Counter[str] = Counter()
+        pairs: Counter[tuple[str, str]] = Counter()
         parts = []
         for text in texts:
             plain = " ".join(text.split())
-            words.update(WORD.findall(plain.lower()))
+            found = WORD.findall(plain.lower())
+            words.update(found)
+            pairs.update(itertools.pairwise(found))
             parts.append(symbols(plain))
         numbers = np.concatenate(parts)
         ngrams, counts = [], []
@@ -73,15 +81,26 @@ class Language:
             kept = seen >= (min_ngram_count if length > 3 else 1)
             ngrams.append(found[kept])
             counts.append(seen[kept].astype(np.float64))
-        return cls(ngrams, counts, {word: count for word, count in sorted(words.items()) if count >= min_word_count})
+        kept_words = {word: float(count) for word, count in sorted(words.items()) if count >= min_word_count}
+        number = {word: place for place, word in enumerate(kept_words)}
+        kept_pairs = {
+            number[first] * len(number) + number[second]: float(count)
+            for (first, second), count in pairs.items()
+            if count >= min_pair_count and first in number and second in number
+        }
+        return cls(ngrams, counts, kept_words, dict(sorted(kept_pairs.items())))
 
     def save(self, path: Path) -> None:
         """Write an npz file; counts are kept to a tenth of a power of two."""
         steps = {f"steps_{n}": np.diff(keys, prepend=np.uint64(0)) for n, keys in enumerate(self.ngrams, 1)}
-        levels = {f"levels_{n}": np.round(np.log2(counts) * 8).astype(np.uint8) for n, counts in enumerate(self.counts, 1)}
+        levels = {f"levels_{n}": _levels(counts) for n, counts in enumerate(self.counts, 1)}
         words = np.frombuffer("\n".join(self.words).encode("utf-8"), dtype=np.uint8)
-        word_levels = np.round(np.log2(list(self.words.values())) * 8).astype(np.uint8)
-        np.savez_compressed(path, words=words, word_levels=word_levels, **steps, **levels)
+        more = {
+            "word_levels": _levels(self.words.values()),
+            "pair_steps": np.diff(np.array(list(self.pairs), dtype=np.uint64), prepend=np.uint64(0)),
+            "pair_levels": _levels(self.pairs.values()),
+        }
+        np.savez_compressed(path, words=words, **more, **steps, **levels)
 
     @classmethod
     def load(cls, path: Path) -> "Language":
@@ -91,7 +110,13 @@ class Language:
                 ngrams = [np.cumsum(file[f"steps_{n}"], dtype=np.uint64) for n in range(1, ORDER + 1)]
                 counts = [np.exp2(file[f"levels_{n}"] / 8) for n in range(1, ORDER + 1)]
                 words = file["words"].tobytes().decode("utf-8").split("\n")
-                return cls(ngrams, counts, dict(zip(words, np.exp2(file["word_levels"] / 8).tolist(), strict=True)))
+                pairs = np.cumsum(file["pair_steps"], dtype=np.uint64).tolist()
+                return cls(
+                    ngrams,
+                    counts,
+                    dict(zip(words, np.exp2(file["word_levels"] / 8).tolist(), strict=True)),
+                    dict(zip(pairs, np.exp2(file["pair_levels"] / 8).tolist(), strict=True)),
+                )
         except (OSError, ValueError, KeyError) as error:
             raise ConfigError(f"{path}: holds no language model of the guard: {error}") from None
 
@@ -104,7 +129,23 @@ class Language:
             counts = self._count(length, _packed(numbers[ORDER - length :], length))  # from the place before the first character
             share = (np.minimum(counts[1:], context) + _DOUBT * length * share) / (context + _DOUBT * length)
             context = counts[:-1]
-        return -np.log2(share)
+        return np.minimum(-np.log2(share), _MOST_BITS)
+
+    def link(self, first: str, second: str) -> float:
+        """How much oftener `second` follows `first` (both in lower case) than by chance, log2; 0 where either is unknown."""
+        one, other = self._number.get(first), self._number.get(second)
+        if one is None or other is None:
+            return 0.0
+        by_chance = self.words[first] * self.words[second] / self._word_total
+        return math.log2((self.pairs.get(one * len(self.words) + other, 0.0) + 1) / (by_chance + 1))
+
+    @cached_property
+    def _number(self) -> dict[str, int]:
+        return {word: place for place, word in enumerate(self.words)}
+
+    @cached_property
+    def _word_total(self) -> float:
+        return sum(self.words.values())
 
     @cached_property
     def _total(self) -> float:
@@ -114,3 +155,8 @@ class Language:
         keys, counts = self.ngrams[length - 1], self.counts[length - 1]
         places = np.minimum(np.searchsorted(keys, packed), len(keys) - 1)
         return np.where(keys[places] == packed, counts[places], 0.0)
+
+
+def _levels(counts: Iterable[float]) -> np.ndarray:
+    """Counts to an eighth of a power of two, uint8."""
+    return np.round(np.log2(np.array(list(counts))) * 8).astype(np.uint8)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from rapidfuzz.distance import Levenshtein
 
+from ocrray.guard.scorer import Scorer
 from ocrray.guard.signals import NAMES, Knowledge, signals
 from ocrray.guard.spans import Span, spans_of
 from ocrray.text.edits import apply_edits, edits_between
@@ -16,10 +17,12 @@ _MOST_CHARS = 8  # a runaway tail teaches no more than a clause
 
 @dataclass(frozen=True, slots=True)
 class LabelledSpans:
-    """Signals (rows as NAMES) of spans, and by how many characters each alone brings its text nearer to the truth."""
+    """Signals (rows as NAMES) of spans, by how many characters each alone brings its text nearer to the truth, and how many
+    spans each record has."""
 
     signals: np.ndarray
     gains: np.ndarray
+    passage_spans: np.ndarray
 
     @property
     def importance(self) -> np.ndarray:
@@ -29,12 +32,18 @@ class LabelledSpans:
 
 def labelled(triples: Iterable[tuple[str, str, str]], knowledge: Knowledge) -> LabelledSpans:
     """The spans of (raw, corrected, truth) records."""
-    rows, gains = [np.zeros((0, len(NAMES)))], []
+    rows, gains, counts = [np.zeros((0, len(NAMES)))], [], []
     for raw, corrected, truth in triples:
         spans = spans_of(raw, edits_between(raw, corrected))
         rows.append(signals(raw, corrected, spans, knowledge))
         gains += span_gains(raw, spans, truth)
-    return LabelledSpans(np.concatenate(rows), np.array(gains, dtype=float))
+        counts.append(len(spans))
+    return LabelledSpans(np.concatenate(rows), np.array(gains, dtype=float), np.array(counts, dtype=int))
+
+
+def fit_scorer(spans: LabelledSpans) -> Scorer:
+    """The scorer that tells the spans that help from those that do not, the more at stake the more surely."""
+    return Scorer.fit(spans.signals, spans.gains > 0, spans.importance, spans.passage_spans)
 
 
 def span_gains(raw: str, spans: Iterable[Span], truth: str) -> list[int]:

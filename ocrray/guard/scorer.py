@@ -15,6 +15,10 @@ from ocrray.guard.signals import FAMILIES, NAMES
 _BINS = 12
 _RIDGE, _SMOOTHNESS = 3.0, 10.0
 _NEWTON_STEPS = 12
+_USUALLY_WRONG = 0.3
+_FAMILIES = tuple(FAMILIES)
+_COMPANY = _FAMILIES.index("company")
+_FIRST_COLUMNS = np.cumsum([0, *map(len, FAMILIES.values())])[:-1]
 
 
 @dataclass(frozen=True)
@@ -29,9 +33,25 @@ class Scorer:
     weights: dict[str, list[float]]
 
     @classmethod
-    def fit(cls, signals: np.ndarray, right: np.ndarray, importance: np.ndarray | None = None) -> "Scorer":
-        """Fit on rows of signals (columns as NAMES), whether each edit is right, and how much each counts (all alike)."""
+    def fit(
+        cls,
+        signals: np.ndarray,
+        right: np.ndarray,
+        importance: np.ndarray | None = None,
+        passage_spans: Sequence[int] | None = None,
+    ) -> "Scorer":
+        """Fit on rows of signals (columns as NAMES), whether each edit is right, and how much each counts (all alike).
+
+        `passage_spans` says how many rows are of each passage, in order; null: each stands alone.
+        """
         importance = np.ones(len(right)) if importance is None else importance
+        alone = cls._fit_additive(signals, right, importance)
+        bounds = np.cumsum(np.ones(len(right), int) if passage_spans is None else passage_spans)[:-1]
+        company = [_company(wrong) for wrong in np.split(alone._wrong(alone._said(signals)[:, :_COMPANY]), bounds)]
+        return cls._fit_additive(_with_company(signals, np.concatenate(company)), right, importance)
+
+    @classmethod
+    def _fit_additive(cls, signals: np.ndarray, right: np.ndarray, importance: np.ndarray) -> "Scorer":
         edges = [_edges(column) for column in signals.T]
         bins = [np.searchsorted(places, column, side="right") for places, column in zip(edges, signals.T, strict=True)]
         starts = np.cumsum([0, *(len(places) + 1 for places in edges)])
@@ -64,30 +84,43 @@ class Scorer:
         return scorer
 
     def judge(self, signals: np.ndarray, ignore: Collection[str] = ()) -> tuple[np.ndarray, list[str]]:
-        """Of each row: the probability that the edit is wrong, and the family of signals that speaks loudest against it.
+        """Of each span of one passage: the probability that it is wrong, and which family of signals speaks loudest against it.
 
         Families in `ignore` have no say.
         """
         said = self._said(signals)
-        families = [family for family in FAMILIES if family not in ignore]
-        sums = np.stack([said[:, _columns(FAMILIES[family])].sum(axis=1) for family in families], axis=1)
-        wrong = 1 / (1 + np.exp(self.intercept + sums.sum(axis=1)))
-        return wrong, [families[number] for number in sums.argmin(axis=1)]
+        heard = [number for number, family in enumerate(FAMILIES) if family not in ignore]
+        alone = self._wrong(said[:, [number for number in heard if number != _COMPANY]])
+        said[:, _COMPANY] = self._said(_with_company(signals, _company(alone)))[:, _COMPANY]
+        return self._wrong(said[:, heard]), [_FAMILIES[heard[loudest]] for loudest in said[:, heard].argmin(axis=1)]
+
+    def _wrong(self, said: np.ndarray) -> np.ndarray:
+        return 1 / (1 + np.exp(self.intercept + said.sum(axis=1)))
 
     def _said(self, signals: np.ndarray) -> np.ndarray:
-        columns = [
-            weights[np.searchsorted(edges, signals[:, number], side="right")]
-            for number, (edges, weights) in enumerate(self._arrays)
-        ]
-        return np.stack(columns, axis=1)
+        """What each family adds to the log-odds of each row."""
+        edges, weights = self._arrays
+        bins = (signals[:, :, None] >= edges).sum(axis=2)
+        return np.add.reduceat(weights[np.arange(len(NAMES)), bins], _FIRST_COLUMNS, axis=1)
 
     @cached_property
-    def _arrays(self) -> list[tuple[np.ndarray, np.ndarray]]:
-        return [(np.array(self.edges[name]), np.array(self.weights[name])) for name in NAMES]
+    def _arrays(self) -> tuple[np.ndarray, np.ndarray]:
+        """Edges and weights of all signals side by side, filled up to one length: one look-up for all is many times faster."""
+        longest = max(map(len, self.weights.values()))
+        edges = [[*self.edges[name], *[np.inf] * (longest - 1 - len(self.edges[name]))] for name in NAMES]
+        weights = [[*self.weights[name], *[0.0] * (longest - len(self.weights[name]))] for name in NAMES]
+        return np.array(edges), np.array(weights)
 
 
-def _columns(names: Sequence[str]) -> list[int]:
-    return [NAMES.index(name) for name in names]
+def _company(wrong: np.ndarray) -> np.ndarray:
+    """How likely the other spans of a passage are wrong, on the average; as likely as usual for one that stands alone."""
+    return (wrong.sum() - wrong + _USUALLY_WRONG) / len(wrong) if len(wrong) else wrong
+
+
+def _with_company(signals: np.ndarray, company: np.ndarray) -> np.ndarray:
+    signals = signals.copy()
+    signals[:, NAMES.index("others_wrong")] = company
+    return signals
 
 
 def _edges(values: np.ndarray) -> np.ndarray:

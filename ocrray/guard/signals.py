@@ -1,36 +1,57 @@
 """What speaks for and against a span: numbers, in families that can be tested and switched off one by one."""
 
 import math
-import re
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from rapidfuzz.distance import Levenshtein
 
+from ocrray.guard import surface
 from ocrray.guard.confusion import Confusions
-from ocrray.guard.language import WORD, Language
+from ocrray.guard.language import ORDER, WORD, Language
 from ocrray.guard.spans import Span
 
 FAMILIES: dict[str, tuple[str, ...]] = {
-    "length": ("raw_chars", "growth", "passage_growth"),
-    "similarity": ("similarity", "letter_similarity", "letter_changes", "first_letter_same", "last_letter_same"),
-    "surroundings": ("changes_near", "noise_near", "neighbour_similarity", "passage_similarity"),
+    "length": ("raw_chars", "growth", "passage_growth", "words_gained"),
+    "similarity": (
+        *("similarity", "letter_similarity", "letter_changes", "first_letter_same", "last_letter_same"),
+        *("longest_insertion", "longest_deletion", "worst_word"),
+    ),
+    "surroundings": (
+        "changes_near",
+        "noise_near",
+        "neighbour_similarity",
+        "passage_similarity",
+        "spans",
+        "chars_to_edge",
+        "style_alone",
+    ),
     "repetition": ("repeats",),
     "digits": ("raw_digits", "digits_changed"),
     "capitals": ("raw_capital", "corrected_capital", "capitals_gained", "case_only"),
+    "marks": ("raw_marks", "marks_gained", "spaces_gained", "hyphens_gained", "marks_only"),
+    "drift": ("modernised", "accents_only"),
     "words": ("raw_known", "corrected_known", "raw_frequency", "corrected_frequency", "frequency_gain", "known_for_known"),
-    "marks": ("raw_marks", "marks_gained", "spaces_gained", "hyphens_gained"),
+    "context": ("raw_link", "corrected_link", "links_gained", "dropped_frequency"),
+    "evidence": ("gone_elsewhere", "new_elsewhere", "same_change"),
     "confusion": ("confusion_bits", "confusion_bits_per_char", "worst_confusion_bits"),
-    "language": ("raw_bits_per_char", "corrected_bits_per_char", "bits_gained"),
+    "language": ("raw_bits_per_char", "corrected_bits_per_char", "bits_gained", "raw_worst_bits", "corrected_worst_bits"),
+    "company": ("others_wrong",),
 }
-"""Every signal under the name of its family, which is also the reason that a verdict gives."""
+"""Every signal under the name of its family, which is also the reason that a verdict gives.
+
+`others_wrong` is how likely the other spans of the passage are wrong: 0 until the scorer has looked at all of them.
+"""
 NAMES = tuple(name for family in FAMILIES.values() for name in family)
 
 _NEAR_CHARS = 60
+_EDGE_CHARS = 60
 _AFTER_CHARS = 3  # a wrong word also makes what follows it surprising
+_MANY_SPANS = 3
 _NGRAM_WORDS = 3
+_NO_WORD_LEVEL = 10.0  # log2 of a count: a span without a word is neither rare nor frequent
 
 
 @dataclass(frozen=True)
@@ -46,7 +67,22 @@ def signals(raw: str, corrected: str, spans: Sequence[Span], knowledge: Knowledg
     if not spans:
         return np.zeros((0, len(NAMES)))
     passage = _Passage(raw, corrected, spans, knowledge)
-    return np.array([[float(value) for value in passage.row(number)] for number in range(len(spans))])
+    return np.array([passage.row(number) for number in range(len(spans))], dtype=np.float64)
+
+
+class _Words:
+    """The words of a text in lower case and where they begin."""
+
+    def __init__(self, text: str) -> None:
+        self.starts: list[int] = []
+        self.words: list[str] = []
+        for match in WORD.finditer(text):
+            self.starts.append(match.start())
+            self.words.append(match.group().lower())
+
+    def between(self, start: int, end: int) -> tuple[int, int]:
+        """First and last (exclusive) number of the words that begin in `start..end`."""
+        return bisect_left(self.starts, start), bisect_left(self.starts, end)
 
 
 class _Passage:
@@ -54,51 +90,53 @@ class _Passage:
 
     def __init__(self, raw: str, corrected: str, spans: Sequence[Span], knowledge: Knowledge) -> None:
         self.raw, self.corrected, self.spans, self.knowledge = raw, corrected, spans, knowledge
-        self.words = knowledge.language.words
-        self.raw_bits = _running(knowledge.language.bits(raw))
-        self.corrected_bits = _running(knowledge.language.bits(corrected))
-        self.noise = _running(self._unknown_chars())
+        self.known = knowledge.language.words
+        self.raw_words, self.corrected_words = _Words(raw), _Words(corrected)
+        self.noise = self._unknown_chars()
+        places = [(raw, span.start, span.end) for span in spans] + [(corrected, span.new_start, span.new_end) for span in spans]
+        bits = _bits_of(knowledge.language, places)
+        self.raw_bits, self.corrected_bits = bits[: len(spans)], bits[len(spans) :]
         self.changes = [sum(max(len(edit.raw), len(edit.corrected)) for edit in span.edits) for span in spans]
-        self.likeness = [1.0, *(_likeness(span.raw, span.corrected) for span in spans), 1.0]
+        self.likeness = [1.0, *(surface.likeness(span.raw, span.corrected) for span in spans), 1.0]
         self.similarity = 1 - sum(self.changes) / max(len(raw), len(corrected), 1)
         self.growth = (len(corrected) - len(raw)) / max(len(raw), 1)
-        self.ngrams = Counter(_word_ngrams(raw))
-        self.new_ngrams = Counter(_word_ngrams(corrected))
+        self.style_alone = all(map(surface.of_style, spans)) * min(len(spans), _MANY_SPANS)
+        self.ngrams, self.new_ngrams = Counter(_word_ngrams(raw)), Counter(_word_ngrams(corrected))
+        self.word_counts = Counter(self.raw_words.words)
+        self.edit_counts = Counter((edit.raw, edit.corrected) for span in spans for edit in span.edits)
 
     def _unknown_chars(self) -> np.ndarray:
-        unknown = np.zeros(len(self.raw))
-        for match in WORD.finditer(self.raw):
-            if match.group().lower() not in self.words:
-                unknown[match.start() : match.end()] = 1
-        return unknown
+        """Running count of characters in words that the language does not know."""
+        unknown = np.zeros(len(self.raw) + 1)
+        for start, word in zip(self.raw_words.starts, self.raw_words.words, strict=True):
+            if word not in self.known:
+                unknown[start + 1 : start + 1 + len(word)] = 1
+        return np.cumsum(unknown)
 
     def row(self, number: int) -> list[float]:
         """The signals of one span, in the order of NAMES."""
         span = self.spans[number]
+        first, last = self.raw_words.between(span.start, span.end)
+        new_first, new_last = self.corrected_words.between(span.new_start, span.new_end)
+        old, new = self.raw_words.words[first:last], self.corrected_words.words[new_first:new_last]
+        gone, added = surface.exchanged(old, new)
         return [
-            *(len(span.raw), len(span.corrected) - len(span.raw), self.growth),
-            *self._shape(number),
+            *(len(span.raw), len(span.corrected) - len(span.raw), self.growth, len(new) - len(old)),
+            *(self.likeness[number + 1], *surface.shape(span)),
             *self._surroundings(number),
             self._repeats(span),
-            *_digits(span),
-            *_capitals(span),
-            *self._words(span),
-            *_marks(span),
+            *surface.digits(span),
+            *surface.capitals(span),
+            *surface.marks(span),
+            *surface.drift(span),
+            *self._familiarity(span, old, new),
+            *self._context((first, last), (new_first, new_last)),
+            self._dropped_frequency(span, gone, added),
+            *self._evidence(span, gone, added),
             *self._confusion(span),
-            *self._language(span),
+            *self._language(number),
+            0.0,
         ]
-
-    def _shape(self, number: int) -> tuple[float, ...]:
-        span = self.spans[number]
-        raw, corrected = _letters(span.raw), _letters(span.corrected)
-        changes = Levenshtein.distance(raw, corrected)
-        return (
-            self.likeness[number + 1],
-            1 - changes / max(len(raw), len(corrected), 1),
-            changes,
-            raw[:1] == corrected[:1],
-            raw[-1:] == corrected[-1:],
-        )
 
     def _surroundings(self, number: int) -> tuple[float, ...]:
         span = self.spans[number]
@@ -113,64 +151,74 @@ class _Passage:
         left = self.likeness[number] if number and span.start - self.spans[number - 1].end <= 1 else 1.0
         following = number + 1 < len(self.spans) and self.spans[number + 1].start - span.end <= 1
         right = self.likeness[number + 2] if following else 1.0
-        return near / others, noise / others, min(left, right), self.similarity
+        edge = min(span.start, len(self.raw) - span.end, _EDGE_CHARS)
+        return near / others, noise / others, min(left, right), self.similarity, len(self.spans), edge, self.style_alone
 
     def _repeats(self, span: Span) -> float:
         window = self.corrected[max(0, span.new_start - 30) : span.new_end + 30]
         return max((self.new_ngrams[ngram] - self.ngrams[ngram] for ngram in _word_ngrams(window)), default=0)
 
-    def _words(self, span: Span) -> tuple[float, ...]:
-        raw_known, raw_frequency = self._familiarity(span.raw)
-        known, frequency = self._familiarity(span.corrected)
-        both = raw_known == known == 1 and _letters(span.raw) != _letters(span.corrected)
-        return raw_known, known, raw_frequency, frequency, frequency - raw_frequency, both
+    def _familiarity(self, span: Span, old: Sequence[str], new: Sequence[str]) -> tuple[float, ...]:
+        raw_known, raw_level = self._level(old)
+        known, level = self._level(new)
+        both = raw_known == known == 1 and not surface.of_style(span)
+        return raw_known, known, raw_level, level, level - raw_level, both
 
-    def _familiarity(self, text: str) -> tuple[float, float]:
-        """Which share of the letters is in known words, and log2 of the rarest word's count (10 where there is no word)."""
-        words = WORD.findall(text.lower())
-        counts = [self.words.get(word, 0) for word in words]
+    def _level(self, words: Sequence[str]) -> tuple[float, float]:
+        """Which share of the letters is in known words, and log2 of the rarest word's count."""
         letters = sum(map(len, words))
-        known = sum(len(word) for word, count in zip(words, counts, strict=True) if count)
-        return known / letters if letters else 0.0, min((math.log2(1 + count) for count in counts), default=10.0)
+        known = sum(len(word) for word in words if word in self.known)
+        level = min((math.log2(1 + self.known.get(word, 0)) for word in words), default=_NO_WORD_LEVEL)
+        return known / letters if letters else 0.0, level
+
+    def _context(self, old: tuple[int, int], new: tuple[int, int]) -> tuple[float, ...]:
+        """How well the words of the span and its neighbours follow each other: the worst place before and after, and the gain."""
+        before, after = self._links(self.raw_words.words, *old), self._links(self.corrected_words.words, *new)
+        return min(before, default=0.0), min(after, default=0.0), sum(after) - sum(before)
+
+    def _links(self, words: Sequence[str], first: int, last: int) -> list[float]:
+        link = self.knowledge.language.link
+        return [link(words[place - 1], words[place]) for place in range(max(first, 1), min(last + 1, len(words)))]
+
+    def _dropped_frequency(self, span: Span, gone: Sequence[str], added: Sequence[str]) -> float:
+        """log2 of the count of the most frequent word that was left out with nothing in its place."""
+        if len(gone) <= len(added) or surface.of_style(span):
+            return 0.0
+        return max(math.log2(1 + self.known.get(word, 0)) for word in gone)
+
+    def _evidence(self, span: Span, gone: Sequence[str], added: Sequence[str]) -> tuple[float, ...]:
+        """What the passage itself says: whether the words stand elsewhere in it, and how often the same letters change."""
+        gone_elsewhere = sum(self.word_counts[word] > 1 for word in set(gone)) / max(len(gone), 1)
+        new_elsewhere = sum(word in self.word_counts for word in set(added)) / max(len(added), 1)
+        same = min(self.edit_counts[edit.raw, edit.corrected] for edit in span.edits)
+        return gone_elsewhere, new_elsewhere, same
 
     def _confusion(self, span: Span) -> tuple[float, ...]:
         total, worst = self.knowledge.confusions.cost(span.corrected, span.raw)
         return total, total / max(len(span.raw), len(span.corrected), 1), worst
 
-    def _language(self, span: Span) -> tuple[float, ...]:
-        end, new_end = min(span.end + _AFTER_CHARS, len(self.raw)), min(span.new_end + _AFTER_CHARS, len(self.corrected))
-        before = self.raw_bits[end] - self.raw_bits[span.start]
-        after = self.corrected_bits[new_end] - self.corrected_bits[span.new_start]
-        return before / max(1, end - span.start), after / max(1, new_end - span.new_start), before - after
+    def _language(self, number: int) -> tuple[float, ...]:
+        before, after = self.raw_bits[number], self.corrected_bits[number]
+        return (
+            before.sum() / max(1, len(before)),
+            after.sum() / max(1, len(after)),
+            before.sum() - after.sum(),
+            before.max(initial=0.0),
+            after.max(initial=0.0),
+        )
 
 
-def _running(values: np.ndarray) -> np.ndarray:
-    return np.concatenate([[0.0], np.cumsum(values)])
-
-
-def _likeness(raw: str, corrected: str) -> float:
-    return 1 - Levenshtein.distance(raw, corrected) / max(len(raw), len(corrected), 1)
-
-
-def _letters(text: str) -> str:
-    return "".join(char for char in text.lower() if char.isalnum())
-
-
-def _digits(span: Span) -> tuple[float, ...]:
-    before, after = re.findall(r"\d", span.raw), re.findall(r"\d", span.corrected)
-    return len(before), before != after
-
-
-def _capitals(span: Span) -> tuple[float, ...]:
-    gained = sum(map(str.isupper, span.corrected)) - sum(map(str.isupper, span.raw))
-    case_only = span.raw.lower() == span.corrected.lower()
-    return span.raw[:1].isupper(), span.corrected[:1].isupper(), gained, case_only
-
-
-def _marks(span: Span) -> tuple[float, ...]:
-    before, after = (sum(not (char.isalnum() or char.isspace()) for char in text) for text in (span.raw, span.corrected))
-    spaces, hyphens = (span.corrected.count(char) - span.raw.count(char) for char in " -")
-    return before, after - before, spaces, hyphens
+def _bits_of(language: Language, places: Sequence[tuple[str, int, int]]) -> list[np.ndarray]:
+    """The bits of each stretch (text, start, end) and of what follows it at once: all in one call, each with its own past."""
+    pieces, sizes = [], []
+    for text, start, end in places:
+        stop = min(end + _AFTER_CHARS, len(text))
+        past = text[max(0, start - ORDER + 1) : start].rjust(ORDER - 1)
+        pieces.append(past + text[start:stop])
+        sizes.append(stop - start)
+    bits = language.bits("".join(pieces))
+    ends = np.cumsum([len(piece) for piece in pieces]).tolist()
+    return [bits[end - size : end] for end, size in zip(ends, sizes, strict=True)]
 
 
 def _word_ngrams(text: str) -> list[tuple[str, ...]]:

@@ -14,13 +14,22 @@ import numpy as np
 from rapidfuzz import process
 from rapidfuzz.distance import Levenshtein
 
+from ocrray.text.orthography import modernised
+
 _VOCABULARY_WORDS = 15_000
 _FOLLOWERS_KEPT = 40
-# British and old spellings that models trained on today's text like to change, as `old>new`.
-_MODERN = """
-our>or ise>ize isa>iza tre>ter shew>show to-day>today to-morrow>tomorrow to-night>tonight gaol>jail lled>led lling>ling
-connexion>connection æ>e wilful>willful enquir>inquir grey>gray burthen>burden mould>mold ence>ense yse>yze ogue>og 'd>ed
-"""
+_RESTYLED = (
+    ("'", '"'),
+    ('"', "'"),
+    (";", ","),
+    (":", ";"),
+    ("&", "and"),
+    ("£", ""),
+    ("--", "-"),
+    ("!", "."),
+    (".", ""),
+    (",", ""),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,16 +41,18 @@ class Habits:
     leaves: float  # of the words not repaired, how many stay as they were
     meddles: float  # of the words read well, how many are changed
     fails: float  # of the records, how many end in a loop, in another text, or too soon
+    restyles: float  # of the records, in how many one manner of writing is changed throughout
 
     @classmethod
     def draw(cls, rng: np.random.Generator) -> "Habits":
         """Those of some model between a good and a bad one."""
         return cls(
             repairs=rng.uniform(0.75, 0.98),
-            gives_up=rng.uniform(0.2, 2.0),
+            gives_up=10 ** rng.uniform(-0.6, 0.6),
             leaves=rng.uniform(0.1, 0.7),
-            meddles=10 ** rng.uniform(-3.2, -1.4),
-            fails=10 ** rng.uniform(-2.3, -1),
+            meddles=10 ** rng.uniform(-3.4, -1.7),
+            fails=10 ** rng.uniform(-2.5, -1.3),
+            restyles=10 ** rng.uniform(-2.5, -1),
         )
 
 
@@ -54,6 +65,7 @@ class CarelessCorrector:
         counts = Counter(re.findall(r"[A-Za-z]+", " ".join(self._tokens)))
         self._vocabulary = [word for word, _ in counts.most_common(_VOCABULARY_WORDS)]
         self._log_counts = np.log([counts[word] for word in self._vocabulary])
+        self._rarity = {word.lower(): max(0.0, 1 - np.log10(count) / 3) for word, count in counts.items()}
         self._names = [word for word in self._vocabulary if word[0].isupper() and counts[word] > 5 * counts.get(word.lower(), 0)]
         self._followers: dict[str, list[str]] = {}
         for word, following in zip(self._tokens, self._tokens[1:], strict=False):
@@ -77,10 +89,14 @@ class CarelessCorrector:
                 before = word.split()[-1] if word.split() else before
         if written and self._rng.random() < habits.fails:
             written = self._fail(written)
+        if self._rng.random() < habits.restyles:
+            written = self._restyle(written)
         return " ".join(written)
 
     def _repair(self, true: str, seen: str, before: str, habits: Habits, trouble: float) -> str:
         misread = Levenshtein.distance(true, seen) / max(len(true), len(seen), 1)
+        # Rare words, and words that are torn apart, are the hardest to guess.
+        misread += 0.4 * self._rarity_of(true) * (misread > 0) + 0.15 * (" " in seen)
         if self._rng.random() < habits.repairs * np.exp(-habits.gives_up * max(0.0, misread - 0.15) - 0.07 * trouble):
             return true
         if self._rng.random() < habits.leaves:
@@ -98,7 +114,9 @@ class CarelessCorrector:
             return self._misspell(true)
         if choice < 0.91 and true[:1].isupper():
             return self._dress(self._names[self._rng.integers(len(self._names))], seen)
-        return self._dress(f"{self._likely_after(before)} {self._likely_after('the')}", seen)
+        if choice < 0.95:
+            return f"{true} {self._phrase_after(true)}"
+        return self._dress(self._phrase_after(before), seen)
 
     def _meddle(self, word: str, before: str) -> str:
         """What is done to a word that was right."""
@@ -108,9 +126,9 @@ class CarelessCorrector:
                 return word[:-1] + str(rng.choice(["", ",", ".", ";"]))
             return word[1:] if word[0] in "\"'(" else word + str(rng.choice([",", ".", ";", '"'], p=[0.7, 0.15, 0.1, 0.05]))
         if choice < 0.38:
-            return _modernised(word)
+            return modernised(word)
         if choice < 0.44:
-            return word.replace("-", str(rng.choice(["", " "])), 1)
+            return word.replace("-", str(rng.choice(["", " ", "- "])), 1)
         if choice < 0.53:
             return str(rng.choice([word.lower(), word.upper(), word.capitalize()]))
         if choice < 0.62:
@@ -127,6 +145,20 @@ class CarelessCorrector:
             stem = word.rstrip(".,;")
             return (stem[:-1] if stem.endswith("s") else stem + "s") + word[len(stem) :]
         return self._misspell(word)
+
+    def _restyle(self, words: list[str]) -> list[str]:
+        """One manner of writing changed wherever it is met: capitals, quotation marks, hyphens, stops, old spellings."""
+        choice = self._rng.random()
+        if choice < 0.4:
+            return [words[0], *(word.lower() if word.istitle() else word for word in words[1:])]
+        if choice < 0.5:
+            return [word.capitalize() if word.isupper() and len(word) > 1 else word for word in words]
+        if choice < 0.6:
+            return [modernised(word) for word in words]
+        if choice < 0.7:
+            return [word.replace("-", " ") for word in words]
+        old, new = _RESTYLED[int(self._rng.integers(len(_RESTYLED)))]
+        return [word.replace(old, new) for word in words]
 
     def _fail(self, words: list[str]) -> list[str]:
         choice, rng = self._rng.random(), self._rng
@@ -150,7 +182,7 @@ class CarelessCorrector:
         limit = max(2, int(0.7 * len(core)))
         distances = process.cdist([core], self._vocabulary, scorer=Levenshtein.distance, score_cutoff=limit)[0]
         noise = rng.gumbel(size=len(distances)) * rng.uniform(0.2, 1.5)
-        merits = 0.35 * self._log_counts - distances * rng.uniform(0.7, 2.5) + noise
+        merits = 0.35 * self._log_counts - distances * rng.uniform(1.0, 3.0) + noise
         best = np.argsort(-merits)[:40]
         followers = {follower.strip('.,;:!?"').lower() for follower in self._followers.get(before.lower(), ())}
         merits[best] += [rng.uniform(0, 4) * (self._vocabulary[place].lower() in followers) for place in best]
@@ -159,6 +191,17 @@ class CarelessCorrector:
     def _likely_after(self, word: str) -> str:
         known = self._followers.get(word.lower()) or self._tokens
         return known[self._rng.integers(len(known))]
+
+    def _phrase_after(self, word: str) -> str:
+        """One to four words, each a likely one after the last."""
+        phrase = [word]
+        for _ in range(int(self._rng.integers(1, 5))):
+            phrase.append(self._likely_after(phrase[-1]))
+        return " ".join(phrase[1:])
+
+    def _rarity_of(self, word: str) -> float:
+        """0 for a word that stands a thousand times in the texts, 1 for one that stands once or never."""
+        return self._rarity.get(re.sub(r"[^a-z]", "", word.lower()), 1.0)
 
     def _elsewhere(self, most_words: int) -> list[str]:
         start = int(self._rng.integers(len(self._tokens)))
@@ -180,14 +223,6 @@ class CarelessCorrector:
             return word
         place = int(self._rng.integers(len(word)))
         return word[:place] + str(self._rng.choice(list("abcdefghilmnoprstu"))) + word[place + int(self._rng.integers(2)) :]
-
-
-def _modernised(word: str) -> str:
-    for rule in _MODERN.split():
-        old, _, new = rule.partition(">")
-        if old in word:
-            return word.replace(old, new)
-    return word
 
 
 def _aligned_words(printed: str, read: str) -> list[tuple[str, str]]:

@@ -33,3 +33,8 @@ def for_hipe(text: str) -> str:
     for letters, written_out in _HIPE_LETTERS.items():
         text = text.replace(letters, written_out)
     return re.sub(r"[\W_]+", " ", text).strip()
+
+
+def without_accents(text: str) -> str:
+    """`text` with plain letters where they had accents: `e` for `é`, in any normal form."""
+    return "".join(char for char in unicodedata.normalize("NFD", text) if not unicodedata.combining(char))

@@ -1,0 +1,77 @@
+"""The damage that a model of single misread characters does not know: what a bad page does to whole words.
+
+Newspapers bring scraps of the next column between the words, specks that are read as marks, stretches that a fold or a
+blot left unreadable, and words that are lost at the edge. A guard that never saw such text takes its repair for invention.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ocrray.synth.noise import NoiseModel
+
+_SPECKS = (".", ",", "'", "-", "_", "|", "^", "*", ";", ":", "i", "l", "I", "t", "1", ". .", "- -", "; .")
+_BLOT_CER = (0.3, 0.9)
+
+
+@dataclass(frozen=True, slots=True)
+class Roughness:
+    """How a bad page differs from a good one; every number is a share of the words, 0..1."""
+
+    scraps: float  # followed by a piece of a word that stands elsewhere
+    specks: float  # followed by marks, or with one inside
+    blots: float  # at which a stretch of some words begins that is hardly readable
+    losses: float  # at which a few words are lost
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator) -> "Roughness":
+        """Those of some page: each kind of damage is absent from half of them."""
+        return cls(*(rng.random() < 0.5 and 10 ** rng.uniform(-2.7, most) for most in (-1.0, -1.2, -1.5, -2.0)))
+
+
+def read_roughly(
+    printed: str, cer: float, noise: NoiseModel, others: Sequence[str], roughness: Roughness, rng: np.random.Generator
+) -> str:
+    """`printed` as a bad page is read: misread like `noise` at about `cer` (0..1), and damaged; scraps are torn from `others`."""
+    words, read = printed.split(" "), []
+    place = 0
+    while place < len(words):
+        chance = rng.random(4)
+        if chance[0] < roughness.losses:
+            place += int(rng.integers(1, 5))
+            continue
+        length = int(rng.integers(1, 7)) if chance[1] < roughness.blots else 0
+        if length:
+            read.append(_blot(" ".join(words[place : place + length]), noise, rng))
+            place += length
+            continue
+        read.append(words[place])
+        if chance[2] < roughness.scraps:
+            read.append(_scrap(others, rng))
+        if chance[3] < roughness.specks:
+            read[-1] = _speckled(read[-1], rng)
+        place += 1
+    return noise.corrupt(" ".join(read), cer, rng)
+
+
+def _blot(stretch: str, noise: NoiseModel, rng: np.random.Generator) -> str:
+    return noise.corrupt(stretch, float(rng.uniform(*_BLOT_CER)), rng)
+
+
+def _scrap(others: Sequence[str], rng: np.random.Generator) -> str:
+    """The first or the last letters of some word, now and then a whole short one."""
+    word = others[int(rng.integers(len(others)))]
+    length = int(rng.integers(1, 5))
+    return word[:length] if rng.random() < 0.5 else word[-length:]
+
+
+def _speckled(word: str, rng: np.random.Generator) -> str:
+    speck = _SPECKS[int(rng.integers(len(_SPECKS)))]
+    place = int(rng.integers(len(word) + 1))
+    choice = rng.random()
+    if choice < 0.5:
+        return f"{word} {speck}"
+    if choice < 0.7:
+        return f"{speck} {word}"
+    return word[:place] + speck + word[place:]
