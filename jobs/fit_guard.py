@@ -60,7 +60,7 @@ def main() -> None:
     parser.add_argument("--texts", type=Path, nargs="+", default=[])
     parser.add_argument("--noise", type=Path, help="a noise model that `ocrray synthesize` fitted; without it the general one")
     parser.add_argument("--pairs", type=Path, nargs="+", default=[])
-    parser.add_argument("--records", type=int, default=10_000, help="made from --texts, for careless models")
+    parser.add_argument("--records", type=int, default=15_000, help="made from --texts, for careless models")
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
 

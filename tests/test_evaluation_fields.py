@@ -25,7 +25,10 @@ def test_score_fields_each_way_to_be_wrong_has_its_count():
     assert (date.both, date.absent, date.exact_frac, date.similarity) == (1, 1, 0.0, 0.75)
     assert (agency.missed, agency.invented, agency.exact_frac, agency.similarity) == (1, 1, 0.0, 0.0)
     assert (table.fields["photographer"].absent, table.fields["photographer"].exact_frac) == (2, None)
+    assert (title.precision, title.recall, title.f1) == (0.5, 0.5, 0.5)
+    assert (agency.precision, agency.recall, agency.f1) == (0.0, 0.0, 0.0)
     assert (table.records, table.records_exact, table.unanswered) == (2, 0, 0)
+    assert (table.overall.both, table.overall.missed, table.overall.invented) == (3, 1, 1)
 
 
 def test_score_fields_record_without_an_answer_misses_all_that_it_has():
@@ -53,8 +56,9 @@ def test_score_fields_any_pairs_add_up(pairs: list[tuple[PhotoFields | None, Pho
         assert score.present + score.absent == table.records == len(pairs)
         assert score.exact <= score.both
         assert 0 <= score.exact <= score.similarity_sum + 1e-9 <= score.both + 2e-9
+        rates = (score.exact_frac, score.precision, score.recall, score.f1)
+        assert all(rate is None or score.exact_frac <= rate <= 1 for rate in rates)
     assert all(0 <= rate <= 1 for rate in table.metrics().values())
-    assert len(table.markdown().splitlines()) == 2 + 5 + 2
 
 
 @given(st.lists(photos, min_size=1, max_size=4))

@@ -1,7 +1,8 @@
-"""How well the fields of records were extracted: exact match and character similarity, field by field."""
+"""How well the fields of records were extracted: exact match, similarity, precision and recall, field by field."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from rapidfuzz.distance import Levenshtein
 
@@ -25,12 +26,12 @@ class FieldScore:
 
     @property
     def present(self) -> int:
-        """Records that have the field in truth, prediction or both: what the two rates are shares of."""
+        """Records that have the field in truth, prediction or both: what the first two rates are shares of."""
         return self.both + self.missed + self.invented
 
     @property
     def exact_frac(self) -> float | None:
-        """Share of predictions that are the truth, after NFC with white space collapsed; None where no record has the field."""
+        """Share of records whose prediction is the truth; None where no record has the field."""
         return self.exact / self.present if self.present else None
 
     @property
@@ -38,27 +39,81 @@ class FieldScore:
         """Mean of 1 - Levenshtein distance / length of the longer, in 0..1; None where no record has the field."""
         return self.similarity_sum / self.present if self.present else None
 
-    def add(self, predicted: str | None, truth: str | None) -> bool:
-        """Count one record; returns whether the two agree, in the field's absence too."""
-        said, true = for_scoring(predicted or ""), for_scoring(truth or "")
-        self.absent += not said and not true
-        self.missed += not said and bool(true)
-        self.invented += bool(said) and not true
-        if said and true:
+    @property
+    def precision(self) -> float | None:
+        """Share of the predicted values that are the truth; None where nothing is predicted."""
+        return self.exact / (self.both + self.invented) if self.both + self.invented else None
+
+    @property
+    def recall(self) -> float | None:
+        """Share of the true values that are predicted; None where there is none."""
+        return self.exact / (self.both + self.missed) if self.both + self.missed else None
+
+    @property
+    def f1(self) -> float | None:
+        """Harmonic mean of precision and recall; None where no record has the field."""
+        return 2 * self.exact / (self.present + self.both) if self.present else None
+
+    def add(self, predicted: str, truth: str) -> bool:
+        """Count one record, "" where the field is absent; returns whether the two agree, in the field's absence too."""
+        self.absent += not predicted and not truth
+        self.missed += not predicted and bool(truth)
+        self.invented += bool(predicted) and not truth
+        if predicted and truth:
             self.both += 1
-            self.exact += said == true
-            self.similarity_sum += Levenshtein.normalized_similarity(said, true)
-        return said == true
+            self.exact += predicted == truth
+            self.similarity_sum += Levenshtein.normalized_similarity(predicted, truth)
+        return predicted == truth
+
+    def as_json(self) -> dict[str, float | None]:
+        """Counts and rates by name."""
+        counts = ("both", "missed", "invented", "absent", "exact")
+        rates = ("exact_frac", "similarity", "precision", "recall", "f1")
+        return {name: getattr(self, name) for name in (*counts, *rates)}
+
+    def __iadd__(self, other: "FieldScore") -> "FieldScore":
+        for name in self.__slots__:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        return self
 
 
 @dataclass(slots=True)
 class FieldTable:
-    """The scores of every field, and how many of the records are right in all of them."""
+    """The scores of every field, and how many of the records are right in all of them.
 
-    fields: dict[str, FieldScore] = field(default_factory=lambda: {name: FieldScore() for name in PhotoFields.__slots__})
+    `normalise` is applied to every value before it is compared.
+    """
+
+    normalise: Callable[[str], str] = for_scoring
+    fields: dict[str, FieldScore] = field(default_factory=dict)
     records: int = 0
     records_exact: int = 0
     unanswered: int = 0  # records without a prediction: all that their truth holds counts as missed
+
+    @property
+    def overall(self) -> FieldScore:
+        """All fields together."""
+        total = FieldScore()
+        for score in self.fields.values():
+            total += score
+        return total
+
+    @property
+    def rows(self) -> list[tuple[str, FieldScore]]:
+        """What a reader's table shows: each field, and all together."""
+        return [*self.fields.items(), ("all fields", self.overall)]
+
+    def add(self, predicted: Mapping[str, str | None] | None, truth: Mapping[str, str | None]) -> list[str]:
+        """Count one record; None is an answer that cannot be read. Returns the names of the fields that are wrong."""
+        said, true = ({name: self.normalise(value or "") for name, value in one.items()} for one in (predicted or {}, truth))
+        for name in (*true, *said):
+            if name not in self.fields:
+                self.fields[name] = FieldScore(absent=self.records)
+        wrong = [name for name, score in self.fields.items() if not score.add(said.get(name, ""), true.get(name, ""))]
+        self.records += 1
+        self.unanswered += predicted is None
+        self.records_exact += predicted is not None and not wrong
+        return wrong
 
     def metrics(self) -> dict[str, float]:
         """The rates as fractions by name (`title_exact`, `title_similarity`, ..., `records_exact`), where there are any."""
@@ -67,26 +122,16 @@ class FieldTable:
         rates["records_exact"] = self.records_exact / self.records if self.records else None
         return {name: rate for name, rate in rates.items() if rate is not None}
 
-    def markdown(self) -> str:
-        """The table as Markdown, with a line below it on whole records."""
-        lines = [
-            "| field | in both | missed | invented | exact match | similarity |",
-            "| --- | ---: | ---: | ---: | ---: | ---: |",
-        ]
-        for name, score in self.fields.items():
-            rates = ("–" if rate is None else f"{rate:.1%}" for rate in (score.exact_frac, score.similarity))
-            lines.append(f"| {name} | {score.both} | {score.missed} | {score.invented} | {' | '.join(rates)} |")
-        whole = f"Right in every field: {self.records_exact} of {self.records} records; without an answer: {self.unanswered}."
-        return "\n".join([*lines, "", whole])
+    def as_json(self) -> dict[str, Any]:
+        """Everything as `evaluation.json` holds it: counts and rates of each field and of all together."""
+        named = {name: score.as_json() for name, score in self.fields.items()}
+        whole = {"records": self.records, "right_in_all": self.records_exact, "unreadable": self.unanswered}
+        return {**whole, "overall": self.overall.as_json(), "by_name": named}
 
 
 def score_fields(pairs: Iterable[tuple[PhotoFields | None, PhotoFields]]) -> FieldTable:
     """The table over pairs of prediction and truth; a prediction of None is a record for which no answer was well-formed."""
-    table = FieldTable()
+    table = FieldTable(fields={name: FieldScore() for name in PhotoFields.__slots__})
     for predicted, truth in pairs:
-        said, true = (predicted or PhotoFields()).to_row(), truth.to_row()
-        agree = [score.add(said[name], true[name]) for name, score in table.fields.items()]
-        table.records += 1
-        table.unanswered += predicted is None
-        table.records_exact += predicted is not None and all(agree)
+        table.add(predicted and predicted.to_row(), truth.to_row())
     return table

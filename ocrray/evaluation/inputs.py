@@ -23,7 +23,9 @@ _RUN_COLUMNS = {
 }
 REFUSALS = ("status", "guard_reason", "refused_edits", "verdicts")
 """What a run's files tell of refused corrections."""
-_OF_RUNS = (*REFUSALS, "source_uri", "page")
+FIELDS = ("fields", "field_candidates")
+"""What they tell of extracted fields; the candidates are null where nothing was extracted."""
+_OF_RUNS = (*REFUSALS, *FIELDS, "source_uri", "page")
 
 
 class SystemConfig(StrictModel):
@@ -37,6 +39,7 @@ class SystemConfig(StrictModel):
     """What to call it; not given: the run's path, or the corrected column."""
     id_column: str | None = None
     raw_column: str | None = None
+    """The text before correction. Where answers hold `fields` it may be left out: every answer is then made from nothing."""
     corrected_column: str | None = None
     ground_truth_column: str | None = None
     language_column: str | None = None
@@ -66,11 +69,11 @@ class SystemConfig(StrictModel):
         keys = [key for key in type(self).model_fields if key.endswith("_column")]
         return {key: column for key in keys if (column := self.column(key))}
 
-    def require_complete(self, *, truth: bool) -> None:
-        """Raise ValueError unless it says what to read, with `truth` the ground truth as well."""
+    def require_complete(self, *, raw: bool, truth: bool) -> None:
+        """Raise ValueError unless it says what to read, with `raw` and `truth` the raw text and the ground truth as well."""
         if bool(self.run) == bool(self.paths):
             raise ValueError("give either run (a folder of `ocrray restore`) or paths (tables)")
-        needed = ["raw_column", "corrected_column", *(["ground_truth_column"] if truth else [])]
+        needed = [*(["raw_column"] if raw else []), "corrected_column", *(["ground_truth_column"] if truth else [])]
         if missing := [key for key in needed if not self.column(key)]:
             raise ValueError(f"set {', '.join(missing)}: the columns of the tables")
 
@@ -166,9 +169,8 @@ class System:
         of_run = [name for name in _OF_RUNS if config.run and name in table.schema.names]
         others = [config.column(key) for key in ("corrected_column", "language_column", "source_column", "document_column")]
         passthrough = tuple(dict.fromkeys([*filter(None, others), *of_run]))
-        columns = Columns(
-            config.column("raw_column"), config.column("id_column"), config.column("ground_truth_column"), passthrough
-        )
+        truth = config.column("ground_truth_column")
+        columns = Columns(config.column("raw_column") or truth, config.column("id_column"), truth, passthrough)
         return columns, of_run
 
 
@@ -193,7 +195,7 @@ def _batch(config: SystemConfig, found: Found, texts: Texts, columns: Columns, o
     ids = record_ids(found, texts, problems)
     return Batch(
         ids=ids.slice(0, size).to_pylist(),
-        raw=clean(texts.texts).slice(0, size).to_pylist(),
+        raw=clean(texts.texts).slice(0, size).to_pylist() if config.column("raw_column") else [""] * size,
         corrected=clean(strings("corrected_column")).to_pylist(),
         truth=[None] * size if texts.ground_truths is None else clean(texts.ground_truths).slice(0, size).to_pylist(),
         problems={row: message for row, (_, message) in problems.items() if row < size},

@@ -15,6 +15,7 @@ import ocrray
 from ocrray.corpus.diff import Segment, segments
 from ocrray.corpus.folder import Folder
 from ocrray.corpus.templates import environment
+from ocrray.evaluation.fields import FieldTable
 from ocrray.evaluation.figures import FIGURES
 from ocrray.evaluation.normalisation import Normalisation
 from ocrray.evaluation.results import Comparison, Results
@@ -50,6 +51,9 @@ class Evaluation:
     """What is wrong with the first row that cannot be read."""
     refused: int = 0
     translation: TranslationScores | None = None
+    fields: FieldTable | None = None
+    from_nothing: bool = False
+    """Whether there is no raw text that was corrected, only answers."""
     baseline_name: str | None = None
     comparison: Comparison | None = None
     parts: Sequence[Part] = ()
@@ -127,6 +131,8 @@ class _Compared:
         if record.is_refused:
             row["refused"] = _shown(record.raw, self.refused, max_chars) if self.refused else []
             row["reasons"] = _reasons(record)
+        if record.wrong_fields:
+            row["wrong_fields"] = [sanitise(name[:100]) for name in record.wrong_fields]
         row["labels"] = [sanitise(label[:100]) for label in (record.language, record.source) if label]
         return row
 

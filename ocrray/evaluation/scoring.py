@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 
 from ocrray.evaluation.counts import Counts, concatenated, count
-from ocrray.evaluation.inputs import REFUSALS, Batch
+from ocrray.evaluation.field_scoring import FieldScoring
+from ocrray.evaluation.fields import FieldTable
+from ocrray.evaluation.inputs import FIELDS, REFUSALS, Batch
 from ocrray.evaluation.normalisation import Normalisation
 
 _TALLY = ("scored", "without_output", "without_truth", "without_text", "unreadable")
@@ -26,6 +28,7 @@ class Shown:
     language: str | None
     source: str | None
     refused: dict[str, Any]  # of a run: status, guard_reason, refused_edits, verdicts
+    wrong_fields: list[str] | None = None  # None where no fields are looked at
 
     @property
     def is_refused(self) -> bool:
@@ -71,6 +74,7 @@ class Scores:
     shown: list[Shown]
     refused: int  # records with a refused correction, whole or in part
     sample: list[tuple[str, str, str]]  # raw, corrected and true texts, drawn at random
+    fields: FieldTable | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -116,11 +120,13 @@ def score(
     sample_words: int,
     seed: int,
     counting: Counting = in_process,
+    fields: FieldScoring | None = None,
 ) -> Scores:
     """Count every record that has a raw text and a truth. Without a corrected text the raw one stands, as for a reader.
 
     `shown` is how many records are kept for the report: those made worst, refused ones, and others at random;
-    texts of about `sample_words` words of truth, drawn at random, are kept for measures that need texts.
+    texts of about `sample_words` words of truth, drawn at random, are kept for measures that need texts. `fields` adds up the
+    fields of answers.
     """
     rng = np.random.default_rng(seed)
     tally, parts, first_problem, refused = Counter(dict.fromkeys(_TALLY, 0)), [], None, 0
@@ -137,11 +143,13 @@ def score(
         for name in ("languages", "sources", "documents"):
             columns[name] += [getattr(batch, name)[row] for row in rows]
         luck = rng.random(len(rows))
-        refusals = batch.run_values(REFUSALS)
+        refusals, extracted = batch.run_values(REFUSALS), batch.run_values(FIELDS if fields else ())
         for i, row in enumerate(rows):
             of_one = {name: int(values[i]) for name, values in counts.items()}
             entry = texts.raw[i], texts.corrected[i], texts.truth[i]
-            record = Shown(batch.ids[row], *entry, of_one, batch.languages[row], batch.sources[row], refusals[row])
+            wrong = fields and fields.add(batch.ids[row], batch.corrected[row], texts.truth[i], extracted[row])
+            labels = batch.languages[row], batch.sources[row]
+            record = Shown(batch.ids[row], *entry, of_one, *labels, refusals[row], wrong)
             refused += record.is_refused
             _offer(groups, record, luck[i])
             sample.offer(luck[i], entry, of_one["truth_words"])
@@ -157,6 +165,7 @@ def score(
         shown=_chosen(groups, shown),
         refused=refused,
         sample=sample.texts,
+        fields=fields and fields.table,
     )
 
 

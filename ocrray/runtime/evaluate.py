@@ -16,6 +16,7 @@ from ocrray.config import StrictModel
 from ocrray.corpus.folder import Folder
 from ocrray.errors import ConfigError, Problems
 from ocrray.evaluation import sheet
+from ocrray.evaluation.field_scoring import FieldsConfig, FieldScoring
 from ocrray.evaluation.figures import FIGURES
 from ocrray.evaluation.inputs import System, SystemConfig
 from ocrray.evaluation.normalisation import Normalisation
@@ -49,6 +50,8 @@ class EvaluateConfig(StrictModel):
     sample: int | None = Field(None, ge=10, le=100_000)
     """For records without ground truth: draw so many onto a sheet, `sample.csv`; once it is checked, read it back."""
     normalise: Normalisation = Normalisation()
+    fields: FieldsConfig | None = None
+    """Answers hold fields, which are scored one by one: JSON objects, lines of `name: value`, or what `extract:` made."""
     bootstrap: BootstrapConfig = BootstrapConfig()
     bleu_ter_words: int = Field(20_000, ge=0)
     """BLEU and TER are computed on records drawn at random, of so many words in all: TER takes seconds for each 10,000."""
@@ -58,12 +61,14 @@ class EvaluateConfig(StrictModel):
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
+        if self.sample and self.fields:
+            raise ValueError("sample: fields cannot be estimated from a sheet; they need ground truth")
         if self.sample and self.baseline:
             raise ValueError("sample: an estimate has no baseline; evaluate the other system by itself")
         for key, system in (("input", self.input), ("baseline", self.second_system)):
             if system:
                 try:
-                    system.require_complete(truth=not self.sample)
+                    system.require_complete(raw=not self.fields, truth=not self.sample)
                 except ValueError as error:
                     raise ValueError(f"{key}: {error}") from None
         return self
@@ -128,7 +133,8 @@ def _evaluated(plan: Plan, limit: int | None) -> Evaluation:
     shown, seed = config.output.report_records, config.bootstrap.seed
     with _counting(config.workers) as counting:
         measure = partial(score, normalise=config.normalise, seed=seed, counting=counting)
-        scores = measure(plan.system.batches(limit), shown=shown, sample_words=config.bleu_ter_words)
+        fields = config.fields and FieldScoring(config.fields, config.normalise)
+        scores = measure(plan.system.batches(limit), shown=shown, sample_words=config.bleu_ter_words, fields=fields)
         baseline = measure(plan.baseline.batches(limit), shown=0, sample_words=0) if plan.baseline else None
     if not len(scores):
         raise ConfigError(f"input: nothing can be measured: {_why_nothing(scores.tally, scores.first_problem)}")
@@ -144,6 +150,8 @@ def _evaluated(plan: Plan, limit: int | None) -> Evaluation:
         first_problem=scores.first_problem,
         refused=scores.refused,
         translation=translation_scores(texts),
+        fields=scores.fields,
+        from_nothing=not config.input.column("raw_column"),
         baseline_name=plan.baseline and plan.baseline.config.called,
         comparison=compare(scores, baseline, config.bootstrap) if baseline is not None else None,
     )
@@ -218,6 +226,7 @@ def _document(config: EvaluateConfig, evaluation: Evaluation) -> dict[str, Any]:
         "resampled": {"units": results.units, "of": evaluation.unit, "in_lots": results.in_lots},
         "meanings": {name: figure.meaning for name, figure in FIGURES.items()},
         "overall": as_json(results.overall),
+        "fields": evaluation.fields and evaluation.fields.as_json(),
         "bleu_ter": evaluation.translation and asdict(evaluation.translation),
         "by_raw_cer": _groups(results.by_raw_cer),
         "by_language": _groups(results.by_language),

@@ -5,8 +5,10 @@ from collections.abc import Mapping, Sequence
 import yaml
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from ocrray.config import StrictModel
+from ocrray.evaluation.fields import FieldTable
 from ocrray.evaluation.inputs import System
 from ocrray.evaluation.report import Evaluation
 from ocrray.evaluation.results import Comparison, Group, Value
@@ -74,6 +76,8 @@ def print_result(evaluation: Evaluation, output: str) -> None:
         checked = ", ".join(f"{part.checked:,} of {part.records:,} {part.name}" for part in evaluation.parts)
         size = f"estimated for {size}\nchecked: {checked}"
     console.print(f"{evaluation.name}: {size}", markup=False)
+    if evaluation.fields:
+        console.print(_fields(evaluation.fields))
     console.print(_rates(evaluation))
     console.print(_shares(evaluation))
     for words, groups in (("raw CER", results.by_raw_cer), ("language", results.by_language), ("source", results.by_source)):
@@ -88,6 +92,8 @@ def print_result(evaluation: Evaluation, output: str) -> None:
     for name, words in _NOT_SCORED.items():
         if evaluation.tally[name]:
             end.add_row("note", f"{evaluation.tally[name]:,} {words}")
+    if evaluation.from_nothing:
+        end.add_row("note", "without a raw_column every answer is made from nothing: raw figures say no more")
     if results.units < _FEWEST_UNITS:
         end.add_row("note", f"{results.units:,} {evaluation.unit} are too few for intervals to be trusted")
     end.add_row("normalised", evaluation.normalise.described())
@@ -115,6 +121,18 @@ def _rates(evaluation: Evaluation) -> Table:
         of = f" ({scores.records:,} records)"
         table.add_row(f"BLEU{of}", f"{scores.raw_bleu:.2f}", f"{scores.bleu:.2f}", "", "")
         table.add_row(f"TER{of}", f"{scores.raw_ter:.2f}", f"{scores.ter:.2f}", "", "")
+    return table
+
+
+def _fields(scores: FieldTable) -> Table:
+    """At most 80 columns: a long name is cut at its beginning, which is what nested names share."""
+    table = _table("field", "both", "missed", "invented", "exact", "similar", "prec.", "recall", "F1")
+    for name, score in scores.rows:
+        rates = (score.exact_frac, score.similarity, score.precision, score.recall, score.f1)
+        counts = (f"{count:,}" for count in (score.both, score.missed, score.invented))
+        table.add_row(Text(name if len(name) <= 16 else f"…{name[-15:]}"), *counts, *(percent(rate, 1) for rate in rates))
+    table.add_row("right in all", f"{scores.records_exact:,}", *[""] * 7)
+    table.add_row("unreadable", f"{scores.unanswered:,}", *[""] * 7)
     return table
 
 

@@ -1,0 +1,116 @@
+"""`ocrray evaluate` with `fields:`, on tables and on a run, and its report in a real browser."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import yaml
+from chromium import open_page
+from selenium.webdriver.common.by import By
+
+from ocrray.cli import main
+from ocrray.records import SCHEMA
+
+SCRIPT = "</script><script>document.title='owned'</script>"
+
+
+@pytest.fixture
+def evaluate(tmp_path: Path) -> Callable[..., tuple[int, dict[str, Any]]]:
+    """Runs the verb on this input; returns the exit code and what it says of fields."""
+
+    def run(config: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        keys = {"bootstrap": {"resamples": 100}, "bleu_ter_words": 0, "output": {"path": str(tmp_path / "out")}, "fields": {}}
+        (tmp_path / "config.yaml").write_text(yaml.safe_dump(keys | config))
+        code = main(["evaluate", str(tmp_path / "config.yaml")])
+        return code, json.loads((tmp_path / "out" / "evaluation.json").read_text())["fields"] if not code else {}
+
+    return run
+
+
+def answers(path: Path, *pairs: tuple[str | None, str]) -> dict[str, Any]:
+    """A table of answers and truths; returns the config that names it."""
+    path.write_text("\n".join(json.dumps({"id": f"r{n}", "said": said, "gt": gt}) for n, (said, gt) in enumerate(pairs)))
+    return {
+        "input": {"paths": [str(path)], "id_column": "id", "corrected_column": "said", "ground_truth_column": "gt"},
+    }
+
+
+def test_evaluate_fields_config_that_ships_tells_each_field(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The made-up invoices: every kind of mistake in them has its count, on 80 columns."""
+    assert main(["evaluate", "configs/evaluate/fields.yaml", "--set", f"output.path={tmp_path}"]) == 0
+    said = json.loads((tmp_path / "evaluation.json").read_text())["fields"]
+    assert (said["records"], said["right_in_all"], said["unreadable"]) == (12, 5, 1)
+    assert said["by_name"]["date"] | {"missed": 3, "exact_frac": 0.75, "precision": 1.0} == said["by_name"]["date"]
+    assert said["by_name"]["vat"]["invented"] == 2
+    assert said["by_name"]["seller.name"]["exact_frac"] < said["by_name"]["seller.name"]["similarity"] < 1
+    printed = capsys.readouterr().out
+    table = printed[printed.index("field") : printed.index("CER, micro")]
+    assert "seller.name" in table
+    assert max(map(len, table.splitlines())) <= 80
+
+
+def test_evaluate_fields_missing_answer_is_counted(evaluate, tmp_path: Path) -> None:
+    """An answer that is null is a miss, not a record that may be left out."""
+    code, said = evaluate(answers(tmp_path / "a.jsonl", (None, "total: 5"), ("total: 5", "total: 5"), ("{", "total: 5")))
+    assert code == 0
+    assert (said["records"], said["unreadable"], said["right_in_all"]) == (3, 2, 1)
+    assert said["overall"]["recall"] == pytest.approx(1 / 3)
+
+
+def test_evaluate_fields_normalisation_is_that_of_the_texts(evaluate, tmp_path: Path) -> None:
+    """What `normalise` makes alike is alike in fields too."""
+    table = answers(tmp_path / "a.jsonl", ("total: FIVE", "total: five"))
+    assert evaluate(table)[1]["right_in_all"] == 0
+    assert evaluate(table | {"normalise": {"fold_case": True}})[1]["right_in_all"] == 1
+
+
+def test_evaluate_fields_truth_without_fields_is_one_line(evaluate, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A ground truth that cannot be read is the user's to mend: the record is named."""
+    code, _ = evaluate(answers(tmp_path / "a.jsonl", ("total: 5", "total: 5"), ("total: 5", "five pounds")))
+    assert code == 2
+    assert "r1" in capsys.readouterr().err
+
+
+def test_evaluate_fields_without_them_need_a_raw_column(evaluate, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Only answers that hold fields may come from nothing."""
+    assert evaluate(answers(tmp_path / "a.jsonl", ("a: 1", "a: 1")) | {"fields": None})[0] == 2
+    assert "raw_column" in capsys.readouterr().err
+
+
+def test_evaluate_fields_of_a_run_are_those_it_extracted(evaluate, tmp_path: Path) -> None:
+    """A run with `extract:` is read by its own columns; where it got no well-formed answer everything is missed."""
+    empty = dict.fromkeys(("description", "title", "agency", "photographer", "date"))
+    row = {"raw_text": "PA 1894 Leith", "corrected_text": "title: not this", "status": "corrected"}
+    rows = [
+        row
+        | {"record_id": "a", "ground_truth": '{"title": "Leith"}', "fields": empty | {"title": "Leith"}, "field_candidates": []},
+        row | {"record_id": "b", "ground_truth": '{"title": "not this"}', "fields": None, "field_candidates": []},
+    ]
+    (tmp_path / "run" / "data").mkdir(parents=True)
+    table = pa.Table.from_pylist([dict.fromkeys(SCHEMA.names) | one for one in rows], schema=SCHEMA)
+    pq.write_table(table, tmp_path / "run" / "data" / "0.parquet")
+    _, said = evaluate({"input": {"run": str(tmp_path / "run")}})
+    assert said["by_name"]["title"] | {"exact": 1, "missed": 1, "both": 1} == said["by_name"]["title"]
+    assert said["unreadable"] == 1
+
+
+def test_report_fields_are_told_filtered_and_harmless(evaluate, tmp_path: Path, browser) -> None:
+    """The table has every field, the filter the records with a wrong one, and a hostile name stays text."""
+    hostile = json.dumps({"total": "5", SCRIPT: "x"})
+    evaluate(answers(tmp_path / "a.jsonl", ("total: 5", "total: 5"), ("total: 6", "total: 5"), (hostile, "total: 5")))
+    open_page(browser, tmp_path / "out" / "report.html")
+    heads = [cell.text for cell in browser.find_elements(By.CSS_SELECTOR, "[aria-labelledby=fields-heading] tbody th")]
+    assert heads == ["total", SCRIPT, "all fields"]
+    button = browser.find_element(By.CSS_SELECTOR, "[data-group=wrong_fields]")
+    assert button.text.endswith("(2)")
+    browser.execute_script("arguments[0].click()", button)
+    assert {one.text for one in browser.find_elements(By.CSS_SELECTOR, ".record h3")} == {"r1", "r2"}
+    assert {tag.text for tag in browser.find_elements(By.CSS_SELECTOR, ".record .tag")} >= {
+        "field total",
+        f"field {SCRIPT}"[:106],
+    }
+    assert browser.title != "owned"
