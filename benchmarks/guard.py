@@ -20,10 +20,10 @@ from pathlib import Path
 
 import numpy as np
 
+from ocrray.evaluation.refusals import Refusals
 from ocrray.guard import GuardConfig, judge
 from ocrray.guard.judge import DEFAULT_FOLDER, load_scorer
-from ocrray.guard.learning import labelled, span_gains
-from ocrray.guard.scorer import Scorer
+from ocrray.guard.learning import fit_scorer, labelled, span_gains
 from ocrray.guard.signals import FAMILIES, signals
 from ocrray.guard.spans import Span, spans_of
 from ocrray.records import Edit
@@ -130,9 +130,11 @@ def guarded(records: Sequence[Record], config: GuardConfig) -> tuple[list[str], 
 
 def refusals(accepted: np.ndarray, gains: np.ndarray) -> list[str]:
     """The cells of REFUSAL_HEADER."""
-    wrong = gains < 0
-    parts = ((~accepted, accepted | True), (wrong, ~accepted), (~accepted, wrong), (wrong, accepted))
-    return [f"{100 * values[among].mean():.1f}" if among.any() else "–" for values, among in parts]
+    spans = Refusals()
+    spans.add(gains[accepted], accepted=True)
+    spans.add(gains[~accepted], accepted=False)
+    rates = (float((~accepted).mean()) if len(accepted) else None, spans.precision, spans.recall, spans.accepted_wrong_frac)
+    return ["–" if rate is None else f"{100 * rate:.1f}" for rate in rates]
 
 
 def cross_validated(
@@ -146,7 +148,7 @@ def cross_validated(
     for fold in range(FOLDS):
         known = [record for records in outputs.values() for record in records if fold_of[record.document] != fold]
         spans = labelled(((record.raw, record.corrected, record.truth) for record in known), knowledge)
-        scorers.append(Scorer.fit(spans.signals, spans.gains > 0, spans.importance))
+        scorers.append(fit_scorer(spans))
     found = {}
     for name, records in outputs.items():
         judged = []

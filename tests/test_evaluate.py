@@ -138,6 +138,7 @@ def test_evaluate_run_needs_no_columns_and_knows_its_refusals(run, tmp_path: Pat
     assert result["records"]["without_text"] == 1
     report = (tmp_path / "out" / "report.html").read_text()
     assert "Refused by the guard" in report
+    assert "Rightly refused" in report
     assert '"reasons":["length"]' in report
 
 

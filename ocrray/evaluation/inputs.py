@@ -21,7 +21,7 @@ _RUN_COLUMNS = {
     "corrected_column": "corrected_text",
     "ground_truth_column": "ground_truth",
 }
-REFUSALS = ("status", "guard_reason", "refused_edits", "verdicts")
+REFUSALS = ("status", "guard_reason", "edits", "refused_edits", "verdicts")
 """What a run's files tell of refused corrections."""
 FIELDS = ("fields", "field_candidates")
 """What they tell of extracted fields; the candidates are null where nothing was extracted."""

@@ -18,6 +18,7 @@ from ocrray.corpus.templates import environment
 from ocrray.evaluation.fields import FieldTable
 from ocrray.evaluation.figures import FIGURES
 from ocrray.evaluation.normalisation import Normalisation
+from ocrray.evaluation.refusals import Refusals
 from ocrray.evaluation.results import Comparison, Results
 from ocrray.evaluation.scoring import Shown
 from ocrray.evaluation.sheet import Part
@@ -50,6 +51,7 @@ class Evaluation:
     first_problem: str | None = None
     """What is wrong with the first row that cannot be read."""
     refused: int = 0
+    refusals: Refusals | None = None
     translation: TranslationScores | None = None
     fields: FieldTable | None = None
     from_nothing: bool = False

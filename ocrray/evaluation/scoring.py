@@ -12,6 +12,7 @@ from ocrray.evaluation.field_scoring import FieldScoring
 from ocrray.evaluation.fields import FieldTable
 from ocrray.evaluation.inputs import FIELDS, REFUSALS, Batch
 from ocrray.evaluation.normalisation import Normalisation
+from ocrray.evaluation.refusals import Refusals
 
 _TALLY = ("scored", "without_output", "without_truth", "without_text", "unreadable")
 
@@ -27,7 +28,7 @@ class Shown:
     counts: dict[str, int]
     language: str | None
     source: str | None
-    refused: dict[str, Any]  # of a run: status, guard_reason, refused_edits, verdicts
+    refused: dict[str, Any]  # of a run: the columns REFUSALS
     wrong_fields: list[str] | None = None  # None where no fields are looked at
 
     @property
@@ -73,6 +74,7 @@ class Scores:
     first_problem: str | None
     shown: list[Shown]
     refused: int  # records with a refused correction, whole or in part
+    refusals: Refusals
     sample: list[tuple[str, str, str]]  # raw, corrected and true texts, drawn at random
     fields: FieldTable | None = None
 
@@ -129,7 +131,7 @@ def score(
     fields of answers.
     """
     rng = np.random.default_rng(seed)
-    tally, parts, first_problem, refused = Counter(dict.fromkeys(_TALLY, 0)), [], None, 0
+    tally, parts, first_problem, refused, refusals = Counter(dict.fromkeys(_TALLY, 0)), [], None, 0, Refusals()
     scorable = (_scorable(batch, tally) for batch in batches)
     columns: dict[str, list[Any]] = {name: [] for name in ("ids", "hashes", "languages", "sources", "documents")}
     groups = {"made_worse": Kept(shown * 3 // 10), "refused": Kept(shown * 2 // 10), "all": Kept(shown)}
@@ -143,14 +145,15 @@ def score(
         for name in ("languages", "sources", "documents"):
             columns[name] += [getattr(batch, name)[row] for row in rows]
         luck = rng.random(len(rows))
-        refusals, extracted = batch.run_values(REFUSALS), batch.run_values(FIELDS if fields else ())
+        of_run, extracted = batch.run_values(REFUSALS), batch.run_values(FIELDS if fields else ())
         for i, row in enumerate(rows):
             of_one = {name: int(values[i]) for name, values in counts.items()}
             entry = texts.raw[i], texts.corrected[i], texts.truth[i]
             wrong = fields and fields.add(batch.ids[row], batch.corrected[row], texts.truth[i], extracted[row])
             labels = batch.languages[row], batch.sources[row]
-            record = Shown(batch.ids[row], *entry, of_one, *labels, refusals[row], wrong)
+            record = Shown(batch.ids[row], *entry, of_one, *labels, of_run[row], wrong)
             refused += record.is_refused
+            refusals.add_record(record.raw, record.truth, record.refused)
             _offer(groups, record, luck[i])
             sample.offer(luck[i], entry, of_one["truth_words"])
     return Scores(
@@ -164,6 +167,7 @@ def score(
         first_problem=first_problem,
         shown=_chosen(groups, shown),
         refused=refused,
+        refusals=refusals,
         sample=sample.texts,
         fields=fields and fields.table,
     )

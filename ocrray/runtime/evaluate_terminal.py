@@ -145,6 +145,13 @@ def _shares(evaluation: Evaluation) -> Table:
     for words in ("precision", "recall", "f1"):
         value = overall.figures[f"detection_{words}"]
         table.add_row(f"detection {words} (ICDAR)", "", percent(value.value), interval(value))
+    if spans := evaluation.refusals:
+        wrong = spans.refused_wrong + spans.accepted_wrong
+        table.add_row("spans rightly refused", f"{spans.refused_wrong:,} of {spans.refused:,}", percent(spans.precision), "")
+        table.add_row("wrong spans refused", f"{spans.refused_wrong:,} of {wrong:,}", percent(spans.recall), "")
+        table.add_row(
+            "accepted spans wrong", f"{spans.accepted_wrong:,} of {spans.accepted:,}", percent(spans.accepted_wrong_frac), ""
+        )
     preference = overall.figures["hipe_preference"]
     table.add_row("preference (HIPE)", "", number(preference.value), interval(preference, 3, number))
     return table
