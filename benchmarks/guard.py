@@ -2,6 +2,7 @@
 
     python benchmarks/guard.py                                  # four published correctors on 60 documents of BLN600
     python benchmarks/guard.py --scorer out/guard --max-wrong 0.1 0.2 0.3
+    python benchmarks/guard.py --half 1    # the documents that were not looked at while the guard was made; 0: the others
     python benchmarks/guard.py --cross-validate   # a scorer fitted on these documents: what is possible, not shipped
     python benchmarks/guard.py --ignore language --ignore confusion   # what a family of signals is worth
     python benchmarks/guard.py --tagger ../shared/data/pairs/*.jsonl  # the shipped tagger's own corrections of pairs
@@ -58,9 +59,11 @@ class Record:
         return spans_of(self.raw, self.edits)
 
 
-def read_outputs(path: Path) -> dict[str, list[Record]]:
-    """The records of each corrector."""
+def read_outputs(path: Path, half: int | None = None) -> dict[str, list[Record]]:
+    """The records of each corrector; with `half` (0 or 1) those of every other document."""
     rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    chosen = sorted({row["doc"] for row in rows})[half::2] if half is not None else None
+    rows = [row for row in rows if chosen is None or row["doc"] in chosen]
     return {
         name: [Record(row["doc"], *map(sanitise, (row["ocr"], row["outputs"][name], row["gt"]))) for row in rows]
         for name in rows[0]["outputs"]
@@ -185,6 +188,7 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--outputs", type=Path, default=OUTPUTS)
+    parser.add_argument("--half", type=int, choices=(0, 1))
     parser.add_argument("--tagger", type=Path, nargs="+", help="pairs, corrected by the shipped tagger first")
     parser.add_argument("--limit", type=int, default=300, help="records of each file of pairs")
     parser.add_argument("--scorer", default="default", help=f"a folder; default: {DEFAULT_FOLDER}")
@@ -194,7 +198,7 @@ def main() -> None:
     parser.add_argument("--cross-validate", action="store_true")
     args = parser.parse_args()
     no_rules = {"max_repeats": None, "keep_digits": False}
-    outputs = tagged(args.tagger, args.limit) if args.tagger else read_outputs(args.outputs)
+    outputs = tagged(args.tagger, args.limit) if args.tagger else read_outputs(args.outputs, args.half)
     fitted = cross_validated(outputs, args.max_wrong) if args.cross_validate else {}
 
     header = [*HEADER, *REFUSAL_HEADER, "characters/s"]

@@ -87,7 +87,7 @@ def _records_json(evaluation: Evaluation) -> str:
     compared = [_Compared(record, evaluation.normalise) for record in evaluation.shown]
     compared.sort(key=lambda entry: entry.gain)
     for max_chars in _TEXT_CHARS:
-        rows = [_as_json(entry.row(max_chars)) for entry in compared]
+        rows = [as_json(entry.row(max_chars)) for entry in compared]
         if sum(len(row.encode()) + 1 for row in rows) <= _MAX_RECORDS_BYTES:
             break
     return f"[{','.join(_within(rows))}]"
@@ -103,7 +103,8 @@ def _within(rows: Sequence[str]) -> Iterator[str]:
         yield row
 
 
-def _as_json(row: dict[str, Any]) -> str:
+def as_json(row: Any) -> str:
+    """JSON that may stand inside HTML."""
     return json.dumps(row, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c").replace("&", "\\u0026")
 
 
@@ -152,6 +153,11 @@ def _reasons(record: Shown) -> list[str]:
 def _edits(left: str, right: str) -> list[Edit] | None:
     """None where the texts are too long to be compared for a picture of the difference."""
     return None if max(len(left), len(right)) > _MAX_COMPARED_CHARS else edits_between(left, right)
+
+
+def difference(left: str, right: str, max_chars: int = _TEXT_CHARS[0]) -> list[Any]:
+    """What becomes of `left` on its way to `right`, as `diff.js.jinja` shows it, cut to about so many characters."""
+    return _shown(left, _edits(left, right), max_chars)
 
 
 def _shown(text: str, edits: Sequence[Edit] | None, max_chars: int) -> list[Any]:

@@ -24,6 +24,7 @@ from ocrray.evaluation.report import NAME as REPORT_NAME
 from ocrray.evaluation.report import Evaluation, write_report
 from ocrray.evaluation.results import BootstrapConfig, as_json, compare, estimate_of, results_of
 from ocrray.evaluation.scoring import Counting, in_process, score
+from ocrray.evaluation.sheet_page import write_sheet_page
 from ocrray.evaluation.translation import translation_scores
 from ocrray.runtime import evaluate_terminal as told
 from ocrray.runtime import output as output_folder
@@ -184,8 +185,9 @@ def _write_sheet(plan: Plan, folder: Folder, limit: int | None) -> None:
     config = plan.config
     with terminal.working("Drawing the sample"):
         drawn = sheet.draw(plan.system.batches(limit), config.sample, config.bootstrap.seed)
+    write_sheet_page(folder, drawn, title=config.output.title)
     folder.write_text(sheet.NAME, sheet.sheet_of(drawn))
-    told.print_sheet(len(drawn), f"{config.output.path}/{sheet.NAME}")
+    told.print_sheet(len(drawn), config.output.path)
 
 
 def _estimated(plan: Plan, sheet_text: str, limit: int | None) -> Evaluation:

@@ -57,12 +57,13 @@ def print_plan(config: StrictModel, systems: Mapping[str, System | None]) -> Non
     console.print(table)
 
 
-def print_sheet(records: int, path: str) -> None:
+def print_sheet(records: int, output: str) -> None:
     """Say what is to be done with a sheet."""
     Console(soft_wrap=True).print(
-        f"{records:,} records were drawn onto {path}\n"
-        "Look at the source of each, put its `truth` right where the corrected text is wrong, and anything into `checked`; "
-        "save it as CSV in UTF-8.\nThe same command then reads it back; rows that are not checked count as not drawn.",
+        f"{records:,} records were drawn: look at the source of each, and put its text right where it is wrong.\n"
+        f"In a browser: open {output}/sample.html and save sample.csv from it over the one that is there.\n"
+        f"In a spreadsheet: {output}/sample.csv; put `truth` right, anything into `checked`, and save it as CSV in UTF-8.\n"
+        "The same command then reads it back; rows that are not checked count as not drawn.",
         markup=False,
     )
 
