@@ -10,7 +10,7 @@ from ocrray.text.metrics import distance
 
 TEXT = "The ship arrived at Leith on Tuesday with a cargo of oil and the captain went ashore with his wife. " * 3
 NOISE = NoiseModel.fit(())
-GOOD = {"scraps": 0.0, "specks": 0.0, "blots": 0.0, "losses": 0.0}
+GOOD = {"scraps": 0.0, "specks": 0.0, "blots": 0.0, "losses": 0.0, "accents": 0.0}
 
 
 def read(cer: float = 0.0, **damage: float) -> str:
@@ -32,9 +32,9 @@ def _spent() -> np.random.Generator:
     return rng
 
 
-@pytest.mark.parametrize(("damage", "words_gained"), [("scraps", 1), ("specks", 0), ("losses", -1), ("blots", 0)])
+@pytest.mark.parametrize(("damage", "words_gained"), [("scraps", 1), ("specks", 0), ("losses", -1), ("blots", 0), ("accents", 0)])
 def test_read_roughly_each_damage_does_what_it_is_named_for(damage: str, words_gained: int):
-    """Scraps add words, losses take some, specks and blots leave most words where they are and change them."""
+    """Scraps add words, losses take some, specks, blots and accents leave most words where they are and change them."""
     found = read(**{damage: 0.3})
     assert found != TEXT
     assert np.sign(len(found.split()) - len(TEXT.split())) == words_gained or words_gained == 0

@@ -1,9 +1,11 @@
 """The damage that a model of single misread characters does not know: what a bad page does to whole words.
 
 Newspapers bring scraps of the next column between the words, specks that are read as marks, stretches that a fold or a
-blot left unreadable, and words that are lost at the edge. A guard that never saw such text takes its repair for invention.
+blot left unreadable, and words that are lost at the edge; an engine set to another language puts accents on letters. A guard that
+never saw such text takes its repair for invention.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,21 +15,26 @@ from ocrray.synth.noise import NoiseModel
 
 _SPECKS = (".", ",", "'", "-", "_", "|", "^", "*", ";", ":", "i", "l", "I", "t", "1", ". .", "- -", "; .")
 _BLOT_CER = (0.3, 0.9)
+_VOWEL = re.compile(r"[aeiou]")
+_ACCENTED = {"a": "àâäá", "e": "éèêë", "i": "îïí", "o": "ôöó", "u": "ùûü"}
+_ACCENTS_FRAC = 0.1  # of the pages
 
 
 @dataclass(frozen=True, slots=True)
 class Roughness:
-    """How a bad page differs from a good one; every number is a share of the words, 0..1."""
+    """How a bad page differs from a good one; every number is a share of the words (of the vowels, for `accents`), 0..1."""
 
     scraps: float  # followed by a piece of a word that stands elsewhere
     specks: float  # followed by marks, or with one inside
     blots: float  # at which a stretch of some words begins that is hardly readable
     losses: float  # at which a few words are lost
+    accents: float  # that have one which was not printed
 
     @classmethod
     def draw(cls, rng: np.random.Generator) -> "Roughness":
-        """Those of some page: each kind of damage is absent from half of them."""
-        return cls(*(rng.random() < 0.5 and 10 ** rng.uniform(-2.7, most) for most in (-1.0, -1.2, -1.5, -2.0)))
+        """Those of some page: each kind of damage is absent from half of them, accents from most."""
+        damage = [rng.random() < 0.5 and 10 ** rng.uniform(-2.7, most) for most in (-1.0, -1.2, -1.5, -2.0)]
+        return cls(*damage, rng.random() < _ACCENTS_FRAC and 10 ** rng.uniform(-2.0, -0.7))
 
 
 def read_roughly(
@@ -52,7 +59,8 @@ def read_roughly(
         if chance[3] < roughness.specks:
             read[-1] = _speckled(read[-1], rng)
         place += 1
-    return noise.corrupt(" ".join(read), cer, rng)
+    found = noise.corrupt(" ".join(read), cer, rng)
+    return _accented(found, roughness.accents, rng) if roughness.accents else found
 
 
 def _blot(stretch: str, noise: NoiseModel, rng: np.random.Generator) -> str:
@@ -64,6 +72,14 @@ def _scrap(others: Sequence[str], rng: np.random.Generator) -> str:
     word = others[int(rng.integers(len(others)))]
     length = int(rng.integers(1, 5))
     return word[:length] if rng.random() < 0.5 else word[-length:]
+
+
+def _accented(text: str, share: float, rng: np.random.Generator) -> str:
+    def read(match: re.Match[str]) -> str:
+        accents = _ACCENTED[match[0]]
+        return accents[int(rng.integers(len(accents)))] if rng.random() < share else match[0]
+
+    return _VOWEL.sub(read, text)
 
 
 def _speckled(word: str, rng: np.random.Generator) -> str:
