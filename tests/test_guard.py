@@ -215,16 +215,16 @@ def test_signals_accents_are_letters_of_their_own():
     assert language.bits("café").sum() < language.bits("cafe").sum()
 
 
-def test_guard_in_bad_company_a_change_is_doubted():
-    """The same change is less believed beside inventions than beside honest fixes."""
-    raw = "He was seeu near tbe old bridge on Monday, and tbe watchman of the mill heard bim call."
-    honest = raw.replace("tbe", "the").replace("bim", "him").replace("seeu", "seen")
-    invented = (
-        honest.replace("bridge", "palace").replace("watchman", "minister").replace("Monday", "the morrow").replace("mill", "king")
-    )
-    beside = [judged(raw, text).verdicts[0] for text in (honest, invented)]
-    assert raw[beside[0].start : beside[0].end] == raw[beside[1].start : beside[1].end] == "seeu"
-    assert beside[0].score < beside[1].score
+def test_scorer_in_bad_company_a_span_is_doubted():
+    """The same span is less believed beside inventions than beside honest fixes of the same passage."""
+    knowledge, scorer = load_scorer("default")
+    raw = "He was seeu near tbe old bridge"
+    corrected = raw.replace("seeu", "seen").replace("tbe", "the").replace("bridge", "palace")
+    doubtful, honest, invented = signals(raw, corrected, spans_of(raw, edits_between(raw, corrected)), knowledge)
+
+    beside_honest, beside_invented = (scorer.judge(np.stack([doubtful, other, other]))[0][0] for other in (honest, invented))
+
+    assert beside_honest < beside_invented
 
 
 def test_guard_passage_without_misread_letters_is_left_in_its_style():
