@@ -15,8 +15,8 @@ accepted spans that are such.
 import argparse
 import json
 import time
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -24,11 +24,11 @@ import numpy as np
 from ocrray.evaluation.refusals import Refusals
 from ocrray.guard import GuardConfig, judge
 from ocrray.guard.judge import DEFAULT_FOLDER, load_scorer
-from ocrray.guard.learning import fit_scorer, labelled, span_gains
+from ocrray.guard.learning import Corrected, fit_scorer, labelled, span_gains
 from ocrray.guard.signals import FAMILIES, signals
 from ocrray.guard.spans import Span, spans_of
 from ocrray.records import Edit
-from ocrray.text.edits import apply_edits, edits_between
+from ocrray.text.edits import apply_edits
 from ocrray.text.metrics import CerTotals, cer_totals, distances
 from ocrray.text.normalise import for_scoring, sanitise
 
@@ -47,11 +47,17 @@ class Record:
     raw: str
     corrected: str
     truth: str
+    probabilities: Mapping[int, float] = field(default_factory=dict)
+
+    @property
+    def known(self) -> Corrected:
+        """The correction as a scorer is fitted on it."""
+        return Corrected(self.raw, self.corrected, self.truth, self.probabilities)
 
     @property
     def edits(self) -> list[Edit]:
         """All that the corrector changed."""
-        return edits_between(self.raw, self.corrected)
+        return self.known.edits
 
     @property
     def spans(self) -> list[Span]:
@@ -73,20 +79,20 @@ def read_outputs(path: Path, half: int | None = None) -> dict[str, list[Record]]
 def tagged(paths: Iterable[Path], limit: int) -> dict[str, list[Record]]:
     """The shipped tagger's corrections of at most `limit` records of each file, evenly taken; also what that cost."""
     from ocrray.engines.tagger import Tagger, TaggerConfig
-    from ocrray.text.passages import split
+    from ocrray.training.guard import corrected_by
 
     tagger = Tagger(TaggerConfig(engine="tagger", num_threads=1))
     corrected = {}
     for path in paths:
         rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
         rows = rows[:: -(-len(rows) // limit)]
-        raws = [sanitise(row["ocr"]) for row in rows]
+        pairs = [(sanitise(row["gt"]), sanitise(row["ocr"])) for row in rows]
         started = time.perf_counter()
-        outputs = ["".join(found.text for found in tagger.correct(list(split(raw, tagger.fits)))) for raw in raws]
-        print(f"tagger: {path.stem}: {sum(map(len, raws)) / (time.perf_counter() - started):,.0f} characters/s", flush=True)
+        found = list(corrected_by(tagger, pairs))
+        seconds = time.perf_counter() - started
+        print(f"tagger: {path.stem}: {sum(len(raw) for _, raw in pairs) / seconds:,.0f} characters/s", flush=True)
         corrected[path.stem] = [
-            Record(str(row.get("doc", number)), raw, output, sanitise(row["gt"]))
-            for number, (row, raw, output) in enumerate(zip(rows, raws, outputs, strict=True))
+            Record(str(row.get("doc", number)), *one) for number, (row, one) in enumerate(zip(rows, found, strict=True))
         ]
     return corrected
 
@@ -150,7 +156,7 @@ def cross_validated(
     scorers = []
     for fold in range(FOLDS):
         known = [record for records in outputs.values() for record in records if fold_of[record.document] != fold]
-        spans = labelled(((record.raw, record.corrected, record.truth) for record in known), knowledge)
+        spans = labelled((record.known for record in known), knowledge)
         scorers.append(fit_scorer(spans))
     found = {}
     for name, records in outputs.items():

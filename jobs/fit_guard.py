@@ -19,10 +19,11 @@ import numpy as np
 from ocrray.engines.correctors import open_corrector
 from ocrray.engines.hf import HfConfig
 from ocrray.engines.tagger import TaggerConfig
+from ocrray.guard.learning import Corrected
 from ocrray.synth.clean import passages
 from ocrray.synth.corrections import carelessly_corrected, misread
 from ocrray.synth.noise import NoiseModel
-from ocrray.training.guard import Triple, corrected_by, fit
+from ocrray.training.guard import corrected_by, fit
 
 # Each shipped corrector, and the tagger less sure than it ships, for more of its mistakes; shares of --records.
 SHIPPED = (
@@ -42,10 +43,10 @@ def read_texts(path: Path) -> Iterator[tuple[str, str]]:
             yield path.name, file.read()
 
 
-def made_up(paths: list[Path], noise: NoiseModel, records: int, rng: np.random.Generator) -> Iterator[Triple]:
+def made_up(paths: list[Path], noise: NoiseModel, records: int, rng: np.random.Generator) -> Iterator[Corrected]:
     """Misread pieces of these texts: `records` corrected by careless models, and more by those that ship."""
     texts = [passage.text for passage in passages(text for path in paths for text in read_texts(path))]
-    yield from carelessly_corrected(list(misread(texts, noise, records, rng)), texts, rng)
+    yield from (Corrected(*one) for one in carelessly_corrected(list(misread(texts, noise, records, rng)), texts, rng))
     for config, share in SHIPPED:
         corrector = open_corrector(config)
         yield from corrected_by(corrector, list(misread(texts, noise, round(share * records), rng)))
@@ -64,17 +65,17 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
 
-    triples: list[Triple] = []
+    known: list[Corrected] = []
     if args.texts:
         noise = NoiseModel.load(args.noise) if args.noise else NoiseModel.fit(())
-        triples += made_up(args.texts, noise, args.records, np.random.default_rng(args.seed))
+        known += made_up(args.texts, noise, args.records, np.random.default_rng(args.seed))
     for path in args.pairs:
         rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-        triples += [(row["ocr"], row["corrected"], row["gt"]) for row in rows]
-    if not triples:
+        known += [Corrected(row["ocr"], row["corrected"], row["gt"]) for row in rows]
+    if not known:
         parser.error("nothing to fit on: give --texts or --pairs")
-    fitted = fit(args.out, triples, (text for path in args.language for _, text in read_texts(path)))
-    print(f"{len(triples)} records, {fitted.spans} spans, of which {fitted.worse_frac:.1%} make the text worse")
+    fitted = fit(args.out, known, (text for path in args.language for _, text in read_texts(path)))
+    print(f"{len(known)} records, {fitted.spans} spans, of which {fitted.worse_frac:.1%} make the text worse")
 
 
 if __name__ == "__main__":

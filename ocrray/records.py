@@ -5,7 +5,7 @@ columns). A stage replaces the columns that it computes and touches no other, so
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import pyarrow as pa
@@ -46,12 +46,16 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """`raw_text[start:end]`, which reads `raw`, became `corrected`; offsets count characters (code points)."""
+    """`raw_text[start:end]`, which reads `raw`, became `corrected`; offsets count characters (code points).
+
+    `probability` is how sure the engine was of it, 0..1; None where it does not say. It does not tell edits apart.
+    """
 
     start: int
     end: int
     raw: str
     corrected: str
+    probability: float | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +122,7 @@ def lines_to_rows(lines: Sequence[Line]) -> list[dict[str, Any]]:
 
 def edits_to_rows(edits: Sequence[Edit]) -> list[dict[str, Any]]:
     """Edits as the dictionaries that Arrow takes."""
-    return [{"start": edit.start, "end": edit.end, "raw": edit.raw, "corrected": edit.corrected} for edit in edits]
+    return [{name: getattr(edit, name) for name in Edit.__slots__} for edit in edits]
 
 
 def verdicts_to_rows(verdicts: Sequence[Verdict]) -> list[dict[str, Any]]:
@@ -129,7 +133,15 @@ def verdicts_to_rows(verdicts: Sequence[Verdict]) -> list[dict[str, Any]]:
 _BOX = [("left", pa.int32()), ("top", pa.int32()), ("right", pa.int32()), ("bottom", pa.int32())]
 _WORD = pa.struct([("text", pa.string()), *_BOX, ("confidence", pa.float32())])
 _LINE = pa.struct([("text", pa.string()), *_BOX, ("confidence", pa.float32()), ("words", pa.list_(_WORD))])
-_EDIT = pa.struct([("start", pa.int32()), ("end", pa.int32()), ("raw", pa.string()), ("corrected", pa.string())])
+_EDIT = pa.struct(
+    [
+        ("start", pa.int32()),
+        ("end", pa.int32()),
+        ("raw", pa.string()),
+        ("corrected", pa.string()),
+        ("probability", pa.float32()),
+    ]
+)
 _VERDICT = pa.struct(
     [
         ("start", pa.int32()),

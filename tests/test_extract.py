@@ -167,7 +167,7 @@ def test_stage_description_is_the_text_to_use_and_the_fields_lie_beside_it(write
     fields = {"description": "Hi", "title": None, "agency": None, "photographer": None, "date": "1"}
     assert [row["fields"] for row in rows] == [fields, fields, fields, None, None]
     assert [row["field_candidates"] for row in rows] == [[fields] * 3] * 3 + [None, None]
-    assert rows[0]["edits"] == [{"start": 0, "end": 45, "raw": "Hj 1 " * 9, "corrected": "Hi"}]
+    assert rows[0]["edits"] == [{"start": 0, "end": 45, "raw": "Hj 1 " * 9, "corrected": "Hi", "probability": None}]
     assert [row["corrector"] for row in rows] == ["extract"] * 3 + [None, None]
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from ocrray.engines.base import Correction
+from ocrray.engines.tagger import Tagger, TaggerConfig
 from ocrray.guard import GuardConfig, check, judge
 from ocrray.text.edits import apply_edits, edits_between
 from ocrray.training.guard import corrected_by
@@ -63,6 +64,14 @@ def test_fit_guard_without_anything_to_learn_from_is_refused(fit, capsys: pytest
     assert "--texts or --pairs" in capsys.readouterr().err
 
 
+def test_corrected_by_the_tagger_keeps_how_sure_it_was():
+    """Offsets of its probabilities are those of the whole text, whatever passages it was cut into."""
+    read = "Tbe ship arrived at Leith on Tuesday. " * 30
+    (found,) = corrected_by(Tagger(TaggerConfig(engine="tagger", num_threads=1)), [(read.replace("Tbe", "The"), read)])
+    assert found.edits
+    assert all(edit.probability is not None and edit.probability >= 0.5 for edit in found.edits)
+
+
 class _Shouting:
     """A corrector that takes at most forty characters, and leaves those alone that begin with `On`."""
 
@@ -76,7 +85,7 @@ class _Shouting:
 def test_corrected_by_long_and_refused_passages_are_put_together_again():
     """A text longer than the corrector takes comes back whole, passages that it refused as they were."""
     read = "On Tuesday the captain went. Then his wife arrived with the cargo of oil."
-    ((raw, corrected, truth),) = corrected_by(_Shouting(), [("printed", read)])
+    ((raw, corrected, truth, _),) = corrected_by(_Shouting(), [("printed", read)])
     assert (raw, truth) == (read, "printed")
     assert corrected.lower() == read.lower()
     assert corrected.startswith("On ")

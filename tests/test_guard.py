@@ -15,11 +15,11 @@ from ocrray.guard import GuardConfig, check, judge
 from ocrray.guard.confusion import UNKNOWN_BITS, Confusions
 from ocrray.guard.judge import CONFUSIONS_FILE, LANGUAGE_FILE, SCORER_FILE, load_scorer
 from ocrray.guard.language import Language
-from ocrray.guard.learning import labelled
+from ocrray.guard.learning import Corrected, labelled
 from ocrray.guard.scorer import Scorer
 from ocrray.guard.signals import FAMILIES, NAMES, signals
 from ocrray.guard.spans import spans_of
-from ocrray.text.edits import apply_edits, edits_between
+from ocrray.text.edits import apply_edits, edits_between, with_probabilities
 
 SENTENCE = "The ship arrived at Leith on Tuesday with 240 barrels of oil from tbe north, and sails again on tbe 14th."
 TAIL = " The captain was a man of great courage and of much renown in the whole county."
@@ -215,6 +215,27 @@ def test_signals_accents_are_letters_of_their_own():
     assert language.bits("café").sum() < language.bits("cafe").sum()
 
 
+def test_signals_engine_tells_its_least_sure_edit():
+    """Where an engine says how sure it was, the least sure edit of a span is told; where it does not, that is told."""
+    raw, corrected = "tbe oii", "the oil"
+    edits = with_probabilities(edits_between(raw, corrected), {1: 0.9, 6: 0.7})
+    rows = signals(raw, corrected, spans_of(raw, edits), load_scorer("default")[0])
+    assert rows[:, NAMES.index("least_probability")].tolist() == [0.9, 0.7]
+    assert signal(raw, "the oii", "least_probability") == -1
+
+
+def test_guard_change_that_the_engine_doubts_is_less_believed():
+    """The tagger's own probability has a say, under a name that can be silenced."""
+    raw, corrected = "in tbe old honse", "in the old house"
+    scores = []
+    for share in (0.66, 0.999):
+        edits = with_probabilities(edits_between(raw, corrected), {4: share, 13: share})
+        scores.append(judge(raw, edits, (0, len(raw)), GuardConfig()).verdicts[1].score)
+        silent = judge(raw, edits, (0, len(raw)), GuardConfig(ignore=("engine",))).verdicts[1].score
+    assert scores[0] > scores[1]
+    assert silent == judge(raw, edits_between(raw, corrected), (0, len(raw)), GuardConfig(ignore=("engine",))).verdicts[1].score
+
+
 def test_scorer_in_bad_company_a_span_is_doubted():
     """The same span is less believed beside inventions than beside honest fixes of the same passage."""
     knowledge, scorer = load_scorer("default")
@@ -278,8 +299,8 @@ def test_confusions_frequent_misreading_costs_less_than_a_rare_or_unknown_one():
 def test_scorer_fitted_on_labelled_spans_tells_them_apart_and_survives_the_file(tmp_path: Path):
     """A scorer learns from corrections whose truth is known, also a signal that speaks in few of them."""
     knowledge = load_scorer("default")[0]
-    honest = [(SENTENCE.replace("oil", "oii"), SENTENCE, SENTENCE)] * 60
-    invented = [(SENTENCE, SENTENCE.replace("240", "270"), SENTENCE)] * 4
+    honest = [Corrected(SENTENCE.replace("oil", "oii"), SENTENCE, SENTENCE)] * 60
+    invented = [Corrected(SENTENCE, SENTENCE.replace("240", "270"), SENTENCE)] * 4
     spans = labelled(honest + invented, knowledge)
     assert (spans.gains > 0).tolist() == [True] * 60 + [False] * 4
 

@@ -13,6 +13,7 @@ from PIL import Image
 
 from ocrray.engines.base import EngineInfo
 from ocrray.engines.fake import FakeConfig, FakeCorrector
+from ocrray.engines.tagger import Tagger, TaggerConfig
 from ocrray.errors import EngineError, RecordError
 from ocrray.guard import GuardConfig
 from ocrray.records import SCHEMA, WORK_LIST_SCHEMA, Line
@@ -79,6 +80,19 @@ def test_correct_long_record_is_cut_and_its_edits_lie_where_they_belong():
     assert row["corrected_text"] == text.replace("tbe", "the")
     assert [text[edit["start"] : edit["end"]] for edit in row["edits"]] == ["b", "b", "b"]
     assert row["status"] == "corrected"
+
+
+def test_correct_tagger_tells_of_every_edit_how_sure_it_was():
+    """The row keeps the probability beside each edit; an engine that says none leaves it null."""
+    text = "It was tbe best of times.\n\nIt was tbe worst of times."
+    tagger = Tagger(TaggerConfig(engine="tagger", num_threads=1))
+
+    row = restored(work({"text": text}), tagger)[0]
+    silent = restored(work({"text": text}), FakeCorrector(FakeConfig(engine="fake", replace={"tbe": "the"})))[0]
+
+    assert len(row["edits"]) == len(silent["edits"]) == 2
+    assert all(tagger.threshold <= edit["probability"] <= 1 for edit in row["edits"])
+    assert {edit["probability"] for edit in silent["edits"]} == {None}
 
 
 @given(st.lists(st.text(max_size=60), min_size=1, max_size=4))

@@ -121,6 +121,18 @@ def test_correct_writes_the_most_probable_label_of_each_character(folder: Path, 
     assert bold.correct([text])[0].text == "".join(written[LABELS[label]](char) for label, char in zip(best, text, strict=True))
 
 
+def test_correct_says_how_sure_it_was_of_each_character_it_changed(folder: Path) -> None:
+    """The probabilities are those of the tags above the threshold; after a second pass offsets mean nothing, and none is told."""
+    text = "tbe quick brown"
+    tagger = _tagger(folder, threshold=0.25)
+    (tags,), (found,) = tagger.tag([text]), tagger.correct([text])
+    assert found.probabilities
+    assert found.probabilities == {
+        at: share for at, share in zip(tags.positions, tags.probabilities, strict=True) if share >= 0.25
+    }
+    assert _tagger(folder, threshold=0.25, passes=2).correct([text])[0].probabilities == {}
+
+
 def test_correct_counts_characters_and_refuses_what_does_not_fit(bold: Tagger) -> None:
     """Nothing is cut short: a text beyond the model's window comes back uncorrected, with the reason."""
     assert bold.fits("x" * 508)
@@ -142,7 +154,7 @@ def test_correct_whose_first_pass_outgrows_the_window_stops_there(folder: Path, 
     growing = max((char * 508 for char in string.ascii_letters), key=lambda text: len(bold.correct([text])[0].text))
     once = bold.correct([growing])
     assert not bold.fits(once[0].text)
-    assert _tagger(folder, threshold=0.0, passes=2).correct([growing]) == once
+    assert [one.text for one in _tagger(folder, threshold=0.0, passes=2).correct([growing])] == [one.text for one in once]
 
 
 def test_threshold_of_the_folder_is_used_until_a_config_sets_another(folder: Path, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from rapidfuzz.distance import Levenshtein
 
-from ocrray.text.edits import apply_edits, edits_between
+from ocrray.text.edits import apply_edits, edits_between, with_probabilities
 from ocrray.text.normalise import for_scoring, sanitise
 
 SHORT = st.text(alphabet="ab c\nä🙂", max_size=12)
@@ -48,3 +48,18 @@ def test_for_scoring_composes_and_collapses_white_space():
     """Decomposed letters and runs of white space do not count as errors; case does."""
     assert for_scoring(" Cafe\u0301 \n\u00a0 x ") == "Café x"
     assert for_scoring("A") != for_scoring("a")
+
+
+@given(
+    st.text(alphabet="ab ", max_size=12),
+    st.text(alphabet="ab ", max_size=12),
+    st.dictionaries(st.integers(0, 11), st.floats(0, 1)),
+)
+def test_with_probabilities_any_edits_stay_what_they_are(raw: str, corrected: str, said: dict[int, float]):
+    """Probabilities are added and nothing else changes; each is one that was said of a character in reach."""
+    edits = edits_between(raw, corrected)
+    told = with_probabilities(edits, said)
+    assert told == edits
+    for edit in told:
+        near = [said[at] for at in said if edit.start - 1 <= at <= edit.end]
+        assert edit.probability == min(near, default=None)

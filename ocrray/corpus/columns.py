@@ -11,7 +11,8 @@ MEANINGS: dict[str, str] = {
     "corrected_text": "the text to use; equal to `raw_text` unless corrected, null only when failed",
     "ground_truth": "the true text, where one was given",
     "lines": "lines of the page in reading order, with boxes, confidence and words, as recognized",
-    "edits": "the character spans of `raw_text` that became something else in `corrected_text`",
+    "edits": "the character spans of `raw_text` that became something else in `corrected_text`; `probability`: how sure the "
+    "corrector was, where it says so",
     "refused_edits": "edits that the corrector proposed and the guard refused",
     "verdicts": "what the guard said of each changed span: accepted or not, reason, similarity, score (how likely wrong, 0..1)",
     "guard_reason": "why the raw text was kept, when status is `kept_raw`",

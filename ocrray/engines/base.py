@@ -1,8 +1,8 @@
 """The two narrow interfaces every engine has: a recognizer reads an image, a corrector rewrites short texts."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from PIL import Image
@@ -28,7 +28,8 @@ class Correction:
 
     `text` is None when the engine did not correct it, and `reason` says why in a word or two (`too_long`, `unfinished`, ...);
     the source then stands. Token counts are the engine's own tokens, 0 where it has none. `expected_errors` is how many
-    characters the engine holds to be still wrong, None where it cannot say.
+    characters the engine holds to be still wrong, None where it cannot say. `probabilities` are of the characters of the source
+    that it changed, by their offset, 0..1; empty where it does not say.
     """
 
     text: str | None
@@ -36,6 +37,7 @@ class Correction:
     input_tokens: int = 0
     output_tokens: int = 0
     expected_errors: float | None = None
+    probabilities: Mapping[int, float] = field(default_factory=dict)
 
 
 class Recognizer(Protocol):

@@ -65,6 +65,10 @@ class Tags:
                 characters[position] = apply_label(characters[position], label)
         return "".join(characters)
 
+    def made(self, threshold: float) -> dict[int, float]:
+        """The probability of every edit that has at least this one, by the position of its character."""
+        return {at: share for at, share in zip(self.positions, self.probabilities, strict=True) if share >= threshold}
+
     def expected_errors(self, threshold: float) -> float:
         """How many characters of the text are wrong, as the model expects, once the edits of this probability are made."""
         edits = zip(self.probabilities, self.keep_probabilities, strict=True)
@@ -102,6 +106,7 @@ class Tagger:
     def correct(self, texts: Sequence[str]) -> list[Correction]:
         """`too_long` where a text does not fit; tokens are characters."""
         outputs, rows, left = list(texts), range(len(texts)), [0.0] * len(texts)
+        probabilities: list[dict[int, float]] = [{}] * len(texts)
         for _ in range(self._config.passes):
             # A pass may lengthen a text past the limit: it then stays as the pass before left it.
             rows = [row for row in rows if self.fits(outputs[row])]
@@ -109,8 +114,10 @@ class Tagger:
             for row, text, tags in zip(rows, before, self.tag(before), strict=True):
                 outputs[row] = tags.apply(text, self.threshold)
                 left[row] = tags.expected_errors(self.threshold)
+                # After a second pass offsets are no longer those of the source.
+                probabilities[row] = tags.made(self.threshold) if self._config.passes == 1 else {}
             rows = [row for row, text in zip(rows, before, strict=True) if outputs[row] != text]
-        return [self._correction(*result) for result in zip(texts, outputs, left, strict=True)]
+        return [self._correction(*result) for result in zip(texts, outputs, left, probabilities, strict=True)]
 
     def tag(self, texts: Sequence[str]) -> list[Tags]:
         """What the model would change in each text, however unsure; every text must fit."""
@@ -161,10 +168,10 @@ class Tagger:
             raise EngineError(f"{self._config.model}: {problem}")
         self._model = model.to(self._device).eval()
 
-    def _correction(self, text: str, output: str, expected_errors: float) -> Correction:
+    def _correction(self, text: str, output: str, expected_errors: float, probabilities: dict[int, float]) -> Correction:
         if not self.fits(text):
             return Correction(None, "too_long", len(text))
-        return Correction(output, "", len(text), len(output), expected_errors)
+        return Correction(output, "", len(text), len(output), expected_errors, probabilities)
 
     def _tag(self, texts: Sequence[str]) -> list[Tags]:
         """Tags of the texts of one batch, all of one padded length.

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -114,4 +114,4 @@ def _folder(location: str) -> Path:
 
 
 def _moved(edit: Edit, by: int) -> Edit:
-    return Edit(edit.start + by, edit.end + by, edit.raw, edit.corrected)
+    return replace(edit, start=edit.start + by, end=edit.end + by)

@@ -1,7 +1,9 @@
 """Spans whose worth is known, to fit a scorer on and to measure it by."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import NamedTuple
 
 import numpy as np
 from rapidfuzz.distance import Levenshtein
@@ -9,7 +11,8 @@ from rapidfuzz.distance import Levenshtein
 from ocrray.guard.scorer import Scorer
 from ocrray.guard.signals import NAMES, Knowledge, signals
 from ocrray.guard.spans import Span, spans_of
-from ocrray.text.edits import apply_edits, edits_between
+from ocrray.records import Edit
+from ocrray.text.edits import apply_edits, edits_between, with_probabilities
 from ocrray.text.normalise import for_scoring
 
 _MOST_CHARS = 8  # a runaway tail teaches no more than a clause
@@ -30,11 +33,26 @@ class LabelledSpans:
         return np.clip(np.abs(self.gains), 0.5, _MOST_CHARS) ** 0.7
 
 
-def labelled(triples: Iterable[tuple[str, str, str]], knowledge: Knowledge) -> LabelledSpans:
-    """The spans of (raw, corrected, truth) records."""
+class Corrected(NamedTuple):
+    """One correction whose truth is known; `probabilities` as in `engines.base.Correction`."""
+
+    raw: str
+    corrected: str
+    truth: str
+    probabilities: Mapping[int, float] = MappingProxyType({})
+
+    @property
+    def edits(self) -> list[Edit]:
+        """All that was changed."""
+        return with_probabilities(edits_between(self.raw, self.corrected), self.probabilities)
+
+
+def labelled(records: Iterable[Corrected], knowledge: Knowledge) -> LabelledSpans:
+    """The spans of these records."""
     rows, gains, counts = [np.zeros((0, len(NAMES)))], [], []
-    for raw, corrected, truth in triples:
-        spans = spans_of(raw, edits_between(raw, corrected))
+    for record in records:
+        raw, corrected, truth, _ = record
+        spans = spans_of(raw, record.edits)
         rows.append(signals(raw, corrected, spans, knowledge))
         gains += span_gains(raw, spans, truth)
         counts.append(len(spans))

@@ -38,6 +38,7 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     "evidence": ("gone_elsewhere", "new_elsewhere", "same_change"),
     "confusion": ("confusion_bits", "confusion_bits_per_char", "worst_confusion_bits"),
     "language": ("raw_bits_per_char", "corrected_bits_per_char", "bits_gained", "raw_worst_bits", "corrected_worst_bits"),
+    "engine": ("least_probability",),
     "company": ("others_wrong",),
 }
 """Every signal under the name of its family, which is also the reason that a verdict gives.
@@ -50,6 +51,7 @@ _NEAR_CHARS = 60
 _EDGE_CHARS = 60
 _AFTER_CHARS = 3  # a wrong word also makes what follows it surprising
 _MANY_SPANS = 3
+_NOT_SAID = -1.0
 _NGRAM_WORDS = 3
 _NO_WORD_LEVEL = 10.0  # log2 of a count: a span without a word is neither rare nor frequent
 
@@ -135,6 +137,7 @@ class _Passage:
             *self._evidence(span, gone, added),
             *self._confusion(span),
             *self._language(number),
+            _least_probability(span),
             0.0,
         ]
 
@@ -206,6 +209,12 @@ class _Passage:
             before.max(initial=0.0),
             after.max(initial=0.0),
         )
+
+
+def _least_probability(span: Span) -> float:
+    """How sure the engine was of its least sure edit; -1 where it does not say."""
+    said = [edit.probability for edit in span.edits if edit.probability is not None]
+    return min(said, default=_NOT_SAID)
 
 
 def _bits_of(language: Language, places: Sequence[tuple[str, int, int]]) -> list[np.ndarray]:

@@ -1,7 +1,7 @@
 """What is judged as one thing: the edits of a word, or of words that were joined, parted or rewritten together."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ocrray.records import Edit
 from ocrray.text.edits import apply_edits
@@ -37,7 +37,7 @@ def spans_of(text: str, edits: Sequence[Edit]) -> list[Span]:
             groups.append((start, end, [edit]))
     spans, grown = [], 0
     for start, end, members in groups:
-        moved = [Edit(edit.start - start, edit.end - start, edit.raw, edit.corrected) for edit in members]
+        moved = [replace(edit, start=edit.start - start, end=edit.end - start) for edit in members]
         corrected = apply_edits(text[start:end], moved)
         spans.append(Span(start, end, start + grown, text[start:end], corrected, members))
         grown += len(corrected) - (end - start)

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pyarrow as pa
@@ -12,7 +12,7 @@ from ocrray.engines.base import Correction, Corrector, EngineInfo
 from ocrray.records import Edit, Verdict, edits_to_rows, verdicts_to_rows
 from ocrray.stages.busy import BusyClock
 from ocrray.stages.tables import constant, with_columns
-from ocrray.text.edits import edits_between
+from ocrray.text.edits import edits_between, with_probabilities
 from ocrray.text.normalise import sanitise
 from ocrray.text.passages import frame, split
 
@@ -42,8 +42,8 @@ class Proposals:
         verdict = Verdict(start, start + len(source), accepted=correction.text is not None, reason=correction.reason)
         self.verdicts.setdefault(row, []).append(verdict)
         if correction.text is not None:
-            edits = edits_between(source, correction.text)
-            shifted = [Edit(edit.start + start, edit.end + start, edit.raw, edit.corrected) for edit in edits]
+            edits = with_probabilities(edits_between(source, correction.text), correction.probabilities)
+            shifted = [replace(edit, start=edit.start + start, end=edit.end + start) for edit in edits]
             self.edits.setdefault(row, []).extend(shifted)
 
 

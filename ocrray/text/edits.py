@@ -1,6 +1,7 @@
 """What changed between two texts, as character spans."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from rapidfuzz.distance import Levenshtein
 
@@ -18,6 +19,18 @@ def edits_between(raw: str, corrected: str) -> list[Edit]:
         else:
             spans.append((op.src_start, op.src_end, op.dest_start, op.dest_end))
     return [Edit(start, end, raw[start:end], corrected[new_start:new_end]) for start, end, new_start, new_end in spans]
+
+
+def with_probabilities(edits: Sequence[Edit], probabilities: Mapping[int, float]) -> list[Edit]:
+    """The edits with how sure an engine was of what it did there, by character of the raw text: the least sure counts.
+
+    An engine may have written the same change a character further left or right, so the neighbours are looked at too.
+    """
+    return [replace(edit, probability=_least(edit, probabilities)) for edit in edits] if probabilities else list(edits)
+
+
+def _least(edit: Edit, probabilities: Mapping[int, float]) -> float | None:
+    return min((probabilities[at] for at in range(edit.start - 1, edit.end + 1) if at in probabilities), default=None)
 
 
 def apply_edits(raw: str, edits: Sequence[Edit]) -> str:

@@ -6,18 +6,15 @@ from pathlib import Path
 
 import numpy as np
 
-from ocrray.engines.base import Corrector
+from ocrray.engines.base import Correction, Corrector
 from ocrray.guard.confusion import Confusions
 from ocrray.guard.judge import CONFUSIONS_FILE, LANGUAGE_FILE, SCORER_FILE
 from ocrray.guard.language import Language
-from ocrray.guard.learning import fit_scorer, labelled
+from ocrray.guard.learning import Corrected, fit_scorer, labelled
 from ocrray.guard.signals import Knowledge
 from ocrray.text.passages import split
 
 _BATCH = 64
-
-Triple = tuple[str, str, str]
-"""raw, corrected, truth"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,23 +25,31 @@ class Fitted:
     worse_frac: float
 
 
-def fit(out: Path, triples: Sequence[Triple], language_texts: Iterable[str]) -> Fitted:
+def fit(out: Path, records: Sequence[Corrected], language_texts: Iterable[str]) -> Fitted:
     """Write language, confusions and scorer to `out`; the language is not that of the truths, or every true word were known."""
     out.mkdir(parents=True, exist_ok=True)
     Language.fit(language_texts).save(out / LANGUAGE_FILE)
-    Confusions.fit((truth, raw) for raw, _, truth in triples).save(out / CONFUSIONS_FILE)
+    Confusions.fit((record.truth, record.raw) for record in records).save(out / CONFUSIONS_FILE)
     # What was saved is rounded: the scorer is fitted on what will be loaded.
     knowledge = Knowledge(Language.load(out / LANGUAGE_FILE), Confusions.load(out / CONFUSIONS_FILE))
-    spans = labelled(triples, knowledge)
+    spans = labelled(records, knowledge)
     fit_scorer(spans).save(out / SCORER_FILE)
     return Fitted(len(spans.gains), float(np.mean(spans.gains < 0)))
 
 
-def corrected_by(corrector: Corrector, pairs: Sequence[tuple[str, str]]) -> Iterator[Triple]:
+def corrected_by(corrector: Corrector, pairs: Sequence[tuple[str, str]]) -> Iterator[Corrected]:
     """What a real corrector makes of (printed, read) pairs; passages that it cannot correct stay as they were read."""
     for start in range(0, len(pairs), _BATCH):
         batch = [(printed, read, list(split(read, corrector.fits))) for printed, read in pairs[start : start + _BATCH]]
         corrections = iter(corrector.correct([passage for *_, passages in batch for passage in passages]))
         for printed, read, passages in batch:
-            texts = [(passage, next(corrections).text) for passage in passages]
-            yield read, "".join(passage if text is None else text for passage, text in texts), printed
+            yield _joined(printed, read, [(passage, next(corrections)) for passage in passages])
+
+
+def _joined(printed: str, read: str, corrections: Sequence[tuple[str, Correction]]) -> Corrected:
+    written, probabilities, start = [], {}, 0
+    for passage, correction in corrections:
+        written.append(passage if correction.text is None else correction.text)
+        probabilities |= {start + at: share for at, share in correction.probabilities.items()}
+        start += len(passage)
+    return Corrected(read, "".join(written), printed, probabilities)
