@@ -125,15 +125,13 @@ def best_spans(records: Sequence[Record]) -> list[str]:
 
 def guarded(records: Sequence[Record], config: GuardConfig) -> tuple[list[str], list[str], float]:
     """The texts after the guard, the figures of its refusals, and the characters of raw text that it judges in a second."""
-    texts, accepted, gains, seconds = [], [], [], 0.0
-    for record in records:
-        edits = record.edits
-        started = time.perf_counter()
-        judgement = judge(record.raw, edits, (0, len(record.raw)), config)
-        seconds += time.perf_counter() - started
-        texts.append(apply_edits(record.raw, judgement.accepted))
-        accepted += [verdict.accepted for verdict in judgement.verdicts]
-        gains += span_gains(record.raw, record.spans, record.truth)
+    edits = [record.edits for record in records]
+    started = time.perf_counter()
+    judgements = [judge(record.raw, made, (0, len(record.raw)), config) for record, made in zip(records, edits, strict=True)]
+    seconds = time.perf_counter() - started
+    texts = [apply_edits(record.raw, judgement.accepted) for record, judgement in zip(records, judgements, strict=True)]
+    accepted = [verdict.accepted for judgement in judgements for verdict in judgement.verdicts]
+    gains = [gain for record in records for gain in span_gains(record.raw, record.spans, record.truth)]
     return texts, refusals(np.array(accepted), np.array(gains)), sum(len(record.raw) for record in records) / seconds
 
 

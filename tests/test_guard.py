@@ -14,7 +14,7 @@ from ocrray.errors import ConfigError
 from ocrray.guard import GuardConfig, check, judge
 from ocrray.guard.confusion import UNKNOWN_BITS, Confusions
 from ocrray.guard.judge import CONFUSIONS_FILE, LANGUAGE_FILE, SCORER_FILE, load_scorer
-from ocrray.guard.language import Language
+from ocrray.guard.language import Language, symbols
 from ocrray.guard.learning import Corrected, labelled
 from ocrray.guard.scorer import Scorer
 from ocrray.guard.signals import FAMILIES, NAMES, signals
@@ -207,6 +207,14 @@ def test_signals_evidence_counts_the_same_misreading_elsewhere_in_the_passage():
         raw, raw.replace("tbe", "the"), spans_of(raw, edits_between(raw, raw.replace("tbe", "the"))), load_scorer("default")[0]
     )
     assert (rows[:, NAMES.index("same_change")] == 3).all()
+
+
+@given(st.text(max_size=20))
+def test_symbols_of_any_text_fit_into_an_ngram(text: str):
+    """Numbers are small enough to be packed side by side; what is not listed is one symbol of its own."""
+    assert (symbols(text + "語ñ") < 64).all()
+    assert symbols("語")[0] == symbols("ñ")[0] == 63
+    assert len(symbols(text)) == len(text)
 
 
 def test_signals_accents_are_letters_of_their_own():

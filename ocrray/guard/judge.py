@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from ocrray.guard.language import Language
 from ocrray.guard.rules import Rules, repeating, rule_against, span_similarity
 from ocrray.guard.scorer import Scorer
 from ocrray.guard.signals import FAMILIES, Knowledge, signals
-from ocrray.guard.spans import Span, spans_of
+from ocrray.guard.spans import Span, moved_by, spans_of
 from ocrray.guard.surface import of_style
 from ocrray.records import Edit, Verdict
 from ocrray.text.edits import apply_edits
@@ -76,11 +76,11 @@ def judge(raw: str, edits: Sequence[Edit], passage: tuple[int, int], config: Gua
     """
     start, end = passage
     source = raw[start:end]
-    spans = spans_of(source, [_moved(edit, -start) for edit in edits])
+    spans = spans_of(source, [moved_by(edit, -start) for edit in edits])
     doubts = _doubts(source, spans, config) if config and spans else [(None, "")] * len(spans)
     accepted, refused, verdicts = [], [], []
     for span, (wrong, reason) in zip(spans, doubts, strict=True):
-        (refused if reason else accepted).extend(_moved(edit, start) for edit in span.edits)
+        (refused if reason else accepted).extend(moved_by(edit, start) for edit in span.edits)
         verdicts.append(Verdict(span.start + start, span.end + start, not reason, reason, span_similarity(span), wrong))
     return Judgement(accepted, refused, verdicts)
 
@@ -111,7 +111,3 @@ def load_scorer(location: str) -> tuple[Knowledge, Scorer]:
 
 def _folder(location: str) -> Path:
     return DEFAULT_FOLDER if location == "default" else Path(location)
-
-
-def _moved(edit: Edit, by: int) -> Edit:
-    return replace(edit, start=edit.start + by, end=edit.end + by)

@@ -14,8 +14,10 @@ import numpy as np
 from ocrray.errors import ConfigError
 
 ORDER = 6
+_DENSE_ORDER = 3
 _BITS = 6  # of one symbol in a packed n-gram
-_SYMBOLS = " abcdefghijklmnopqrstuvwxyz0.,;:'\"-!?()&£[]*/éèêàâçôùûîïëäöüæœñß"  # at most 2 ** _BITS - 1
+# At most 2 ** _BITS - 1, since all others together have a number too.
+_SYMBOLS = " abcdefghijklmnopqrstuvwxyz0.,;:'\"-!?()&£[]*/éèêàâçôùûîïëäöüæœß"
 _OTHER = len(_SYMBOLS)
 _ALIASES = {"“": '"', "”": '"', "‘": "'", "’": "'", "`": "'", "—": "-", "–": "-", "‑": "-", "¬": "-", "\n": " ", "\t": " "}
 _DOUBT = 24.0  # of each order: how many unseen uses a context is held to have had, times the order; least bits on held-out novels
@@ -151,7 +153,19 @@ class Language:
     def _total(self) -> float:
         return float(self.counts[0].sum())
 
+    @cached_property
+    def _dense(self) -> list[np.ndarray]:
+        """Counts of all short n-grams that there could be: looked up several times as fast as they are searched for."""
+        tables = []
+        for length in range(1, _DENSE_ORDER + 1):
+            table = np.zeros(1 << (_BITS * length))
+            table[self.ngrams[length - 1].astype(np.int64)] = self.counts[length - 1]
+            tables.append(table)
+        return tables
+
     def _count(self, length: int, packed: np.ndarray) -> np.ndarray:
+        if length <= _DENSE_ORDER:
+            return self._dense[length - 1][packed.astype(np.int64)]
         keys, counts = self.ngrams[length - 1], self.counts[length - 1]
         places = np.minimum(np.searchsorted(keys, packed), len(keys) - 1)
         return np.where(keys[places] == packed, counts[places], 0.0)

@@ -53,9 +53,10 @@ def span_similarity(span: Span) -> float:
 
 def repeating(raw: str, corrected: str, spans: Sequence[Span], max_repeats: int) -> list[bool]:
     """Of each span, whether it writes three words that `corrected` says more than `max_repeats` times oftener than `raw`."""
-    before, words = Counter(_ngrams(raw.split())), list(re.finditer(r"\S+", corrected))
-    ngrams = _ngrams([word.group() for word in words])
-    after = Counter(ngrams)
+    ngrams = _ngrams(corrected.split())
+    if len(set(ngrams)) == len(ngrams):  # nothing is said twice, as in nearly every text
+        return [False] * len(spans)
+    before, after, words = Counter(_ngrams(raw.split())), Counter(ngrams), list(re.finditer(r"\S+", corrected))
     loops = [
         (first.start(), last.end())
         for ngram, first, last in zip(ngrams, words, words[_NGRAM_WORDS - 1 :], strict=False)

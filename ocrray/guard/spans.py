@@ -1,7 +1,7 @@
 """What is judged as one thing: the edits of a word, or of words that were joined, parted or rewritten together."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from ocrray.records import Edit
 from ocrray.text.edits import apply_edits
@@ -37,11 +37,16 @@ def spans_of(text: str, edits: Sequence[Edit]) -> list[Span]:
             groups.append((start, end, [edit]))
     spans, grown = [], 0
     for start, end, members in groups:
-        moved = [replace(edit, start=edit.start - start, end=edit.end - start) for edit in members]
+        moved = [moved_by(edit, -start) for edit in members]
         corrected = apply_edits(text[start:end], moved)
         spans.append(Span(start, end, start + grown, text[start:end], corrected, members))
         grown += len(corrected) - (end - start)
     return spans
+
+
+def moved_by(edit: Edit, offset: int) -> Edit:
+    """The same edit of a text of which this one is a piece, or the other way round."""
+    return Edit(edit.start + offset, edit.end + offset, edit.raw, edit.corrected, edit.probability)
 
 
 def _word_start(text: str, position: int) -> int:
