@@ -28,7 +28,7 @@ from ocrray.guard.learning import Corrected, fit_scorer, labelled, span_gains
 from ocrray.guard.signals import FAMILIES, signals
 from ocrray.guard.spans import Span, spans_of
 from ocrray.records import Edit
-from ocrray.text.edits import apply_edits
+from ocrray.text.edits import apply_edits, edits_between
 from ocrray.text.metrics import CerTotals, cer_totals, distances
 from ocrray.text.normalise import for_scoring, sanitise
 
@@ -126,6 +126,7 @@ def best_spans(records: Sequence[Record]) -> list[str]:
 def guarded(records: Sequence[Record], config: GuardConfig) -> tuple[list[str], list[str], float]:
     """The texts after the guard, the figures of its refusals, and the characters of raw text that it judges in a second."""
     edits = [record.edits for record in records]
+    judge("tbe", edits_between("tbe", "the"), (0, 3), config)  # loads the scorer
     started = time.perf_counter()
     judgements = [judge(record.raw, made, (0, len(record.raw)), config) for record, made in zip(records, edits, strict=True)]
     seconds = time.perf_counter() - started

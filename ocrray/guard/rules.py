@@ -38,7 +38,8 @@ def rule_against(span: Span, rules: Rules) -> str:
         return "length"
     if rules.min_similarity is not None and changed > SLACK_CHARS and similarity < rules.min_similarity:
         return "similarity"
-    if rules.max_repeats is not None and _longest_run(span.corrected) > _longest_run(span.raw) + 10 * rules.max_repeats:
+    longest = None if rules.max_repeats is None else 10 * rules.max_repeats
+    if longest and len(span.corrected) > longest and _longest_run(span.corrected) > _longest_run(span.raw) + longest:
         return "repetition"
     if rules.keep_digits and _changes_figure(span.raw, span.corrected):
         return "digits"
