@@ -103,6 +103,7 @@ def test_report_fields_are_told_filtered_and_harmless(evaluate, tmp_path: Path, 
     hostile = json.dumps({"total": "5", SCRIPT: "x"})
     evaluate(answers(tmp_path / "a.jsonl", ("total: 5", "total: 5"), ("total: 6", "total: 5"), (hostile, "total: 5")))
     open_page(browser, tmp_path / "out" / "report.html")
+    assert browser.find_element(By.CSS_SELECTOR, ".verdict .figure").text == "1 of 3"
     heads = [cell.text for cell in browser.find_elements(By.CSS_SELECTOR, "[aria-labelledby=fields-heading] tbody th")]
     assert heads == ["total", SCRIPT, "all fields"]
     button = browser.find_element(By.CSS_SELECTOR, "[data-group=wrong_fields]")
