@@ -82,6 +82,22 @@ def test_decoder_any_batch_is_token_equal_to_generate(both, data):
     assert written == [both.greedy(request.prompt, request.bound) for request in requests]
 
 
+def test_decoder_says_how_likely_every_token_was(both):
+    """Drafted, refused or written alone: each token's probability, and that of the end, is what the model gives it when it reads
+    the whole text; and so says the padded way."""
+    texts = ["The quick brown fox", "the the the", "", "dog, 1894."]
+    requests = [Request(prompt, 12, both.greedy(prompt, 12).tokens[:5]) for prompt in both.prompts(texts)]
+    padded = PaddedDecoder(both.reference)
+
+    for request, drafted, plain in zip(requests, both.decoder.generate(requests), padded.generate(requests), strict=True):
+        read = torch.tensor([[*request.prompt, *drafted.tokens]])
+        shares = both.reference.model(read).logits[0, len(request.prompt) - 1 :].softmax(-1)
+        written = [share[token].item() for share, token in zip(shares, drafted.tokens, strict=False)]
+        ending = [shares[-1].max().item()] if drafted.finished else []
+        assert drafted.probabilities == pytest.approx([*written, *ending], abs=1e-5)
+        assert plain.probabilities == pytest.approx(drafted.probabilities, abs=1e-5)
+
+
 def test_decoder_right_drafts_take_few_passes(both):
     """A source that is what the model writes costs a pass for the prompt and one for every draft, not one for every token."""
     prompts = both.prompts(map(str, range(12)))

@@ -17,6 +17,7 @@ from ocrray.decoding.padded import batches, generate_padded
 from ocrray.engines.hf import DEFAULT_FOLDER, HfConfig, HfCorrector, check
 from ocrray.errors import ConfigError, EngineError
 from ocrray.models.loading import load_generator
+from ocrray.text.edits import edits_between, with_probabilities
 from ocrray.text.passages import split
 
 TEXTS = ["The qvick brown fox.", "jumps ovcr", "A", "the lazy dog, 1894. " * 4, "क्षि ſ", "The quick brown fox jumps over"]
@@ -271,6 +272,22 @@ def test_default_model_is_small_and_mends_common_misreadings():
 
     assert outputs == ["He said that the house was old, and that the door was shut."]
     assert corrector.info.prompt_version == "padded_144/1"
+
+
+@pytest.mark.parametrize("engine", ["hf", "padded"])
+def test_correct_says_how_sure_the_model_was_of_each_change(engine):
+    """Every edit has a probability, also beside characters of several tokens; text that stays has none."""
+    corrector = HfCorrector(HfConfig(engine=engine))
+    source = "“Well,” he said—that tbe house was old, and thc door ſhut."
+
+    [changed, kept] = corrector.correct([source, "The door was shut."])
+
+    edits = with_probabilities(edits_between(source, changed.text), changed.probabilities)
+    assert edits
+    assert all(0 < edit.probability <= 1 for edit in edits)
+    assert set(changed.probabilities) == {edit.start for edit in edits}
+    assert kept.text == "The door was shut."
+    assert not kept.probabilities
 
 
 def test_config_of_another_model_must_say_its_prompt():

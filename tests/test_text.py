@@ -6,7 +6,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from rapidfuzz.distance import Levenshtein
 
-from ocrray.text.edits import apply_edits, edits_between, with_probabilities
+from ocrray.text.edits import apply_edits, edits_between, with_probabilities, written_probabilities
 from ocrray.text.normalise import for_scoring, sanitise
 
 SHORT = st.text(alphabet="ab c\nä🙂", max_size=12)
@@ -63,3 +63,21 @@ def test_with_probabilities_any_edits_stay_what_they_are(raw: str, corrected: st
     for edit in told:
         near = [said[at] for at in said if edit.start - 1 <= at <= edit.end]
         assert edit.probability == min(near, default=None)
+
+
+@given(SHORT, st.lists(SHORT, max_size=6), st.data())
+def test_written_probabilities_are_those_of_the_tokens_that_changed_the_text(source: str, pieces: list[str], data: st.DataObject):
+    """Each change has the probability of one of its tokens, or of the one behind it; what was copied has none."""
+    shares = data.draw(st.lists(st.floats(0, 1), min_size=len(pieces) + 1, max_size=len(pieces) + 1))
+    corrected = "".join(pieces)
+    starts = [edit.start for edit in edits_between(source, corrected)]
+    told = written_probabilities(source, corrected, pieces, shares)
+    assert list(told) == starts
+    assert set(told.values()) <= set(shares)
+
+
+def test_written_probabilities_of_half_characters_are_found_by_alignment():
+    """A dash of three byte tokens has no text of its own in any of them; a letter left out shows in what follows it."""
+    pieces = ["a", "\ufffd", "\ufffd", "\ufffd", " the", " end"]
+    told = written_probabilities("a- tbe endd", "a— the end", pieces, [0.9, 0.8, 0.3, 0.7, 0.6, 0.5, 0.4])
+    assert told == {1: 0.3, 4: 0.6, 9: 0.5}

@@ -26,7 +26,7 @@ from ocrray.decoding.attention import KeyValueCache, Packing, attach, context_li
 from ocrray.decoding.draft import Draft, Vocabulary
 from ocrray.decoding.packing import lay_out
 from ocrray.decoding.requests import Generation, Request
-from ocrray.decoding.sampling import drawn, numbers
+from ocrray.decoding.sampling import drawn, likelihoods, numbers
 from ocrray.models.loading import Generator
 
 MAX_SEQUENCES = 256
@@ -62,6 +62,7 @@ class _Sequence:
     numbers: torch.Tensor | None  # to sample with
     cached: int = 0
     drafted: list[int] = field(default_factory=list)
+    probabilities: list[float] = field(default_factory=list)  # of what was written
 
     @property
     def written(self) -> int:
@@ -235,10 +236,10 @@ class Decoder:
         ends = np.cumsum(added)
         within = np.arange(asked.sum()) - np.repeat(np.cumsum(asked) - asked, asked)
         logits = self._forward(tokens, layout.positions, layout.packing, np.repeat(ends - asked, asked) + within)
-        chosen = self._chosen(logits, asked)
+        chosen, probabilities = self._chosen(logits, asked)
         self.stats.forwards += 1
         self.stats.forward_tokens += len(tokens)
-        self._take(added, asked, chosen, done)
+        self._take(added, asked, chosen, probabilities, done)
 
     def _forward(
         self, tokens: Sequence[int], positions: torch.Tensor, packing: Packing | None, asked: Sequence[int]
@@ -257,8 +258,8 @@ class Decoder:
         self.stats.forward_s += time.perf_counter() - started
         return logits
 
-    def _chosen(self, logits: torch.Tensor, asked: np.ndarray) -> list[int]:
-        """The next token after each place that was asked for."""
+    def _chosen(self, logits: torch.Tensor, asked: np.ndarray) -> tuple[list[int], list[float]]:
+        """The next token after each place that was asked for, and its probability."""
         started = time.perf_counter()
         best = logits.argmax(-1)
         sampled = [slot for slot, sequence in enumerate(self._live) if sequence.numbers is not None and asked[slot]]
@@ -272,18 +273,25 @@ class Decoder:
             rows = torch.from_numpy(places[group]).to(self._device)
             number = torch.stack([self._live[slot].numbers[self._live[slot].written] for slot in group])
             best[rows] = drawn(logits[rows], number, temperature, top_p)[:, 0]
-        chosen = best.tolist()
+        chosen = best.tolist(), likelihoods(logits, best).tolist()
         self.stats.forward_s += time.perf_counter() - started
         return chosen
 
-    def _take(self, added: np.ndarray, asked: np.ndarray, chosen: list[int], done: list[tuple[int, Generation]]) -> None:
+    def _take(
+        self,
+        added: np.ndarray,
+        asked: np.ndarray,
+        chosen: list[int],
+        probabilities: list[float],
+        done: list[tuple[int, Generation]],
+    ) -> None:
         """Write down what the model chose, as far as it agrees with the drafts, and let go of the texts that are finished."""
         place = 0
         for slot, (sequence, read, answers) in enumerate(zip(self._live, added.tolist(), asked.tolist(), strict=True)):
             if not answers:
                 sequence.cached += read
                 continue
-            own = chosen[place : place + answers]
+            own, likely = chosen[place : place + answers], probabilities[place : place + answers]
             place += answers
             agreed = 0
             for drafted, token in zip(sequence.drafted, own, strict=False):
@@ -297,12 +305,14 @@ class Decoder:
             if ended:
                 del own[next(number for number, token in enumerate(own) if token in self._eos_ids) :]
             sequence.tokens += own
+            sequence.probabilities += likely[: len(own) + ended]
             self.stats.sequence_steps += 1
             self.stats.output_tokens += len(own) + ended
             if ended or sequence.written >= sequence.request.bound:
                 start = len(sequence.request.prompt)
                 self.stats.input_tokens += start
-                done.append((sequence.number, Generation(sequence.tokens[start:], finished=ended)))
+                written = Generation(sequence.tokens[start:], finished=ended, probabilities=sequence.probabilities)
+                done.append((sequence.number, written))
                 self._live[slot] = None
                 self._free.append(slot)
             elif sequence.draft:

@@ -3,9 +3,10 @@
 from collections.abc import Callable, Iterator, Sequence
 
 import torch
-from transformers import StoppingCriteria, StoppingCriteriaList
+from transformers import LogitsProcessor, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
 
 from ocrray.decoding.requests import Generation, Request
+from ocrray.decoding.sampling import likelihoods
 from ocrray.models.loading import Generator
 
 _BATCH_SIZE_TOKENS = 16_384
@@ -51,6 +52,17 @@ class _RowBounds(StoppingCriteria):
         return input_ids.shape[1] >= self.ends
 
 
+class _Likelihoods(LogitsProcessor):
+    """Notes how likely the token is that greedy decoding takes at every step, and changes nothing."""
+
+    def __init__(self) -> None:
+        self.steps: list[torch.Tensor] = []
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:  # noqa: ARG002
+        self.steps.append(likelihoods(scores, scores.argmax(-1)))
+        return scores
+
+
 @torch.inference_mode()
 def generate_padded(generator: Generator, prompts: Sequence[Sequence[int]], bounds: Sequence[int]) -> list[Generation]:
     """One Generation a prompt (token ids), each of at most its bound of new tokens, the end-of-text token among them."""
@@ -64,13 +76,16 @@ def generate_padded(generator: Generator, prompts: Sequence[Sequence[int]], boun
         mask[row, first : first + len(prompt)] = 1
     device = generator.model.device
     start = 1 if generator.is_seq2seq else width
+    likely = _Likelihoods()
     output = generator.model.generate(
         input_ids=ids.to(device),
         attention_mask=mask.to(device),
         max_new_tokens=max(bounds),
+        logits_processor=LogitsProcessorList([likely]),
         stopping_criteria=StoppingCriteriaList([_RowBounds(torch.tensor(bounds, device=device), start)]),
     )
-    return [_until_end(row[:bound], generator.eos_ids) for row, bound in zip(output[:, start:].tolist(), bounds, strict=True)]
+    rows = zip(output[:, start:].tolist(), torch.stack(likely.steps, dim=1).tolist(), bounds, strict=True)
+    return [_until_end(tokens[:bound], shares[:bound], generator.eos_ids) for tokens, shares, bound in rows]
 
 
 def batches(lengths: dict[int, int], budget: int) -> Iterator[list[int]]:
@@ -97,6 +112,8 @@ def halved_to_fit(generate: Callable[[Sequence[Request]], list[Generation]], req
     return halved_to_fit(generate, requests[:middle]) + halved_to_fit(generate, requests[middle:])
 
 
-def _until_end(tokens: list[int], eos_ids: Sequence[int]) -> Generation:
+def _until_end(tokens: list[int], probabilities: list[float], eos_ids: Sequence[int]) -> Generation:
     end = next((position for position, token in enumerate(tokens) if token in eos_ids), None)
-    return Generation(tokens if end is None else tokens[:end], finished=end is not None)
+    if end is None:
+        return Generation(tokens, finished=False, probabilities=probabilities)
+    return Generation(tokens[:end], finished=True, probabilities=probabilities[: end + 1])

@@ -1,7 +1,7 @@
 """What decoding is asked for, and what it answers."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +39,11 @@ class Request:
 class Generation:
     """The tokens that a model wrote, without the end-of-text token; `finished` is False when the bound stopped it.
 
+    `probabilities`, 0..1, are the model's own of each of these tokens and, when finished, of the end of the text.
     `refused`: there was no room for it, and nothing was written.
     """
 
     tokens: list[int]
     finished: bool
     refused: bool = False
+    probabilities: list[float] = field(default_factory=list, compare=False)  # rounding does not make it another text

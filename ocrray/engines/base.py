@@ -37,7 +37,7 @@ class Correction:
     input_tokens: int = 0
     output_tokens: int = 0
     expected_errors: float | None = None
-    probabilities: Mapping[int, float] = field(default_factory=dict)
+    probabilities: Mapping[int, float] = field(default_factory=dict, compare=False)  # rounding does not make it another text
 
 
 class Recognizer(Protocol):

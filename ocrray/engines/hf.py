@@ -26,6 +26,7 @@ from ocrray.models.loading import (
     model_problems,
     weights_revision,
 )
+from ocrray.text.edits import written_probabilities
 from ocrray.text.normalise import sanitise
 
 if TYPE_CHECKING:
@@ -119,7 +120,8 @@ class HfCorrector:
             fits = [self._fits(text, request) for text, request in zip(texts, requests, strict=True)]
             written = iter(self._writer.generate(list(compress(requests, fits))))
             return [
-                self._correction(request, next(written) if fit else None) for request, fit in zip(requests, fits, strict=True)
+                self._correction(text, request, next(written) if fit else None)
+                for text, request, fit in zip(texts, requests, fits, strict=True)
             ]
 
     def close(self) -> None:
@@ -145,13 +147,18 @@ class HfCorrector:
         one, other = self._generator.encode_prompts([self._prompt.render(text) for text in ("A", "é 1")], self._prompt.template)
         return [token for token, _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False))]
 
-    def _correction(self, request: Request, generation: Generation | None) -> Correction:
+    def _correction(self, source: str, request: Request, generation: Generation | None) -> Correction:
         if generation is None or generation.refused:
             return Correction(None, "too_long", len(request.prompt))
         used = {"input_tokens": len(request.prompt), "output_tokens": len(generation.tokens) + generation.finished}
         if not generation.finished:
             return Correction(None, "unfinished", **used)
-        return Correction(sanitise(self._prompt.extract(self._generator.decode(generation.tokens))), **used)
+        corrected = sanitise(self._prompt.extract(self._generator.decode(generation.tokens)))
+        if corrected == source:
+            return Correction(corrected, **used)
+        pieces = self._generator.decode_each(generation.tokens)
+        probabilities = written_probabilities(source, corrected, pieces, generation.probabilities)
+        return Correction(corrected, **used, probabilities=probabilities)
 
 
 def _open_writer(config: HfConfig, generator: Generator, constant: Sequence[int]) -> "Feed | PaddedDecoder":

@@ -54,6 +54,11 @@ class Generator:
         with self._tokenizing:
             return self.tokenizer.decode(shown, skip_special_tokens=False, clean_up_tokenization_spaces=False)
 
+    def decode_each(self, ids: Sequence[int]) -> list[str]:
+        """The text of each token; U+FFFD for one that has none by itself (half of a character), a first space may be missing."""
+        texts = {token: self.decode([token]) or "\ufffd" for token in set(ids)}
+        return [texts[token] for token in ids]
+
 
 def model_problems(model: str) -> list[str]:
     """Why `model` cannot be loaded, as far as its files tell; a name that may be a hub id has no problem."""

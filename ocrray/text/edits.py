@@ -29,6 +29,33 @@ def with_probabilities(edits: Sequence[Edit], probabilities: Mapping[int, float]
     return [replace(edit, probability=_least(edit, probabilities)) for edit in edits] if probabilities else list(edits)
 
 
+def written_probabilities(source: str, corrected: str, pieces: Sequence[str], probabilities: Sequence[float]) -> dict[int, float]:
+    """How sure a model was of what it changed, for `with_probabilities`: by the place in `source` where each change begins.
+
+    `pieces` are its tokens as text, `probabilities` theirs, and one more where it ended the text. What a token's text lacks (half
+    of a character, a space, what stands around the answer) is found by alignment with `corrected`.
+    """
+    edits = edits_between(source, corrected)
+    if not edits:
+        return {}
+    chars = [share for piece, share in zip(pieces, probabilities, strict=False) for share in [share] * len(piece)]
+    end = probabilities[-1] if len(probabilities) > len(pieces) else 1.0
+    shares: list[float] = []
+    copied = 0
+    for other in edits_between("".join(pieces), corrected):
+        shares += chars[copied : other.start]
+        shares += [min(chars[other.start : other.end], default=1.0)] * len(other.corrected)
+        copied = other.end
+    shares += [*chars[copied:], end]
+    found, grown = {}, 0
+    for edit in edits:
+        start = edit.start + grown
+        # What is only left out shows in the token after it.
+        found[edit.start] = min(shares[start : start + max(1, len(edit.corrected))])
+        grown += len(edit.corrected) - len(edit.raw)
+    return found
+
+
 def _least(edit: Edit, probabilities: Mapping[int, float]) -> float | None:
     return min((probabilities[at] for at in range(edit.start - 1, edit.end + 1) if at in probabilities), default=None)
 
