@@ -23,13 +23,14 @@ lint: install-dev
 tagger causal: install out/ocr_pairs/manifest.json
 	$(BIN)/ocrray train configs/train/$@_default.yaml
 
-# The guard's default scorer, fitted on what the two correctors and made-up careless ones do with misread novels: minutes.
+# The guard's default scorer, fitted on what the two correctors and made-up careless ones do with misread novels and pages: minutes.
 CLEAN := ../shared/data/text
-guard: install out/ocr_pairs/manifest.json
-	$(BIN)/python jobs/fit_guard.py ocrray/guard/default --language $(CLEAN)/novels_19c.txt.gz --texts $(CLEAN)/eltec_en.jsonl.gz --noise out/ocr_pairs/noise.json
+guard: install out/ocr_pairs/manifest.json out/guard_pages/manifest.json
+	$(BIN)/python jobs/fit_guard.py ocrray/guard/default --language $(CLEAN)/novels_19c.txt.gz --texts $(CLEAN)/eltec_en.jsonl.gz \
+		--noise out/ocr_pairs/noise.json --pages out/guard_pages
 
-out/ocr_pairs/manifest.json: configs/synthesize/ocr_pairs.yaml
-	$(BIN)/ocrray synthesize configs/synthesize/ocr_pairs.yaml
+out/%/manifest.json: configs/synthesize/%.yaml
+	$(BIN)/ocrray synthesize $<
 
 install: system $(VENV)/installed
 install-dev: system-dev $(VENV)/installed-dev

@@ -6,6 +6,8 @@
     python benchmarks/guard.py --cross-validate   # a scorer fitted on these documents: what is possible, not shipped
     python benchmarks/guard.py --ignore language --ignore confusion   # what a family of signals is worth
     python benchmarks/guard.py --tagger ../shared/data/pairs/*.jsonl  # the shipped tagger's own corrections of pairs
+    python benchmarks/guard.py --scans     # real book scans, read here, corrected by both shipped correctors: minutes
+    python benchmarks/guard.py --scans --ignore recognizer            # what the recognizer's confidence is worth
 
 CER is micro, case-sensitive, after NFC and white-space collapse. A refused span is rightly refused when it alone would bring its
 record no nearer to the truth and would take it further away; recall is of all such spans. `accepted wrong` is the share of
@@ -16,7 +18,7 @@ import argparse
 import json
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -25,14 +27,17 @@ from ocrray.evaluation.refusals import Refusals
 from ocrray.guard import GuardConfig, judge
 from ocrray.guard.judge import DEFAULT_FOLDER, load_scorer
 from ocrray.guard.learning import Corrected, fit_scorer, labelled, span_gains
+from ocrray.guard.opinions import NONE, Opinions
 from ocrray.guard.signals import FAMILIES, signals
 from ocrray.guard.spans import Span, spans_of
 from ocrray.records import Edit
+from ocrray.text.confidences import char_confidences
 from ocrray.text.edits import apply_edits, edits_between
 from ocrray.text.metrics import CerTotals, cer_totals, distances
 from ocrray.text.normalise import for_scoring, sanitise
 
-OUTPUTS = Path(__file__).parents[2] / "shared" / "data" / "llm_outputs" / "bln600.jsonl"
+DATA = Path(__file__).parents[2] / "shared" / "data"
+OUTPUTS, PAGES = DATA / "llm_outputs" / "bln600.jsonl", DATA / "pages"
 FOLDS = 6
 SURFACE_RULES = {"min_similarity": 0.25, "max_length_change": 1.0}  # where there is no scorer
 HEADER = ("corrector", "guard", "micro CER reduction %", "made worse %", "broke clean %")
@@ -48,11 +53,12 @@ class Record:
     corrected: str
     truth: str
     probabilities: Mapping[int, float] = field(default_factory=dict)
+    opinions: Opinions = NONE
 
     @property
     def known(self) -> Corrected:
         """The correction as a scorer is fitted on it."""
-        return Corrected(self.raw, self.corrected, self.truth, self.probabilities)
+        return Corrected(self.raw, self.corrected, self.truth, self.probabilities, self.opinions)
 
     @property
     def edits(self) -> list[Edit]:
@@ -92,9 +98,38 @@ def tagged(paths: Iterable[Path], limit: int) -> dict[str, list[Record]]:
         seconds = time.perf_counter() - started
         print(f"tagger: {path.stem}: {sum(len(raw) for _, raw in pairs) / seconds:,.0f} characters/s", flush=True)
         corrected[path.stem] = [
-            Record(str(row.get("doc", number)), *one) for number, (row, one) in enumerate(zip(rows, found, strict=True))
+            Record(str(row.get("doc", number)), *one[:4], Opinions(by_tagger=True))
+            for number, (row, one) in enumerate(zip(rows, found, strict=True))
         ]
     return corrected
+
+
+def scanned(limit: int) -> dict[str, list[Record]]:
+    """At most `limit` real pages, evenly taken, read by Tesseract and corrected by the correctors that ship."""
+    from PIL import Image
+
+    from ocrray.engines.correctors import open_corrector
+    from ocrray.engines.hf import HfConfig
+    from ocrray.engines.tagger import TaggerConfig
+    from ocrray.engines.tesseract import Tesseract, TesseractConfig
+    from ocrray.training.guard import corrected_by
+
+    rows = [json.loads(line) for line in (PAGES / "pages.jsonl").read_text(encoding="utf-8").splitlines()]
+    rows = rows[:: -(-len(rows) // limit)]
+    tesseract = Tesseract(TesseractConfig())
+    read = [tesseract.recognize(Image.open(PAGES / row["image"])) for row in rows]
+    tesseract.close()
+    opinions = [Opinions(char_confidences(lines)) for lines in read]
+    pairs = [(sanitise(row["gt"]), "\n".join(line.text for line in lines)) for row, lines in zip(rows, read, strict=True)]
+    found = {}
+    for config in (TaggerConfig(engine="tagger"), TaggerConfig(engine="tagger", threshold=0.3), HfConfig(engine="hf")):
+        name = f"{config.engine} {getattr(config, 'threshold', None) or ''}".strip()
+        corrections = corrected_by(open_corrector(config), pairs)
+        found[name] = [
+            Record(row["id"], *one[:4], replace(said, by_tagger=config.engine == "tagger"))
+            for row, one, said in zip(rows, corrections, opinions, strict=True)
+        ]
+    return found
 
 
 def totals(records: Sequence[Record], texts: Sequence[str]) -> CerTotals:
@@ -128,7 +163,7 @@ def guarded(records: Sequence[Record], config: GuardConfig) -> tuple[list[str], 
     edits = [record.edits for record in records]
     judge("tbe", edits_between("tbe", "the"), (0, 3), config)  # loads the scorer
     started = time.perf_counter()
-    judgements = [judge(record.raw, made, (0, len(record.raw)), config) for record, made in zip(records, edits, strict=True)]
+    judgements = [judge(one.raw, made, (0, len(one.raw)), config, one.opinions) for one, made in zip(records, edits, strict=True)]
     seconds = time.perf_counter() - started
     texts = [apply_edits(record.raw, judgement.accepted) for record, judgement in zip(records, judgements, strict=True)]
     accepted = [verdict.accepted for judgement in judgements for verdict in judgement.verdicts]
@@ -162,7 +197,7 @@ def cross_validated(
         judged = []
         for record in records:
             spans = record.spans
-            rows = signals(record.raw, record.corrected, spans, knowledge)
+            rows = signals(record.raw, record.corrected, spans, knowledge, record.opinions)
             judged.append((record, spans, scorers[fold_of[record.document]].judge(rows)[0] if spans else np.zeros(0)))
         gains = np.array([gain for record, spans, _ in judged for gain in span_gains(record.raw, spans, record.truth)])
         wrong = np.concatenate([share for *_, share in judged])
@@ -195,7 +230,8 @@ def main() -> None:
     parser.add_argument("--outputs", type=Path, default=OUTPUTS)
     parser.add_argument("--half", type=int, choices=(0, 1))
     parser.add_argument("--tagger", type=Path, nargs="+", help="pairs, corrected by the shipped tagger first")
-    parser.add_argument("--limit", type=int, default=300, help="records of each file of pairs")
+    parser.add_argument("--scans", action="store_true", help="real book pages, read and corrected first")
+    parser.add_argument("--limit", type=int, default=300, help="records of each file of pairs, or pages")
     parser.add_argument("--scorer", default="default", help=f"a folder; default: {DEFAULT_FOLDER}")
     parser.add_argument("--max-wrong", type=float, nargs="+", default=[GuardConfig().max_wrong])
     parser.add_argument("--ignore", action="append", default=[], choices=FAMILIES)
@@ -203,7 +239,10 @@ def main() -> None:
     parser.add_argument("--cross-validate", action="store_true")
     args = parser.parse_args()
     no_rules = {"max_repeats": None, "keep_digits": False}
-    outputs = tagged(args.tagger, args.limit) if args.tagger else read_outputs(args.outputs, args.half)
+    if args.tagger or args.scans:
+        outputs = tagged(args.tagger, args.limit) if args.tagger else scanned(args.limit)
+    else:
+        outputs = read_outputs(args.outputs, args.half)
     fitted = cross_validated(outputs, args.max_wrong) if args.cross_validate else {}
 
     header = [*HEADER, *REFUSAL_HEADER, "characters/s"]

@@ -1,5 +1,7 @@
 """Models behind a server: a real `transformers serve` for what works, real but broken HTTP servers for what does not."""
 
+import json
+import math
 import os
 import socket
 import subprocess
@@ -184,6 +186,30 @@ def test_correct_content_filter_is_a_refusal():
         (correction,) = HttpCorrector(_config(url, api="chat")).correct(["A"])
 
     assert (correction.text, correction.reason) == (None, "refused")
+
+
+LIKELY = {
+    "chat": {
+        "message": {"content": "the fox"},
+        "logprobs": {"content": [{"token": "the", "logprob": -0.25}, {"token": " fox", "logprob": 0}]},
+    },
+    "completions": {"text": "the fox", "logprobs": {"tokens": ["the", " fox"], "token_logprobs": [-0.25, 0.0]}},
+    "nothing": {"text": "the fox", "logprobs": None},
+}
+
+
+@pytest.mark.parametrize(
+    ("api", "told", "expected"), [("chat", "chat", True), ("completions", "completions", True), ("completions", "nothing", False)]
+)
+def test_correct_server_that_tells_likelihoods_says_how_sure_the_model_was(api, told, expected):
+    """The probability of the token that changed the text, in the form of either API; a server that does not say is no error."""
+    body = json.dumps({"choices": [{**LIKELY[told], "finish_reason": "stop"}]}).encode()
+    with _broken_server(body=body) as (url, _):
+        (found,) = HttpCorrector(
+            _config(url, api=api, prompt="plain" if api == "completions" else "chat_ocr", logprobs=True)
+        ).correct(["tbe fox"])
+    assert found.text == "the fox"
+    assert found.probabilities == ({1: pytest.approx(math.exp(-0.25))} if expected else {})
 
 
 def test_correct_sends_the_named_key_and_never_another(monkeypatch):

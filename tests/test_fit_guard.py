@@ -4,13 +4,18 @@ import json
 import sys
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from ocrray.corpus.pairs import SCHEMA
 from ocrray.engines.base import Correction
 from ocrray.engines.tagger import Tagger, TaggerConfig
 from ocrray.guard import GuardConfig, check, judge
+from ocrray.guard.judge import load_scorer
+from ocrray.guard.learning import Corrected
 from ocrray.text.edits import apply_edits, edits_between
-from ocrray.training.guard import corrected_by
+from ocrray.training.guard import asked, corrected_by
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "jobs"))
 import fit_guard
@@ -56,6 +61,33 @@ def test_fit_guard_on_texts_takes_the_shipped_correctors_along(fit, tmp_path: Pa
     assert check(GuardConfig(scorer=str(folder)))
 
 
+def test_fit_guard_pages_bring_how_sure_the_recognizer_was(fit, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """Pages that were really read are corrected with the rest; what else `synthesize` made beside them is left out."""
+    (tmp_path / "texts.txt").write_text(TEXT)
+    read = TEXT.replace("captain", "captam")
+    page = {"kind": "page", "ocr": read, "gt": TEXT, "word_confidences": [0.2 if "tam" in word else 0.9 for word in read.split()]}
+    (tmp_path / "pages" / "data").mkdir(parents=True)
+    pq.write_table(
+        pa.Table.from_pylist([page] * 4 + [{"kind": "noise", "ocr": read, "gt": TEXT}], SCHEMA), tmp_path / "pages/data/a.parquet"
+    )
+
+    pages = list(fit_guard.read_pages(tmp_path / "pages"))
+    folder = fit("--texts", str(tmp_path / "texts.txt"), "--records", "20", "--pages", str(tmp_path / "pages"))
+
+    assert len(pages) == 4
+    assert pages[0][2].confidences[read.index("captam")] == pytest.approx(0.2)
+    assert capsys.readouterr().out.startswith("34 records")  # 29 of the texts, 4 pages, and one of them by the causal model
+    assert len(load_scorer(str(folder))[1].edges["least_confidence"]) > 0
+
+
+def test_asked_tagger_says_what_it_would_change_and_the_correction_stays():
+    """The correction of another model, with the tagger's own edits of the same text beside it."""
+    read = "Tbe ship arrived at Leith on Tuesday."
+    (heard,) = asked(Tagger(TaggerConfig(engine="tagger", num_threads=1)), [Corrected(read, read.upper(), "printed")])
+    assert heard.corrected == read.upper()
+    assert apply_edits(read, heard.opinions.tagger_edits) == read.replace("Tbe", "The")
+
+
 def test_fit_guard_without_anything_to_learn_from_is_refused(fit, capsys: pytest.CaptureFixture[str]):
     """A language alone says nothing of corrections."""
     with pytest.raises(SystemExit) as stopped:
@@ -85,7 +117,7 @@ class _Shouting:
 def test_corrected_by_long_and_refused_passages_are_put_together_again():
     """A text longer than the corrector takes comes back whole, passages that it refused as they were."""
     read = "On Tuesday the captain went. Then his wife arrived with the cargo of oil."
-    ((raw, corrected, truth, _),) = corrected_by(_Shouting(), [("printed", read)])
+    ((raw, corrected, truth, *_),) = corrected_by(_Shouting(), [("printed", read)])
     assert (raw, truth) == (read, "printed")
     assert corrected.lower() == read.lower()
     assert corrected.startswith("On ")

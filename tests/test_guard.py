@@ -16,9 +16,11 @@ from ocrray.guard.confusion import UNKNOWN_BITS, Confusions
 from ocrray.guard.judge import CONFUSIONS_FILE, LANGUAGE_FILE, SCORER_FILE, load_scorer
 from ocrray.guard.language import Language, symbols
 from ocrray.guard.learning import Corrected, labelled
+from ocrray.guard.opinions import Opinions
 from ocrray.guard.scorer import Scorer
 from ocrray.guard.signals import FAMILIES, NAMES, signals
 from ocrray.guard.spans import spans_of
+from ocrray.records import Edit
 from ocrray.text.edits import apply_edits, edits_between, with_probabilities
 
 SENTENCE = "The ship arrived at Leith on Tuesday with 240 barrels of oil from tbe north, and sails again on tbe 14th."
@@ -228,8 +230,54 @@ def test_signals_engine_tells_its_least_sure_edit():
     raw, corrected = "tbe oii", "the oil"
     edits = with_probabilities(edits_between(raw, corrected), {1: 0.9, 6: 0.7})
     rows = signals(raw, corrected, spans_of(raw, edits), load_scorer("default")[0])
-    assert rows[:, NAMES.index("least_probability")].tolist() == [0.9, 0.7]
-    assert signal(raw, "the oii", "least_probability") == -1
+    assert rows[:, NAMES.index("model_probability")].tolist() == [0.9, 0.7]
+    assert rows[:, NAMES.index("tagger_probability")].tolist() == [-1, -1]
+    rows = signals(raw, corrected, spans_of(raw, edits), load_scorer("default")[0], Opinions(by_tagger=True))
+    assert rows[:, NAMES.index("tagger_probability")].tolist() == [0.9, 0.7]
+    assert signal(raw, "the oii", "model_probability") == -1
+
+
+@pytest.mark.parametrize(
+    ("confidences", "expected"),
+    [(None, -1.0), ([0.75, 0.75, 0.75, np.nan, 0.25, 0.25, 0.25], 0.75), ([np.nan] * 7, -1.0)],
+)
+def test_signals_recognizer_tells_how_sure_it_was_of_this_word(confidences: list[float] | None, expected: float):
+    """What is known of the word counts, and of a word of which nothing is known nothing is said."""
+    opinions = Opinions(None if confidences is None else np.array(confidences))
+    (span,) = spans_of("tbe fox", [Edit(1, 2, "b", "h")])
+    assert opinions.least_confidence(span) == expected
+
+
+@pytest.mark.parametrize(
+    ("tagger", "expected"),
+    [(None, -1.0), ([], 0.0), ([Edit(13, 14, "o", "a")], 0.0), ([Edit(9, 10, "b", "o")], 1.0), ([Edit(9, 10, "b", "h")], 2.0)],
+)
+def test_signals_tagger_agrees_or_not_or_was_not_asked(tagger: list[Edit] | None, expected: float):
+    """What it would make of other words says nothing of this one; offsets are those of the whole text."""
+    opinions = Opinions(tagger_edits=tagger).within(8, 15)
+    rows = signals("tbe fox", "the fox", spans_of("tbe fox", [Edit(1, 2, "b", "h")]), load_scorer("default")[0], opinions)
+    assert rows[0, NAMES.index("tagger_says")] == expected
+
+
+def test_guard_word_that_the_recognizer_read_surely_is_less_lightly_changed():
+    """The same doubtful change of the same text is the likelier wrong, the surer the recognizer was of the word."""
+    raw, corrected = "He went to the hause by the river.", "He went to the horse by the river."
+    edits = edits_between(raw, corrected)
+    unsure, sure = (
+        judge(raw, edits, (0, len(raw)), GuardConfig(), Opinions(np.full(len(raw), share))).verdicts[0].score
+        for share in (0.2, 0.97)
+    )
+    assert unsure < sure
+
+
+def test_guard_change_that_the_tagger_makes_too_is_more_believed():
+    """Two who agree are likelier right than one whom the other does not follow."""
+    raw, corrected = "He went to the hause by the river.", "He went to the house by the river."
+    edits = edits_between(raw, corrected)
+    followed, alone = (
+        judge(raw, edits, (0, len(raw)), GuardConfig(), Opinions(tagger_edits=own)).verdicts[0].score for own in (edits, [])
+    )
+    assert followed < alone
 
 
 def test_guard_change_that_the_engine_doubts_is_less_believed():

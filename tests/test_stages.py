@@ -16,7 +16,7 @@ from ocrray.engines.fake import FakeConfig, FakeCorrector
 from ocrray.engines.tagger import Tagger, TaggerConfig
 from ocrray.errors import EngineError, RecordError
 from ocrray.guard import GuardConfig
-from ocrray.records import SCHEMA, WORK_LIST_SCHEMA, Line
+from ocrray.records import SCHEMA, WORK_LIST_SCHEMA, Line, lines_to_rows
 from ocrray.sources.input import InputConfig
 from ocrray.stages.busy import BusyClock
 from ocrray.stages.correct import Correct, TakeGiven
@@ -24,6 +24,7 @@ from ocrray.stages.guard import Guard
 from ocrray.stages.load import Load
 from ocrray.stages.recognize import MAX_ATTEMPTS, Recognize
 from ocrray.stages.score import Score
+from ocrray.stages.tables import with_columns
 
 DUPLICATE = {"text": "x", "error_kind": "duplicate_id", "error": "seen before"}
 LOAD = Load(InputConfig(paths=["unused"]))
@@ -128,6 +129,20 @@ def test_guard_refused_correction_keeps_raw_and_what_was_refused():
     assert (row["status"], row["guard_reason"], row["corrected_text"]) == ("kept_raw", "digits", "in 1871 at Leith")
     assert [(edit["raw"], edit["corrected"]) for edit in row["refused_edits"]] == [("1", "2")]
     assert row["edits"] == []
+
+
+def test_guard_hears_the_recognizer_where_the_row_has_its_words():
+    """The same change of the same line is doubted more where the word was read surely; lines of another text are not heard."""
+    text = "He went to the hause by the river."
+    fake = FakeCorrector(FakeConfig(engine="fake", replace={"hause": "horse"}))
+    proposed = Correct(fake)(LOAD(work(*[{"text": text}] * 4)))
+    pages = [None, *([Line(text, confidence=share)] for share in (0.2, 0.97)), [Line("another text", confidence=0.97)]]
+    rows = with_columns(proposed, {"lines": [None if lines is None else lines_to_rows(lines) for lines in pages]})
+
+    unknown, unsure, sure, other = (row["verdicts"][0]["score"] for row in Guard(GuardConfig())(rows).to_pylist())
+
+    assert unsure < sure
+    assert unknown == other
 
 
 def test_guard_failed_row_stays_failed_without_text():

@@ -57,6 +57,8 @@ def test_make_page_reads_what_was_printed(case) -> None:
     assert config.char_range[0] * 0.7 < len(first.gt) < config.char_range[1] * 1.1
     assert first.severity <= 0.2
     assert ("\n" in first.gt) == (config.unit == "page")
+    assert len(first.word_confidences) == len(first.ocr.split())
+    assert all(0 <= share <= 1 for share in first.word_confidences)
 
 
 def nothing(_: Image.Image) -> Sequence[Line]:

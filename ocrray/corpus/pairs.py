@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from ocrray.corpus.folder import Folder
 from ocrray.corpus.summary import BIN_ENDS, DataFile
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 SCHEMA = pa.schema(
     [
@@ -25,6 +25,7 @@ SCHEMA = pa.schema(
         ("cer", pa.float32()),
         ("severity", pa.float32()),
         ("font", pa.string()),
+        ("word_confidences", pa.list_(pa.float32())),
         ("image", pa.string()),
         ("seed", pa.int64()),
         ("source", pa.string()),
@@ -40,6 +41,7 @@ MEANINGS = {
     "cer": "wrong characters per character of `gt`, after NFC and with white space collapsed",
     "severity": "of the damage to the page, 0..1; null for other kinds",
     "font": "that the page was set in; null for other kinds",
+    "word_confidences": "how sure the recognizer was of each word of `ocr` (between white space), 0..1; null for other kinds",
     "image": "the scan, relative to this folder; null where none was kept",
     "seed": "of the random numbers that this pair alone was made with",
     "source": "where `gt` comes from: the input file, and the record in it",

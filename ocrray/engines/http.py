@@ -13,6 +13,7 @@ from ocrray import prompts
 from ocrray.config import StrictModel
 from ocrray.engines.base import Correction, EngineInfo
 from ocrray.errors import ConfigError, EngineError
+from ocrray.text.edits import written_probabilities
 from ocrray.text.normalise import sanitise
 
 
@@ -30,6 +31,8 @@ class HttpConfig(StrictModel):
     """The name of a prompt in `ocrray/prompts.py`, or a template that holds `{text}`."""
     api_key_env: str | None = None
     """The name of the environment variable that holds the key; the key itself never stands in a config."""
+    logprobs: bool = False
+    """Whether to ask how likely each token was, from which the guard learns how sure the model is; not every server says."""
     concurrency: PositiveInt = 16
     """Requests in flight from one actor."""
     timeout_s: PositiveFloat = 120.0
@@ -116,7 +119,7 @@ class HttpCorrector:
             return Correction(None, f"http_{err.status_code}")
         except (openai.APIError, ValueError) as err:
             raise EngineError(f"{self._config.base_url} does not answer like an OpenAI-style server: {err}") from None
-        return self._read(answer)
+        return self._read(text, answer)
 
     def _ask(self, text: str) -> Any:
         settings = {
@@ -125,10 +128,12 @@ class HttpCorrector:
             "max_tokens": math.ceil(self._config.max_output_tokens_per_char * len(text)) + 16,
         }
         if self._config.api == "chat":
-            return self._client.chat.completions.create(messages=self._prompt.messages(text), **settings)
-        return self._client.completions.create(prompt=self._prompt.render(text), **settings)
+            asked = {"logprobs": True} if self._config.logprobs else {}
+            return self._client.chat.completions.create(messages=self._prompt.messages(text), **settings, **asked)
+        asked = {"logprobs": 1} if self._config.logprobs else {}
+        return self._client.completions.create(prompt=self._prompt.render(text), **settings, **asked)
 
-    def _read(self, answer: Any) -> Correction:
+    def _read(self, source: str, answer: Any) -> Correction:
         """What a 200 says; the client checks nothing, so anything may be missing."""
         try:
             choice = answer.choices[0]
@@ -144,4 +149,21 @@ class HttpCorrector:
             return Correction(None, "unfinished", **used)
         if reason == "content_filter" or not isinstance(text, str):
             return Correction(None, "refused", **used)
-        return Correction(sanitise(self._prompt.extract(text)), **used)
+        corrected = sanitise(self._prompt.extract(text))
+        pieces, probabilities = _likelihoods(choice) if self._config.logprobs else ([], [])
+        return Correction(
+            corrected, **used, probabilities=written_probabilities(source, corrected, pieces, probabilities) if pieces else {}
+        )
+
+
+def _likelihoods(choice: Any) -> tuple[list[str], list[float]]:
+    """The tokens of an answer as text and the probability of each, as either API tells them; nothing where it does not."""
+    told = getattr(choice, "logprobs", None)
+    try:
+        if getattr(told, "content", None):
+            pairs = [(one.token, one.logprob) for one in told.content]
+        else:
+            pairs = list(zip(told.tokens, told.token_logprobs, strict=True))
+        return [token for token, _ in pairs], [min(1.0, math.exp(logprob)) for _, logprob in pairs]
+    except (AttributeError, TypeError, ValueError):
+        return [], []

@@ -12,6 +12,7 @@ from ocrray.config import fingerprint
 from ocrray.errors import ConfigError
 from ocrray.guard.confusion import Confusions
 from ocrray.guard.language import Language
+from ocrray.guard.opinions import NONE, Opinions
 from ocrray.guard.rules import Rules, repeating, rule_against, span_similarity
 from ocrray.guard.scorer import Scorer
 from ocrray.guard.signals import FAMILIES, Knowledge, signals
@@ -31,7 +32,7 @@ LANGUAGE_FILE, CONFUSIONS_FILE, SCORER_FILE = "language.npz", "confusions.json",
 class GuardConfig(Rules):
     """What a believable correction is: a scorer that weighs all signals of a span, and rules that hold whatever it says."""
 
-    max_wrong: float | None = Field(0.45, ge=0, le=1)
+    max_wrong: float | None = Field(0.4, ge=0, le=1)
     """How likely wrong (0..1) an edit may be and still be made. At 0.5 whatever is sooner right than wrong. null: no scorer."""
     scorer: str = "default"
     """The one that ships, for English print of the 19th century, or a folder that jobs/fit_guard.py wrote."""
@@ -69,15 +70,18 @@ def check(config: GuardConfig) -> str | None:
     return fingerprint([hashlib.sha256(file.read_bytes()).hexdigest() for file in files])
 
 
-def judge(raw: str, edits: Sequence[Edit], passage: tuple[int, int], config: GuardConfig | None) -> Judgement:
+def judge(
+    raw: str, edits: Sequence[Edit], passage: tuple[int, int], config: GuardConfig | None, opinions: Opinions = NONE
+) -> Judgement:
     """Judge the `edits` that a corrector proposes inside `raw[start:end]`, the passage it saw; None accepts them all.
 
-    Offsets of edits and verdicts are those of `raw`. One verdict speaks for each span: whole words that were changed together.
+    Offsets of edits, opinions and verdicts are those of `raw`. One verdict speaks for each span: whole words that were changed
+    together.
     """
     start, end = passage
     source = raw[start:end]
     spans = spans_of(source, [moved_by(edit, -start) for edit in edits])
-    doubts = _doubts(source, spans, config) if config and spans else [(None, "")] * len(spans)
+    doubts = _doubts(source, spans, config, opinions.within(start, end)) if config and spans else [(None, "")] * len(spans)
     accepted, refused, verdicts = [], [], []
     for span, (wrong, reason) in zip(spans, doubts, strict=True):
         (refused if reason else accepted).extend(moved_by(edit, start) for edit in span.edits)
@@ -85,7 +89,7 @@ def judge(raw: str, edits: Sequence[Edit], passage: tuple[int, int], config: Gua
     return Judgement(accepted, refused, verdicts)
 
 
-def _doubts(source: str, spans: Sequence[Span], config: GuardConfig) -> list[tuple[float | None, str]]:
+def _doubts(source: str, spans: Sequence[Span], config: GuardConfig, opinions: Opinions) -> list[tuple[float | None, str]]:
     """Of each span, how likely it is wrong (None without a scorer), and why it is refused (nothing where it stands)."""
     target = apply_edits(source, [edit for span in spans for edit in span.edits])
     loops = [False] * len(spans) if config.max_repeats is None else repeating(source, target, spans, config.max_repeats)
@@ -93,7 +97,7 @@ def _doubts(source: str, spans: Sequence[Span], config: GuardConfig) -> list[tup
     if config.max_wrong is None:
         return [(None, reason) for reason in reasons]
     knowledge, scorer = load_scorer(config.scorer)
-    wrong, families = scorer.judge(signals(source, target, spans, knowledge), config.ignore)
+    wrong, families = scorer.judge(signals(source, target, spans, knowledge, opinions), config.ignore)
     limit = config.max_wrong * (_STYLE_ALONE if all(map(of_style, spans)) else 1)
     return [
         (share, reason or (family if share > limit else ""))

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from rapidfuzz.distance import Levenshtein
 
+from ocrray.guard.opinions import NONE, Opinions
 from ocrray.guard.scorer import Scorer
 from ocrray.guard.signals import NAMES, Knowledge, signals
 from ocrray.guard.spans import Span, spans_of
@@ -40,6 +41,7 @@ class Corrected(NamedTuple):
     corrected: str
     truth: str
     probabilities: Mapping[int, float] = MappingProxyType({})
+    opinions: Opinions = NONE
 
     @property
     def edits(self) -> list[Edit]:
@@ -51,10 +53,9 @@ def labelled(records: Iterable[Corrected], knowledge: Knowledge) -> LabelledSpan
     """The spans of these records."""
     rows, gains, counts = [np.zeros((0, len(NAMES)))], [], []
     for record in records:
-        raw, corrected, truth, _ = record
-        spans = spans_of(raw, record.edits)
-        rows.append(signals(raw, corrected, spans, knowledge))
-        gains += span_gains(raw, spans, truth)
+        spans = spans_of(record.raw, record.edits)
+        rows.append(signals(record.raw, record.corrected, spans, knowledge, record.opinions))
+        gains += span_gains(record.raw, spans, record.truth)
         counts.append(len(spans))
     return LabelledSpans(np.concatenate(rows), np.array(gains, dtype=float), np.array(counts, dtype=int))
 

@@ -11,6 +11,7 @@ import numpy as np
 from ocrray.guard import surface
 from ocrray.guard.confusion import Confusions
 from ocrray.guard.language import ORDER, WORD, Language
+from ocrray.guard.opinions import NONE, Opinions
 from ocrray.guard.spans import Span
 
 FAMILIES: dict[str, tuple[str, ...]] = {
@@ -38,7 +39,9 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     "evidence": ("gone_elsewhere", "new_elsewhere", "same_change"),
     "confusion": ("confusion_bits", "confusion_bits_per_char", "worst_confusion_bits"),
     "language": ("raw_bits_per_char", "corrected_bits_per_char", "bits_gained", "raw_worst_bits", "corrected_worst_bits"),
-    "engine": ("least_probability",),
+    "engine": ("tagger_probability", "model_probability"),
+    "recognizer": ("least_confidence",),
+    "tagger": ("tagger_says",),
     "company": ("others_wrong",),
 }
 """Every signal under the name of its family, which is also the reason that a verdict gives.
@@ -51,7 +54,6 @@ _NEAR_CHARS = 60
 _EDGE_CHARS = 60
 _AFTER_CHARS = 3  # a wrong word also makes what follows it surprising
 _MANY_SPANS = 3
-_NOT_SAID = -1.0
 _NGRAM_WORDS = 3
 _NO_WORD_LEVEL = 10.0  # log2 of a count: a span without a word is neither rare nor frequent
 
@@ -64,11 +66,11 @@ class Knowledge:
     confusions: Confusions
 
 
-def signals(raw: str, corrected: str, spans: Sequence[Span], knowledge: Knowledge) -> np.ndarray:
+def signals(raw: str, corrected: str, spans: Sequence[Span], knowledge: Knowledge, opinions: Opinions = NONE) -> np.ndarray:
     """One row a span, one column for each of NAMES: float64; `spans` are all that differs between the two texts."""
     if not spans:
         return np.zeros((0, len(NAMES)))
-    passage = _Passage(raw, corrected, spans, knowledge)
+    passage = _Passage(raw, corrected, spans, knowledge, opinions)
     return np.array([passage.row(number) for number in range(len(spans))], dtype=np.float64)
 
 
@@ -90,8 +92,8 @@ class _Words:
 class _Passage:
     """What the spans of one passage share."""
 
-    def __init__(self, raw: str, corrected: str, spans: Sequence[Span], knowledge: Knowledge) -> None:
-        self.raw, self.corrected, self.spans, self.knowledge = raw, corrected, spans, knowledge
+    def __init__(self, raw: str, corrected: str, spans: Sequence[Span], knowledge: Knowledge, opinions: Opinions) -> None:
+        self.raw, self.corrected, self.spans, self.knowledge, self.opinions = raw, corrected, spans, knowledge, opinions
         self.known = knowledge.language.words
         self.raw_words, self.corrected_words = _Words(raw), _Words(corrected)
         self.noise = self._unknown_chars()
@@ -137,7 +139,9 @@ class _Passage:
             *self._evidence(span, gone, added),
             *self._confusion(span),
             *self._language(number),
-            _least_probability(span),
+            *self.opinions.least_probability(span),
+            self.opinions.least_confidence(span),
+            self.opinions.tagger_says(span),
             0.0,
         ]
 
@@ -209,12 +213,6 @@ class _Passage:
             before.max(initial=0.0),
             after.max(initial=0.0),
         )
-
-
-def _least_probability(span: Span) -> float:
-    """How sure the engine was of its least sure edit; -1 where it does not say."""
-    said = [edit.probability for edit in span.edits if edit.probability is not None]
-    return min(said, default=_NOT_SAID)
 
 
 def _bits_of(language: Language, places: Sequence[tuple[str, int, int]]) -> list[np.ndarray]:

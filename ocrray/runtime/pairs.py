@@ -74,7 +74,8 @@ class MakePages:
             return {"kind": "page", "drop_reason": outcome.kind, "drop_message": str(outcome)}
         image = self._keep(record_id, outcome) if self.config.keep_images else None
         texts = {"ocr": outcome.ocr, "gt": outcome.gt}
-        return {"kind": "page", **texts, "severity": outcome.severity, "font": outcome.font, "image": image}
+        told = {"severity": outcome.severity, "font": outcome.font, "word_confidences": outcome.word_confidences}
+        return {"kind": "page", **texts, **told, "image": image}
 
     def _keep(self, record_id: str, pair: ScannedPair) -> str:
         folder = f"images/{int(record_id.rpartition('-')[2]) // _IMAGES_A_FOLDER:06d}"

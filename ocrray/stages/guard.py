@@ -6,6 +6,7 @@ refused: with everything sent on that makes 102 to 108 % of what five correctors
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
+from dataclasses import replace
 from operator import attrgetter
 from typing import Any
 
@@ -13,8 +14,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ocrray.guard import GuardConfig, Judgement, judge
+from ocrray.guard.opinions import Opinions
 from ocrray.guard.spans import spans_of
 from ocrray.records import Edit, Status, Verdict, edits_to_rows, verdicts_to_rows
+from ocrray.stages.confidences import confidences
 from ocrray.stages.tables import constant, with_columns
 from ocrray.text.edits import apply_edits
 
@@ -43,10 +46,15 @@ class Guard:
     def _judged(self, table: pa.Table, rows: list[int]) -> pa.Table:
         names = ("status", "corrected_text", "edits", "refused_edits", "verdicts", "guard_reason", "tagger_edits")
         columns = {name: table[name].to_pylist() for name in names}
-        for row in rows:
+        read = confidences(table["lines"].take(rows)) if self.config else [None] * len(rows)
+        correctors = table["corrector"].to_pylist()
+        for row, shares in zip(rows, read, strict=True):
             raw = columns["corrected_text"][row]
-            proposals = (_edits(columns[name][row]) for name in ("edits", "tagger_edits"))
-            judgement = self._judge_row(raw, *proposals, [Verdict(**verdict) for verdict in columns["verdicts"][row]])
+            edits, tagger_edits = (_edits(columns[name][row]) for name in ("edits", "tagger_edits"))
+            passages = [Verdict(**verdict) for verdict in columns["verdicts"][row]]
+            known = None if shares is None or len(shares) != len(raw) else shares
+            opinions = Opinions(known, tagger_edits, by_tagger=correctors[row] == "tagger")
+            judgement = self._judge_row(raw, edits or [], opinions, passages)
             corrected = apply_edits(raw, judgement.accepted)
             reasons = [verdict.reason for verdict in judgement.verdicts if not verdict.accepted]
             status: Status = "corrected" if corrected != raw else "kept_raw" if reasons else "unchanged"
@@ -59,21 +67,23 @@ class Guard:
         del columns["tagger_edits"]
         return with_columns(table, columns)
 
-    def _judge_row(self, raw: str, edits: Sequence[Edit], tagger_edits: Sequence[Edit], passages: Sequence[Verdict]) -> Judgement:
+    def _judge_row(self, raw: str, edits: Sequence[Edit], opinions: Opinions, passages: Sequence[Verdict]) -> Judgement:
         accepted, refused, verdicts = [], [], []
         for passage in passages:
             place = (passage.start, passage.end)
-            first = judge(raw, _within(passage, edits), place, self.config) if passage.accepted else Judgement((), (), [passage])
-            instead = _instead(raw, first.verdicts, _within(passage, tagger_edits))
-            second = judge(raw, instead, place, self.config)
+            first = Judgement((), (), [passage])
+            if passage.accepted:
+                first = judge(raw, _within(passage, edits), place, self.config, opinions)
+            instead = _instead(raw, first.verdicts, _within(passage, opinions.tagger_edits or ()))
+            second = judge(raw, instead, place, self.config, replace(opinions, tagger_edits=None, by_tagger=True))
             accepted += sorted([*first.accepted, *second.accepted], key=_place)
             refused += first.refused
             verdicts += sorted([*first.verdicts, *(verdict for verdict in second.verdicts if verdict.accepted)], key=_place)
         return Judgement(accepted, refused, verdicts)
 
 
-def _edits(rows: Sequence[dict[str, Any]] | None) -> list[Edit]:
-    return [Edit(**row) for row in rows or ()]
+def _edits(rows: Sequence[dict[str, Any]] | None) -> list[Edit] | None:
+    return None if rows is None else [Edit(**row) for row in rows]
 
 
 def _within(passage: Verdict, edits: Sequence[Edit]) -> list[Edit]:

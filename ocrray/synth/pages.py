@@ -13,6 +13,7 @@ from ocrray.synth.clean import excerpt
 from ocrray.synth.config import PagesConfig
 from ocrray.synth.degrade import degrade
 from ocrray.synth.render import RenderedPage, fonts, render_line, render_page
+from ocrray.text.confidences import char_confidences, word_confidences
 from ocrray.text.metrics import distance
 from ocrray.text.normalise import for_scoring
 
@@ -24,13 +25,17 @@ _FONT_SIZES_PX = {"page": (22, 40), "line": (30, 56)}
 
 @dataclass(frozen=True, slots=True)
 class ScannedPair:
-    """What was set (`gt`) and what was read (`ocr`), lines ended by line feeds; `severity` of the damage in 0..1."""
+    """What was set (`gt`) and what was read (`ocr`), lines ended by line feeds; `severity` of the damage in 0..1.
+
+    `word_confidences` say how sure the recognizer was of each word of `ocr` (what stands between white space), 0..1 or None.
+    """
 
     ocr: str
     gt: str
     severity: float
     font: str
     image: Image.Image
+    word_confidences: Sequence[float | None]
 
 
 def typefaces(config: PagesConfig) -> list[Path]:
@@ -58,13 +63,15 @@ def make_page(
     low, high = config.severity
     severity = low + (high - low) * float(rng.beta(1.5, 1.5))
     image = degrade(page.image, severity=severity, rng=rng)
-    ocr = "\n".join(line.text for line in recognize(image))
+    lines = recognize(image)
+    ocr = "\n".join(line.text for line in lines)
     gt = "\n".join(page.lines)
     if not ocr:
         raise RecordError("nothing was recognized", kind="unread")
     if distance(ocr, gt) > config.max_cer * len(for_scoring(gt)):
         raise RecordError(f"more than {config.max_cer:.0%} of the characters are wrong", kind="too_wrong")
-    return ScannedPair(ocr, gt, round(severity, 3), font.name, image)
+    confidences = word_confidences(ocr, char_confidences(lines))
+    return ScannedPair(ocr, gt, round(severity, 3), font.name, image, confidences)
 
 
 def _set_in_type(text: str, unit: str, faces: Sequence[Path], rng: np.random.Generator) -> tuple[Path, RenderedPage]:

@@ -1,7 +1,7 @@
 """Fits the guard's scorer on corrections whose truth is known, and writes the folder that `guard: {scorer: …}` takes."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +44,12 @@ def corrected_by(corrector: Corrector, pairs: Sequence[tuple[str, str]]) -> Iter
         corrections = iter(corrector.correct([passage for *_, passages in batch for passage in passages]))
         for printed, read, passages in batch:
             yield _joined(printed, read, [(passage, next(corrections)) for passage in passages])
+
+
+def asked(tagger: Corrector, records: Sequence[Corrected]) -> Iterator[Corrected]:
+    """The same corrections with what the tagger would change in their texts: as where it sends records on to a model."""
+    for record, own in zip(records, corrected_by(tagger, [(one.truth, one.raw) for one in records]), strict=True):
+        yield record._replace(opinions=replace(record.opinions, tagger_edits=own.edits))
 
 
 def _joined(printed: str, read: str, corrections: Sequence[tuple[str, Correction]]) -> Corrected:
