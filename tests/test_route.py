@@ -10,8 +10,9 @@ import yaml
 
 from ocrray.cli import main
 from ocrray.engines.base import EngineInfo
+from ocrray.engines.correctors import RouteConfig
 from ocrray.engines.fake import FakeConfig, FakeCorrector
-from ocrray.engines.tagger import Tagger, TaggerConfig
+from ocrray.engines.tagger import Tagger
 from ocrray.guard import GuardConfig
 from ocrray.records import WORK_LIST_SCHEMA
 from ocrray.sources.input import InputConfig
@@ -29,7 +30,7 @@ ABOVE = 0.02
 @pytest.fixture(scope="module")
 def tagger() -> Tagger:
     """The one that ships."""
-    return Tagger(TaggerConfig(engine="tagger", num_threads=1))
+    return Tagger(RouteConfig(num_threads=1))
 
 
 def rows_of(*texts: str | None, **passthrough: list[str | None]) -> pa.Table:

@@ -66,6 +66,7 @@ def prose(tmp_path: Path) -> dict[str, list[str]]:
     [
         DEMO,
         pytest.param(DEMO.with_name("ocr_pairs.yaml"), marks=pytest.mark.shared),
+        pytest.param(DEMO.with_name("guard_pages.yaml"), marks=pytest.mark.shared),
         pytest.param(DEMO.with_name("hindi_lines.yaml"), marks=pytest.mark.shared),
     ],
     ids=lambda path: path.stem,
@@ -82,7 +83,7 @@ def test_config_that_ships_is_a_possible_run(path: Path, tmp_path: Path, request
 
 def test_every_config_of_synthesize_is_tested() -> None:
     """The list above is complete."""
-    assert {path.stem for path in DEMO.parent.glob("*.yaml")} == {"demo", "ocr_pairs", "hindi_lines"}
+    assert {path.stem for path in DEMO.parent.glob("*.yaml")} == {"demo", "ocr_pairs", "guard_pages", "hindi_lines"}
 
 
 @pytest.mark.usefixtures("on_cluster")

@@ -22,6 +22,8 @@ class RouteConfig(TaggerConfig):
     engine: Literal["tagger"] = "tagger"
     above: float = Field(0.012, ge=0, le=1)
     """Least estimated CER, after the tagger's own edits, of a record that is sent on; 0 sends all but those without any doubt."""
+    threshold: float | None = Field(0.4, ge=0, le=1)
+    """Lower than that of a tagger by itself: the guard judges what it changes, and with it more errors go (docs/routing.md)."""
     device: Device = "cpu"
     """Taggers run beside the language model, whose GPU is not theirs."""
 
