@@ -21,10 +21,10 @@ def shared_data() -> Path:
 
 @pytest.fixture(scope="session")
 def ray_cluster() -> Iterator[str]:
-    """The one Ray cluster of the test session, with more logical CPUs than cores; yields its address."""
+    """The one Ray cluster of the test session, with more logical CPUs than cores, and a GPU only in name; yields its address."""
     from ray.cluster_utils import Cluster
 
-    head = {"num_cpus": 8, "object_store_memory": 512 << 20, "include_dashboard": False}
+    head = {"num_cpus": 8, "num_gpus": 1, "object_store_memory": 512 << 20, "include_dashboard": False}
     cluster = Cluster(initialize_head=True, head_node_args=head)
     yield cluster.address
     cluster.shutdown()

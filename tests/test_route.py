@@ -169,6 +169,27 @@ def test_restore_route_sends_the_same_rows_on_as_the_stages_do(config: Path, tag
 
 
 @pytest.mark.usefixtures("on_cluster")
+def test_restore_route_model_on_a_gpu_gets_what_taggers_on_cpus_send(config: Path):
+    """A worker that asks for a GPU is given the one that Ray counts, and the corpus is whole."""
+    on_gpu = ["--set", "correct={engine: hf, dtype: float32}", "--set", "workers={route: 1, correct_gpus: 1, rows_per_block: 3}"]
+    assert main(["restore", str(config), *on_gpu]) == 0
+
+    rows = pyarrow.dataset.dataset(config.parent / "out" / "data").to_table()
+    assert sorted(rows["record_id"].to_pylist()) == [line["id"] for line in LINES]
+    correctors = [(line["ocr"], row["corrector"]) for row, line in zip(rows.sort_by("record_id").to_pylist(), LINES, strict=True)]
+    assert {corrector for text, corrector in correctors if text == BEYOND} == {"hf"}
+    assert {corrector for text, corrector in correctors if text == CLEAN} == {"tagger"}
+
+
+def test_restore_route_more_gpus_than_there_are_is_refused(config: Path, capsys: pytest.CaptureFixture[str]):
+    """On one machine nobody brings another GPU: a run that would wait for it for ever does not start."""
+    change = ["--set", "correct={engine: hf}", "--set", "workers={correct: 2, correct_gpus: 32}"]
+    assert main(["restore", str(config), "--dry-run", *change]) == 2
+
+    assert "workers.correct_gpus: 2 x 32" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("on_cluster")
 def test_restore_route_other_threshold_is_another_run(config: Path, capsys: pytest.CaptureFixture[str]):
     """An output that was begun with one threshold is not continued with another, and the message names it."""
     assert main(["restore", str(config), "--limit", "4"]) == 0

@@ -75,25 +75,32 @@ def map_in_pool(
     num_cpus: float,
     num_gpus: float = 0,
     blocks_at_once: int = 1,
+    rows_per_block: int | None = None,
 ) -> Dataset:
     """Every block through one of `workers` processes that each hold a `worker(*arguments)`.
 
     On a cluster the pool grows and shrinks with it; on one machine, where all of it is ours at once, it is a fixed one.
     A worker is called with `blocks_at_once` blocks from as many threads, so that it has more at hand when one comes to its end.
+    With GPUs Ray Data wants to be told `rows_per_block`; smaller blocks, left over by an earlier run, are then laid together.
     """
-    size = {"min_size": 1, "max_size": workers} if on_cluster else {"size": workers or os.cpu_count() or 1}
+    size = {"min_size": 1, "max_size": workers} if on_cluster else {"size": workers or _room(num_gpus)}
     several = {"max_concurrent_calls_per_actor": blocks_at_once, "enable_true_multi_threading": True}
     pool = ActorPoolStrategy(**size, **(several if blocks_at_once > 1 else {}))
     return rows.map_batches(
         worker,
         fn_constructor_args=arguments,
         batch_format="pyarrow",
-        batch_size=None,
+        batch_size=rows_per_block if num_gpus else None,
         zero_copy_batch=True,
         compute=pool,
         num_cpus=num_cpus,
         num_gpus=num_gpus or None,
     )
+
+
+def _room(num_gpus: float) -> int:
+    """How many workers there is room for on this machine: one a core, or as many as its GPUs suffice for."""
+    return max(1, int(ray.cluster_resources().get("GPU", 0) // num_gpus)) if num_gpus else os.cpu_count() or 1
 
 
 def write_blocks(rows: Dataset, folder: Folder, monitor: ray.actor.ActorHandle) -> None:

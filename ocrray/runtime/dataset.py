@@ -103,6 +103,7 @@ def _corrected(rows: Dataset, pipeline: Pipeline, monitor: ray.actor.ActorHandle
         on_cluster=pipeline.on_cluster,
         num_cpus=pipeline.workers.correct_cpus,
         num_gpus=pipeline.workers.correct_gpus,
+        rows_per_block=pipeline.rows_per_block,
         blocks_at_once=_BLOCKS_DECODED_AT_ONCE if pipeline.extract or correctors.decodes_together(config) else 1,
     )
 

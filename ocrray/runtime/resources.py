@@ -15,6 +15,18 @@ _ROWS_PER_BLOCK = {"tesseract": 16, "extract": 32, "hf": 64, "padded": 64, "http
 _ROWS_PER_BLOCK_CHEAP = 16_000
 
 
+def gpu_problem(key: str, workers: int, gpus: float) -> list[str]:
+    """Why not even so many workers could start, `gpus` each; on a cluster none is known: it may grow, so there the run waits."""
+    if not gpus or os.environ.get("RAY_ADDRESS"):
+        return []
+    import torch
+
+    found = torch.cuda.device_count()
+    if workers * gpus <= found:
+        return []
+    return [f"{key}: {workers} x {gpus:g} are asked for, and this machine has {found}; set {key}: 0 for the CPU"]
+
+
 def block_rows(records: int, enough: int) -> int:
     """How many rows to commit together: `enough` for one worker at a time, but so that there are 16 to 20,000 blocks."""
     return max(1, min(enough, math.ceil(records / _MIN_BLOCKS)), math.ceil(records / _MAX_BLOCKS))
@@ -28,7 +40,7 @@ class WorkersConfig(StrictModel):
     route: int | None = Field(None, ge=1)
     """At most so many taggers in front of a language model, one CPU each; null as above."""
     correct: int | None = Field(None, ge=1)
-    """At most so many corrector (or extractor) processes; null as above."""
+    """At most so many corrector (or extractor) processes; null as above, or as many as there are GPUs for."""
     correct_cpus: float = Field(1, gt=0)
     """CPUs of one corrector process."""
     correct_gpus: float = Field(0, ge=0)

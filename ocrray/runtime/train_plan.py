@@ -1,6 +1,5 @@
 """What a run of `train` will do, found out without starting anything."""
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from ocrray.errors import ConfigError, Problems
 from ocrray.models.loading import weights_revision
 from ocrray.runtime import output as output_folder
 from ocrray.runtime.output import Run
+from ocrray.runtime.resources import gpu_problem
 from ocrray.sources.files import open_binary
 from ocrray.sources.walk import Found
 from ocrray.training import data, deepspeed
@@ -61,7 +61,8 @@ def make_plan(config: TrainConfig, limit: int | None, *, known_problems: Sequenc
         problems.append(
             f"output.path: {folder.path} already holds a run; add --set resume=true to go on, or choose another output"
         )
-    problems += _gpu_problems(config)
+    num = config.workers.num
+    problems += gpu_problem("workers.gpus", num if isinstance(num, int) else min(num), config.workers.gpus)
     task = problems.checked(lambda: open_task(config))
     if task:
         problems += task.problems()
@@ -110,22 +111,6 @@ def _local(path: str) -> Folder:
         )
     output_folder.require_writable(folder)
     return folder
-
-
-def _gpu_problems(config: TrainConfig) -> list[str]:
-    """On one machine nobody brings more GPUs; a cluster may grow, so there the run waits."""
-    workers = config.workers
-    if not workers.gpus or os.environ.get("RAY_ADDRESS"):
-        return []
-    import torch
-
-    fewest = workers.num if isinstance(workers.num, int) else workers.num[0]
-    found = torch.cuda.device_count()
-    if fewest * workers.gpus <= found:
-        return []
-    return [
-        f"workers.gpus: {fewest} x {workers.gpus:g} are asked for, and this machine has {found}; set workers.gpus: 0 for the CPU"
-    ]
 
 
 def _extent(file: Found) -> str:
