@@ -23,8 +23,8 @@ def _in_the_checkout(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_config_that_ships_is_a_possible_run(path: Path, tmp_path: Path):
-    """Its keys, engines and input all check out; a tiny model stands for one that must be trained first."""
-    overrides = [f"output.path={tmp_path / 'out'}"]
+    """Its keys, engines and input all check out; a tiny model stands for one that must be trained first, and a CPU for a GPU."""
+    overrides = [f"output.path={tmp_path / 'out'}", "workers.correct_gpus=0"]
     if path.stem == "gptj_6b_photo_metadata":
         overrides.append(f"extract.model={tiny_models.save(tmp_path / 'model', 'gptj')}")
 
