@@ -98,7 +98,8 @@ def test_two_scans_of_a_photo_are_recognized_and_joined_into_a_table_to_extract_
     pq.write_table(tables[0].join(tables[1], "id"), tmp_path / "photos.parquet")
 
     section = f"input={{paths: [{tmp_path / 'photos.parquet'}], id_column: id}}"
-    plan = make_plan(load(CONFIG, RestoreConfig, [section, f"extract.model={writer}", f"output.path={tmp_path / 'out'}"]), None)
+    changes = [section, f"extract.model={writer}", f"output.path={tmp_path / 'out'}", "workers.correct_gpus=0"]
+    plan = make_plan(load(CONFIG, RestoreConfig, changes), None)
 
     (work,) = list_records(plan.config.input, images=False)
     assert work.select(["record_id", "text", "front"]).to_pylist() == [
