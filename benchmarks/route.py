@@ -1,6 +1,7 @@
 """What a cascade keeps of a language model's CER reduction, by the share of the characters that the tagger sends on to it.
 
     python benchmarks/route.py [--above 0.02] [--picture docs/routing.png]    # corrections made elsewhere: minutes
+    python benchmarks/route.py --threshold 0.65                      # the tagger as careful as it is by itself
     python benchmarks/route.py --causal --limit 100                  # the small model that ships, on every source: an hour
 
 Made elsewhere are the outputs of four published correctors on 60 documents of BLN600 (../shared/data/llm_outputs) and of a
@@ -133,7 +134,7 @@ def made_elsewhere() -> Iterator[tuple[str, pa.Table]]:
 
 def curves(args: argparse.Namespace) -> Iterator[Curve]:
     """One after the other, as they are measured."""
-    tagger = Tagger(RouteConfig(dtype="float32"))
+    tagger = Tagger(RouteConfig(dtype="float32", threshold=args.threshold))
     if args.causal:
         model = HfCorrector(HfConfig(engine="hf", dtype="float32"))
         for source in SOURCES:
@@ -165,6 +166,7 @@ def main() -> None:
     """Print the table, row by row, and draw the picture."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--above", type=float, default=RouteConfig().above)
+    parser.add_argument("--threshold", type=float, default=RouteConfig().threshold, help="of the tagger's edits")
     parser.add_argument("--causal", action="store_true", help="the small model that ships instead of corrections made elsewhere")
     parser.add_argument("--limit", type=int, default=100, help="records of each source; for --causal")
     parser.add_argument("--picture", type=Path)

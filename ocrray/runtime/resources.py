@@ -15,7 +15,7 @@ _ROWS_PER_BLOCK = {"tesseract": 16, "extract": 32, "hf": 64, "padded": 64, "http
 _ROWS_PER_BLOCK_CHEAP = 16_000
 
 
-def gpu_problem(key: str, workers: int, gpus: float) -> list[str]:
+def gpu_problems(key: str, workers: int, gpus: float) -> list[str]:
     """Why not even so many workers could start, `gpus` each; on a cluster none is known: it may grow, so there the run waits."""
     if not gpus or os.environ.get("RAY_ADDRESS"):
         return []

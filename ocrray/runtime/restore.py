@@ -28,7 +28,7 @@ from ocrray.records import IMAGE_KINDS, SCHEMA_VERSION
 from ocrray.runtime import output as output_folder
 from ocrray.runtime import terminal
 from ocrray.runtime.output import OutputConfig, Run
-from ocrray.runtime.resources import WorkersConfig, gpu_problem
+from ocrray.runtime.resources import WorkersConfig, gpu_problems
 from ocrray.sources.images import open_page
 from ocrray.sources.input import InputConfig
 from ocrray.sources.worklist import Listing, count_records, write_work_list
@@ -128,7 +128,7 @@ def make_plan(config: RestoreConfig, limit: int | None, *, write: bool = False, 
         problems.append("input.paths: the input holds no records")
     elif listing is not None and config.export and not any(listing.counts.get(kind) for kind in EXPORT_KINDS):
         problems.append("export: the input holds no ALTO, PAGE or hOCR to write corrections into")
-    problems += gpu_problem("workers.correct_gpus", config.workers.correct or 1, config.workers.correct_gpus)
+    problems += gpu_problems("workers.correct_gpus", config.workers.correct or 1, config.workers.correct_gpus)
     problems.raise_if_any()
     settings = {
         **{name: _dumped(getattr(config, name)) for name in ("input", "recognize", "route", "correct", "extract", "guard")},

@@ -17,7 +17,7 @@ from ocrray.errors import ConfigError, Problems
 from ocrray.models.loading import weights_revision
 from ocrray.runtime import output as output_folder
 from ocrray.runtime.output import Run
-from ocrray.runtime.resources import gpu_problem
+from ocrray.runtime.resources import gpu_problems
 from ocrray.sources.files import open_binary
 from ocrray.sources.walk import Found
 from ocrray.training import data, deepspeed
@@ -62,7 +62,7 @@ def make_plan(config: TrainConfig, limit: int | None, *, known_problems: Sequenc
             f"output.path: {folder.path} already holds a run; add --set resume=true to go on, or choose another output"
         )
     num = config.workers.num
-    problems += gpu_problem("workers.gpus", num if isinstance(num, int) else min(num), config.workers.gpus)
+    problems += gpu_problems("workers.gpus", num if isinstance(num, int) else min(num), config.workers.gpus)
     task = problems.checked(lambda: open_task(config))
     if task:
         problems += task.problems()

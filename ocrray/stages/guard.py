@@ -1,7 +1,7 @@
 """Proposed edits to the corrected text: what the guard accepts is made, what it refuses is kept beside it.
 
 Where a record was sent on from the tagger to a language model, the tagger is heard again wherever the model's change was
-refused: with everything sent on that makes 102 to 108 % of what five correctors remove alone (the right end of docs/routing.png).
+refused: with everything sent on that makes 101 to 112 % of what five correctors remove alone (the right end of docs/routing.png).
 """
 
 from bisect import bisect_left, bisect_right
