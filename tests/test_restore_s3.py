@@ -11,7 +11,7 @@ import pyarrow.dataset
 import yaml
 from moto.server import ThreadedMotoServer
 
-from ocrray.corpus.folder import Folder
+from ocrray.folder import Folder
 
 
 def test_restore_from_and_to_an_object_store_is_complete(tmp_path: Path, monkeypatch):

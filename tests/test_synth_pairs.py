@@ -9,10 +9,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from ocrray.corpus import pairs
-from ocrray.corpus.folder import Folder
 from ocrray.corpus.pairs import MADE_SCHEMA, gather
 from ocrray.corpus.pairs_card import Origin, read_manifest, write_card, write_manifest
 from ocrray.errors import OcrrayError
+from ocrray.folder import Folder
 
 
 def row(number: int, **values: Any) -> dict[str, Any]:

@@ -21,8 +21,8 @@ import yaml
 from tiny_runs import CANINE
 
 from ocrray.cli import main
-from ocrray.corpus.folder import Folder
 from ocrray.engines.tagger import Tagger, TaggerConfig
+from ocrray.folder import Folder
 from ocrray.runtime import output as output_folder
 from ocrray.runtime.output import Run
 from ocrray.training.checkpoint import read_layout

@@ -9,9 +9,9 @@ from jinja2 import Environment
 
 import ocrray
 from ocrray.corpus.columns import described_columns
-from ocrray.corpus.folder import Folder
 from ocrray.corpus.summary import Summary
 from ocrray.corpus.templates import environment
+from ocrray.folder import Folder
 from ocrray.records import SCHEMA_VERSION, Status
 from ocrray.text.normalise import sanitise
 

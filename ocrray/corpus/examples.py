@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
-from ocrray.corpus.folder import Folder
+from ocrray.folder import Folder
 
 BATCH_ROWS = 4_096
 

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from ocrray.corpus.examples import BATCH_ROWS
-from ocrray.corpus.folder import Folder
+from ocrray.folder import Folder
 
 
 def duplicate_ids(folder: Folder, names: Sequence[str], limit: int = 5) -> list[str]:

@@ -10,9 +10,9 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 import ocrray
-from ocrray.corpus.folder import Folder
 from ocrray.corpus.summary import Summary
 from ocrray.errors import OcrrayError
+from ocrray.folder import Folder
 from ocrray.records import SCHEMA_VERSION, STATUSES
 
 NAME = "manifest.json"

@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from ocrray.corpus.folder import Folder
 from ocrray.corpus.summary import BIN_ENDS, DataFile
+from ocrray.folder import Folder
 
 SCHEMA_VERSION = 2
 

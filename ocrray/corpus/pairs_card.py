@@ -12,12 +12,12 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 import ocrray
 from ocrray.corpus.card import NAME as CARD_NAME
 from ocrray.corpus.card import card_environment, front_matter
-from ocrray.corpus.folder import Folder
 from ocrray.corpus.manifest import NAME, DataFileEntry, library_versions
 from ocrray.corpus.pairs import MEANINGS, SCHEMA, SCHEMA_VERSION, PairsSummary
 from ocrray.corpus.summary import BIN_ENDS
 from ocrray.corpus.templates import percent
 from ocrray.errors import OcrrayError
+from ocrray.folder import Folder
 
 
 class KindEntry(BaseModel):

@@ -15,10 +15,10 @@ import ocrray
 from ocrray.corpus.card import STATUS_MEANINGS
 from ocrray.corpus.diff import Segment, segments
 from ocrray.corpus.examples import Place, read_rows
-from ocrray.corpus.folder import Folder
 from ocrray.corpus.summary import BIN_ENDS, Summary
 from ocrray.corpus.templates import environment
 from ocrray.errors import RecordError
+from ocrray.folder import Folder
 from ocrray.records import IMAGE_KINDS, SCHEMA, Edit
 from ocrray.text.edits import edits_between
 from ocrray.text.normalise import for_scoring

@@ -15,9 +15,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ocrray.corpus.examples import BATCH_ROWS, TopRows
-from ocrray.corpus.folder import Folder
 from ocrray.corpus.ids import duplicate_ids
 from ocrray.errors import OcrrayError
+from ocrray.folder import Folder
 from ocrray.records import SCHEMA
 from ocrray.text.metrics import CerTotals, cer_totals
 

@@ -13,7 +13,6 @@ from markupsafe import Markup
 
 import ocrray
 from ocrray.corpus.diff import Segment, segments
-from ocrray.corpus.folder import Folder
 from ocrray.corpus.templates import environment
 from ocrray.evaluation.fields import FieldTable
 from ocrray.evaluation.figures import FIGURES
@@ -23,6 +22,7 @@ from ocrray.evaluation.results import Comparison, Results
 from ocrray.evaluation.scoring import Shown
 from ocrray.evaluation.sheet import Part
 from ocrray.evaluation.translation import TranslationScores
+from ocrray.folder import Folder
 from ocrray.records import Edit
 from ocrray.text.edits import edits_between
 from ocrray.text.normalise import sanitise

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from markupsafe import Markup
 
 import ocrray
-from ocrray.corpus.folder import Folder
 from ocrray.corpus.templates import environment
 from ocrray.evaluation import sheet
 from ocrray.evaluation.report import as_json, difference
 from ocrray.evaluation.sheet import PARTS, Drawn
+from ocrray.folder import Folder
 
 NAME = "sample.html"
 

@@ -15,8 +15,8 @@ import ray
 from ray.data import ActorPoolStrategy, DataContext, Dataset
 from ray.data.checkpoint import CheckpointConfig
 
-from ocrray.corpus.folder import Folder
 from ocrray.errors import EngineError, OcrrayError
+from ocrray.folder import Folder
 from ocrray.runtime import cluster
 
 _MAX_BLOCK_BYTES = 16 << 20  # Ray's default of 128 MiB is more than a stage needs at hand

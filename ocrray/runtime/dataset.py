@@ -15,8 +15,8 @@ import pyarrow as pa
 import ray
 from ray.data import Dataset
 
-from ocrray.corpus.folder import Folder
 from ocrray.engines import correctors, extract, recognizers
+from ocrray.folder import Folder
 from ocrray.guard import GuardConfig
 from ocrray.records import IMAGE_KINDS, SCHEMA
 from ocrray.runtime import blocks

@@ -13,7 +13,6 @@ from pydantic import Field, model_validator
 
 import ocrray
 from ocrray.config import StrictModel
-from ocrray.corpus.folder import Folder
 from ocrray.errors import ConfigError, Problems
 from ocrray.evaluation import sheet
 from ocrray.evaluation.field_scoring import FieldsConfig, FieldScoring
@@ -26,6 +25,7 @@ from ocrray.evaluation.results import BootstrapConfig, as_json, compare, estimat
 from ocrray.evaluation.scoring import Counting, in_process, score
 from ocrray.evaluation.sheet_page import write_sheet_page
 from ocrray.evaluation.translation import translation_scores
+from ocrray.folder import Folder
 from ocrray.runtime import evaluate_terminal as told
 from ocrray.runtime import output as output_folder
 from ocrray.runtime import terminal

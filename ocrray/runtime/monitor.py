@@ -16,8 +16,8 @@ import ray
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from ocrray.corpus.folder import Folder
 from ocrray.errors import ConfigError
+from ocrray.folder import Folder
 from ocrray.records import STATUSES
 
 _SHOW_EVERY_S = 1.0

@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 from pyarrow import fs as pafs
 
 from ocrray.config import StrictModel
-from ocrray.corpus.folder import Folder
 from ocrray.errors import ConfigError
+from ocrray.folder import Folder
 
 _RUN_FILE = "_run.json"
 _LOCK_FILE = ".lock"

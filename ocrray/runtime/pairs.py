@@ -16,11 +16,11 @@ import pyarrow as pa
 import ray
 from PIL import Image
 
-from ocrray.corpus.folder import Folder
 from ocrray.corpus.pairs import MADE_SCHEMA
 from ocrray.engines.recognizers import open_recognizer
 from ocrray.engines.tesseract import TesseractConfig
 from ocrray.errors import ConfigError, RecordError
+from ocrray.folder import Folder
 from ocrray.runtime import blocks
 from ocrray.runtime.blocks import telling
 from ocrray.stages.tables import attempt

@@ -14,7 +14,6 @@ from ocrray.config import StrictModel, fingerprint
 from ocrray.corpus.card import write_card
 from ocrray.corpus.export.corpus import ExportConfig, Exported, export_corpus, read_export
 from ocrray.corpus.export.document import KINDS as EXPORT_KINDS
-from ocrray.corpus.folder import Folder
 from ocrray.corpus.manifest import read_manifest, write_manifest
 from ocrray.corpus.report import write_report
 from ocrray.corpus.summary import Summary, summarise
@@ -22,6 +21,7 @@ from ocrray.engines import correctors, extract, recognizers, tagger
 from ocrray.engines.base import EngineInfo
 from ocrray.engines.extract import ExtractConfig
 from ocrray.errors import Problems, RecordError
+from ocrray.folder import Folder
 from ocrray.guard import GuardConfig
 from ocrray.guard import check as check_guard
 from ocrray.records import IMAGE_KINDS, SCHEMA_VERSION

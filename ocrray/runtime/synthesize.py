@@ -14,10 +14,10 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
-from ocrray.corpus.folder import Folder
 from ocrray.corpus.pairs import gather, made_batches
 from ocrray.corpus.pairs_card import Origin, PairsManifest, read_manifest, write_card, write_manifest
 from ocrray.errors import OcrrayError
+from ocrray.folder import Folder
 from ocrray.runtime import output as output_folder
 from ocrray.runtime import terminal
 from ocrray.runtime.output import Run

@@ -13,12 +13,12 @@ import pyarrow.parquet as pq
 from pydantic import Field, model_validator
 
 from ocrray.config import StrictModel, fingerprint
-from ocrray.corpus.folder import Folder
 from ocrray.corpus.pairs import SCHEMA_VERSION
 from ocrray.engines import recognizers
 from ocrray.engines.base import EngineInfo
 from ocrray.engines.tesseract import TesseractConfig
 from ocrray.errors import ConfigError, Problems
+from ocrray.folder import Folder
 from ocrray.runtime import output as output_folder
 from ocrray.runtime.output import OutputConfig, Run
 from ocrray.sources.input import InputConfig

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
-from ocrray.corpus.folder import Folder
+from ocrray.folder import Folder
 from ocrray.runtime import output as output_folder
 from ocrray.runtime import terminal
 from ocrray.runtime.output import Run

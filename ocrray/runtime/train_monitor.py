@@ -9,8 +9,8 @@ from typing import Any
 
 import ray
 
-from ocrray.corpus.folder import Folder
 from ocrray.errors import ConfigError
+from ocrray.folder import Folder
 from ocrray.runtime.monitor import Display, clock
 
 METRICS_NAME = "metrics.jsonl"

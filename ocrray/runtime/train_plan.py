@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.table import Table
 
 from ocrray.config import fingerprint
-from ocrray.corpus.folder import Folder
 from ocrray.errors import ConfigError, Problems
+from ocrray.folder import Folder
 from ocrray.models.loading import weights_revision
 from ocrray.runtime import output as output_folder
 from ocrray.runtime.output import Run

@@ -5,14 +5,14 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from pyarrow import fs
 
 from ocrray.errors import ConfigError
+from ocrray.folder import Folder
 from ocrray.sources.input import InputConfig
 from ocrray.sources.pages import Inspected, Inspector
 from ocrray.sources.rows import Row, table_of_rows, with_unique_ids
@@ -48,16 +48,6 @@ class Listing:
     def skipped(self) -> int:
         """How many files were left out."""
         return sum(self.skipped_by_reason.values())
-
-
-class Folder(Protocol):
-    """A folder on a pyarrow filesystem, such as `corpus.folder.Folder`."""
-
-    @property
-    def filesystem(self) -> fs.FileSystem: ...
-
-    @property
-    def path(self) -> str: ...
 
 
 def list_records(config: InputConfig, *, images: bool, limit: int | None = None) -> Iterator[pa.Table]:

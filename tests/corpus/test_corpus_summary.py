@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ocrray.corpus.examples import read_rows
-from ocrray.corpus.folder import Folder
 from ocrray.corpus.ids import duplicate_ids
 from ocrray.corpus.summary import BIN_ENDS, Maker, summarise
 from ocrray.errors import OcrrayError
+from ocrray.folder import Folder
 from ocrray.text.metrics import cer_totals
 
 

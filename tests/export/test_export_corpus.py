@@ -11,9 +11,9 @@ import pytest
 
 from ocrray.corpus.export.corpus import ExportConfig, Exported, export_corpus, read_export
 from ocrray.corpus.export.names import CommonFolder
-from ocrray.corpus.folder import Folder
 from ocrray.engines import correctors
 from ocrray.errors import RecordError
+from ocrray.folder import Folder
 from ocrray.sources import files
 from ocrray.sources.input import InputConfig
 from ocrray.sources.worklist import write_work_list

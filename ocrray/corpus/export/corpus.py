@@ -21,8 +21,8 @@ from ocrray.corpus.examples import BATCH_ROWS
 from ocrray.corpus.export.document import KINDS, write_document
 from ocrray.corpus.export.history import Step
 from ocrray.corpus.export.names import CommonFolder
-from ocrray.corpus.folder import Folder
 from ocrray.errors import OcrrayError, RecordError
+from ocrray.folder import Folder
 from ocrray.records import Edit
 from ocrray.sources import files
 
