@@ -1,19 +1,21 @@
-"""The vocabulary: what one row of a corpus holds, and its Arrow schema.
+"""Vocabulary of a corpus: every column of a row with its Arrow type and meaning, and the nested types in Python and Arrow form.
 
-From the work list to the Parquet sink a batch is one `pyarrow.Table` with exactly `SCHEMA`'s columns (then the user's passthrough
-columns). A stage replaces the columns that it computes and touches no other, so rows in = rows out holds by construction.
+Between the work list and the Parquet sink a batch is one `pyarrow.Table` with the columns of `SCHEMA`, the user's passthrough
+columns, and `RUN_COLUMNS`, which the last map drops.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from itertools import islice
+from typing import Any, Literal, NamedTuple
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 SCHEMA_VERSION = 4
 
 IMAGE_KINDS = ("image", "pdf")
-"""The values of `source_kind` that stand for a scan; all others hold text."""
+"""Values of `source_kind` for scans; all others are text."""
 
 Status = Literal["corrected", "unchanged", "kept_raw", "failed"]
 STATUSES: tuple[Status, ...] = ("corrected", "unchanged", "kept_raw", "failed")
@@ -21,7 +23,7 @@ STATUSES: tuple[Status, ...] = ("corrected", "unchanged", "kept_raw", "failed")
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """One word on a page; the box is in pixels (or the file's own unit) from the top left, `confidence` in 0..1."""
+    """Word on a page; the box is in pixels (or the file's own unit) from the top left, `confidence` is in 0..1."""
 
     text: str
     left: int | None = None
@@ -33,7 +35,7 @@ class Word:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line on a page, in reading order; its text is what `raw_text` holds between two line feeds."""
+    """Line on a page, in reading order; `raw_text` is the text of all lines, joined by line feeds."""
 
     text: str
     left: int | None = None
@@ -46,9 +48,9 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """`raw_text[start:end]`, which reads `raw`, became `corrected`; offsets count characters (code points).
+    """Replacement of `raw_text[start:end]`, which reads `raw`, by `corrected`; offsets count code points.
 
-    `probability` is how sure the engine was of it, 0..1; None where it does not say. It does not tell edits apart.
+    `probability` is the engine's, 0..1, None if it gives none; edits that differ in nothing else are equal.
     """
 
     start: int
@@ -60,10 +62,10 @@ class Edit:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What the guard said of the correction of `raw_text[start:end]`: whole words that were changed together.
+    """Decision of the guard on one span, `raw_text[start:end]`: whole words that were changed together.
 
-    `reason` is empty when accepted; otherwise one of the guard's rules or families of signals, or why the engine did not correct
-    the passage. `score` is how likely the scorer holds the change to be wrong, 0..1; None without one.
+    `reason` is empty when accepted; otherwise a rule of the guard, a family of signals, or the reason why the engine did not
+    correct the passage. `score` is the scorer's probability that the change is wrong, 0..1; None without a scorer.
     """
 
     start: int
@@ -75,8 +77,20 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
+class Passage:
+    """Part of a record that went to the corrector in one piece and that the guard has to judge: `raw_text[start:end]`.
+
+    `reason` is empty when the corrector changed the passage, otherwise the reason why it did not correct it.
+    """
+
+    start: int
+    end: int
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class PhotoFields:
-    """What a caption tells of a photograph, each on one line; None where it says nothing."""
+    """Fields extracted from the caption of a photograph, each on one line; None where it has none."""
 
     description: str | None = None
     title: str | None = None
@@ -92,42 +106,6 @@ class PhotoFields:
     def to_row(self) -> dict[str, str | None]:
         """The fields as the dictionary that Arrow takes."""
         return {name: getattr(self, name) for name in self.__slots__}
-
-
-def lines_to_rows(lines: Sequence[Line]) -> list[dict[str, Any]]:
-    """Lines with their words as the dictionaries that Arrow takes, written out because `dataclasses.asdict` is slow."""
-    return [
-        {
-            "text": line.text,
-            "left": line.left,
-            "top": line.top,
-            "right": line.right,
-            "bottom": line.bottom,
-            "confidence": line.confidence,
-            "words": [
-                {
-                    "text": word.text,
-                    "left": word.left,
-                    "top": word.top,
-                    "right": word.right,
-                    "bottom": word.bottom,
-                    "confidence": word.confidence,
-                }
-                for word in line.words
-            ],
-        }
-        for line in lines
-    ]
-
-
-def edits_to_rows(edits: Sequence[Edit]) -> list[dict[str, Any]]:
-    """Edits as the dictionaries that Arrow takes."""
-    return [{name: getattr(edit, name) for name in Edit.__slots__} for edit in edits]
-
-
-def verdicts_to_rows(verdicts: Sequence[Verdict]) -> list[dict[str, Any]]:
-    """Verdicts as the dictionaries that Arrow takes."""
-    return [{name: getattr(verdict, name) for name in Verdict.__slots__} for verdict in verdicts]
 
 
 _BOX = [("left", pa.int32()), ("top", pa.int32()), ("right", pa.int32()), ("bottom", pa.int32())]
@@ -153,47 +131,97 @@ _VERDICT = pa.struct(
     ]
 )
 _FIELDS = pa.struct([(name, pa.string()) for name in PhotoFields.__slots__])
+_PASSAGE = pa.struct([("start", pa.int32()), ("end", pa.int32()), ("reason", pa.string())])
 
-SCHEMA = pa.schema(
-    [
-        ("record_id", pa.string()),
-        ("status", pa.string()),
-        ("raw_text", pa.string()),
-        ("corrected_text", pa.string()),
-        ("ground_truth", pa.string()),
-        ("lines", pa.list_(_LINE)),
-        ("edits", pa.list_(_EDIT)),  # from raw_text to corrected_text
-        ("refused_edits", pa.list_(_EDIT)),  # proposed by the corrector, refused by the guard
-        ("verdicts", pa.list_(_VERDICT)),
-        ("guard_reason", pa.string()),  # set when status is kept_raw
-        ("estimated_cer", pa.float32()),  # null where no tagger read the text
-        ("tagger_edits", pa.list_(_EDIT)),  # what the tagger proposed before the record was sent on; null where it was not
-        ("fields", _FIELDS),  # these two are null where nothing was extracted
-        ("field_candidates", pa.list_(_FIELDS)),
-        ("failed_stage", pa.string()),  # these three are set when status is failed
-        ("error_kind", pa.string()),
-        ("error", pa.string()),
-        ("source_uri", pa.string()),
-        ("source_kind", pa.string()),  # image, pdf, alto, page, hocr, text or table
-        ("page", pa.int32()),  # 0-based index of the page, or of the row, inside source_uri
-        ("image_uri", pa.string()),  # the scan behind the text, where one is known
-        ("content_hash", pa.string()),  # sha256 of the source's bytes (of the text, for rows of a table)
-        ("recognizer", pa.string()),
-        ("corrector", pa.string()),
-        ("model", pa.string()),
-        ("model_revision", pa.string()),
-        ("adapter", pa.string()),
-        ("prompt_version", pa.string()),
-        ("input_tokens", pa.int32()),
-        ("output_tokens", pa.int32()),
-        ("recognize_s", pa.float32()),
-        ("correct_s", pa.float32()),
-        ("ground_truth_chars", pa.int32()),  # these three are null without ground truth
-        ("raw_distance", pa.int32()),
-        ("corrected_distance", pa.int32()),
-    ],
-    metadata={"ocrray_schema_version": str(SCHEMA_VERSION)},
+
+class Column(NamedTuple):
+    """One column of a corpus; `meaning` is one clause for a reader of the data, in Markdown."""
+
+    name: str
+    type: pa.DataType
+    meaning: str
+
+
+COLUMNS = (
+    Column("record_id", pa.string(), "stable, unique id of the record, from its URI and page or from the user's own id column"),
+    Column(
+        "status",
+        pa.string(),
+        "`corrected`, `unchanged`, `kept_raw` (the correction was refused, or none could be made) or `failed`",
+    ),
+    Column("raw_text", pa.string(), "the text as it was read or recognized, before any correction"),
+    Column("corrected_text", pa.string(), "the text to use; equal to `raw_text` unless corrected, null only when failed"),
+    Column("ground_truth", pa.string(), "the true text, where one was given"),
+    Column("lines", pa.list_(_LINE), "lines of the page in reading order, with boxes, confidence and words, as recognized"),
+    Column(
+        "edits",
+        pa.list_(_EDIT),
+        "changed character spans, from `raw_text` to `corrected_text`; `probability` is the corrector's, where it gives one",
+    ),
+    Column("refused_edits", pa.list_(_EDIT), "edits that the corrector proposed and the guard refused"),
+    Column(
+        "verdicts",
+        pa.list_(_VERDICT),
+        "the guard's decision on each changed span: accepted or not, reason, similarity, score (probability of an error, 0..1)",
+    ),
+    Column("guard_reason", pa.string(), "why the raw text was kept, when status is `kept_raw`"),
+    Column(
+        "estimated_cer",
+        pa.float32(),
+        "share of characters still wrong after the tagger's own edits, as it estimates it: for ranking",
+    ),
+    Column(
+        "tagger_edits",
+        pa.list_(_EDIT),
+        "edits that the tagger proposed for a record that was sent on to the `corrector`; null for all others",
+    ),
+    Column(
+        "fields",
+        _FIELDS,
+        "what was extracted from the text, by name; such a row's `corrected_text` is the description, unless there is none",
+    ),
+    Column(
+        "field_candidates",
+        pa.list_(_FIELDS),
+        "the well-formed answers in the order drawn; `fields` is the one that agrees most with the others",
+    ),
+    Column("failed_stage", pa.string(), "the stage in which the record failed"),
+    Column("error_kind", pa.string(), "the kind of failure, one or two words"),
+    Column("error", pa.string(), "what went wrong, in one line"),
+    Column("source_uri", pa.string(), "the file that the record was read from"),
+    Column("source_kind", pa.string(), "`image`, `pdf`, `alto`, `page`, `hocr`, `text` or `table`"),
+    Column("page", pa.int32(), "0-based index of the page, or of the row, inside `source_uri`"),
+    Column("image_uri", pa.string(), "the scan behind the text, where one is known"),
+    Column("content_hash", pa.string(), "sha256 of the source's bytes (of the text, for rows of a table)"),
+    Column("recognizer", pa.string(), "the engine that recognized the text; empty or null where the input already was text"),
+    Column("corrector", pa.string(), "the engine that corrected the text"),
+    Column("model", pa.string(), "the corrector's model"),
+    Column(
+        "model_revision", pa.string(), "the model's revision, and after a plus sign the number format that an edit tagger ran in"
+    ),
+    Column("adapter", pa.string(), "the adapter (LoRA) on top of the model"),
+    Column("prompt_version", pa.string(), "version of the prompt template that the model was asked with"),
+    Column("input_tokens", pa.int32(), "tokens the corrector read"),
+    Column("output_tokens", pa.int32(), "tokens the corrector wrote"),
+    Column("recognize_s", pa.float32(), "seconds spent recognizing the record"),
+    Column("correct_s", pa.float32(), "seconds spent correcting the record (its share of a batch)"),
+    Column(
+        "ground_truth_chars",
+        pa.int32(),
+        "characters of the ground truth, in NFC with white space collapsed; null without ground truth",
+    ),
+    Column("raw_distance", pa.int32(), "Levenshtein distance of `raw_text` to the ground truth, normalised alike"),
+    Column("corrected_distance", pa.int32(), "Levenshtein distance of `corrected_text` to the ground truth, normalised alike"),
 )
+"""Columns of the corpus in their order: the only place that a new one is defined; card and docs list them from here."""
+
+RUN_COLUMNS = (
+    Column("_passages", pa.list_(_PASSAGE), "passages that the guard has to judge; null where no corrector read the record"),
+    Column("_sent_on", pa.bool_(), "whether the tagger sent the record on to the corrector; null without `route`"),
+)
+"""Columns that exist only between two stages of a run, and are never written."""
+
+SCHEMA = pa.schema([(column.name, column.type) for column in COLUMNS], metadata={"ocrray_schema_version": str(SCHEMA_VERSION)})
 
 WORK_LIST_SCHEMA = pa.schema(
     [
@@ -210,3 +238,75 @@ WORK_LIST_SCHEMA = pa.schema(
         ("error", pa.string()),
     ]
 )
+
+
+def lines_to_rows(lines: Sequence[Line]) -> list[dict[str, Any]]:
+    """Convert lines with their words into the dictionaries that Arrow takes (`dataclasses.asdict` takes ten times as long)."""
+    return [{**_box_to_row(line), "words": [_box_to_row(word) for word in line.words]} for line in lines]
+
+
+def lines_from_column(pages: pa.ChunkedArray) -> Iterator[list[Line] | None]:
+    """Yield the lines of every row of the column `lines`, None for a null; boxes are left out, which saves half of the time."""
+    column = pages.combine_chunks()
+    lines = column.flatten()
+    words = lines.field("words").flatten()
+    all_words = map(_unboxed_word, words.field("text").to_pylist(), words.field("confidence").to_pylist())
+    parts = (lines.field("text").to_pylist(), lines.field("confidence").to_pylist(), _lengths(lines.field("words")))
+    all_lines = (
+        Line(text, confidence=confidence, words=list(islice(all_words, length)))
+        for text, confidence, length in zip(*parts, strict=True)
+    )
+    for valid, length in zip(column.is_valid().to_pylist(), _lengths(column), strict=True):
+        of_row = list(islice(all_lines, length))
+        yield of_row if valid else None
+
+
+def edits_to_rows(edits: Sequence[Edit]) -> list[dict[str, Any]]:
+    """Convert edits into the dictionaries that Arrow takes."""
+    return [{"start": e.start, "end": e.end, "raw": e.raw, "corrected": e.corrected, "probability": e.probability} for e in edits]
+
+
+def edits_from_rows(rows: Iterable[Mapping[str, Any]] | None) -> list[Edit]:
+    """Convert the value of a column of edits into edits; none for a null. A corpus before schema 4 has no probabilities."""
+    return [Edit(row["start"], row["end"], row["raw"], row["corrected"], row.get("probability")) for row in rows or ()]
+
+
+def verdicts_to_rows(verdicts: Sequence[Verdict]) -> list[dict[str, Any]]:
+    """Convert verdicts into the dictionaries that Arrow takes."""
+    return [{name: getattr(verdict, name) for name in Verdict.__slots__} for verdict in verdicts]
+
+
+def verdicts_from_rows(rows: Iterable[Mapping[str, Any]] | None) -> list[Verdict]:
+    """Convert the value of the column `verdicts` into verdicts; none for a null."""
+    names = ("similarity", "score")
+    return [Verdict(row["start"], row["end"], row["accepted"], row["reason"] or "", *map(row.get, names)) for row in rows or ()]
+
+
+def passages_to_rows(passages: Sequence[Passage]) -> list[dict[str, Any]]:
+    """Convert passages into the dictionaries that Arrow takes."""
+    return [{"start": passage.start, "end": passage.end, "reason": passage.reason} for passage in passages]
+
+
+def passages_from_rows(rows: Iterable[Mapping[str, Any]] | None) -> list[Passage]:
+    """Convert the value of the column `_passages` into passages; none for a null."""
+    return [Passage(row["start"], row["end"], row["reason"]) for row in rows or ()]
+
+
+def _box_to_row(box: Line | Word) -> dict[str, Any]:
+    return {
+        "text": box.text,
+        "left": box.left,
+        "top": box.top,
+        "right": box.right,
+        "bottom": box.bottom,
+        "confidence": box.confidence,
+    }
+
+
+def _unboxed_word(text: str, confidence: float | None) -> Word:
+    return Word(text, confidence=confidence)
+
+
+def _lengths(lists: pa.Array) -> list[int]:
+    lengths: list[int] = pc.fill_null(pc.list_value_length(lists), 0).to_pylist()
+    return lengths

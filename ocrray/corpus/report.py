@@ -2,7 +2,7 @@
 
 import base64
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import chain, pairwise, zip_longest
@@ -19,7 +19,7 @@ from ocrray.corpus.summary import BIN_ENDS, Summary
 from ocrray.corpus.templates import environment
 from ocrray.errors import RecordError
 from ocrray.folder import Folder
-from ocrray.records import IMAGE_KINDS, SCHEMA, Edit
+from ocrray.records import IMAGE_KINDS, SCHEMA, edits_from_rows
 from ocrray.text.edits import edits_between
 from ocrray.text.normalise import for_scoring
 
@@ -112,11 +112,11 @@ def _examples(summary: Summary) -> list[Example]:
 
 def _example(row: Mapping[str, Any], ranks: Mapping[str, int]) -> Example:
     raw = row["raw_text"] or ""
-    refused = _edits(row["refused_edits"])
+    refused = edits_from_rows(row["refused_edits"])
     return Example(
         row=row,
         ranks=ranks,
-        changes=segments(raw, _edits(row["edits"]), _MAX_TEXT_CHARS),
+        changes=segments(raw, edits_from_rows(row["edits"]), _MAX_TEXT_CHARS),
         refused=segments(raw, refused, _MAX_TEXT_CHARS) if refused else (),
         remaining=_remaining(row["corrected_text"], row["ground_truth"]),
         refusals=[verdict for verdict in row["verdicts"] or () if not verdict["accepted"]],
@@ -126,10 +126,6 @@ def _example(row: Mapping[str, Any], ranks: Mapping[str, int]) -> Example:
             **{name: str(value) for name, value in row.items() if name not in SCHEMA.names and value is not None},
         },
     )
-
-
-def _edits(rows: Iterable[Mapping[str, Any]] | None) -> list[Edit]:
-    return [Edit(**edit) for edit in rows or ()]
 
 
 def _remaining(corrected: str | None, truth: str | None) -> list[Segment] | None:

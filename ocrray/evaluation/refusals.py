@@ -1,12 +1,12 @@
 """Whether the guard refused the right changes: every span of a run, made alone, against the truth."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ocrray.guard.learning import span_gains
 from ocrray.guard.spans import spans_of
-from ocrray.records import Edit
+from ocrray.records import edits_from_rows
 
 
 @dataclass(slots=True)
@@ -49,14 +49,10 @@ class Refusals:
     def add_record(self, raw: str, truth: str, of_run: Mapping[str, Any]) -> None:
         """Count the spans of one record of a run, from its `edits` and `refused_edits`."""
         for name, accepted in (("edits", True), ("refused_edits", False)):
-            edits = _edits(of_run.get(name) or ())
+            edits = edits_from_rows(of_run.get(name))
             self.add(span_gains(raw, spans_of(raw, edits), truth) if edits else (), accepted=accepted)
 
     def as_json(self) -> dict[str, float | None]:
         """Counts and rates by name."""
         names = ("refused", "refused_wrong", "accepted", "accepted_wrong", "precision", "recall", "accepted_wrong_frac")
         return {name: getattr(self, name) for name in names}
-
-
-def _edits(rows: Sequence[Mapping[str, Any]]) -> list[Edit]:
-    return [Edit(row["start"], row["end"], row["raw"], row["corrected"]) for row in rows]

@@ -23,7 +23,7 @@ from ocrray.evaluation.scoring import Shown
 from ocrray.evaluation.sheet import Part
 from ocrray.evaluation.translation import TranslationScores
 from ocrray.folder import Folder
-from ocrray.records import Edit
+from ocrray.records import Edit, edits_from_rows
 from ocrray.text.edits import edits_between
 from ocrray.text.normalise import sanitise
 
@@ -113,7 +113,7 @@ class _Compared:
 
     def __init__(self, record: Shown, normalise: Normalisation) -> None:
         self.record = record
-        self.refused = [Edit(edit["start"], edit["end"], edit["raw"], edit["corrected"]) for edit in _refused_edits(record)]
+        self.refused = edits_from_rows(record.refused.get("refused_edits"))
         self._corrected, self._truth = normalise(record.corrected), normalise(record.truth)
         self._changes = _edits(record.raw, record.corrected)
         self._remaining = _edits(self._corrected, self._truth)
@@ -138,10 +138,6 @@ class _Compared:
             row["wrong_fields"] = [sanitise(name[:100]) for name in record.wrong_fields]
         row["labels"] = [sanitise(label[:100]) for label in (record.language, record.source) if label]
         return row
-
-
-def _refused_edits(record: Shown) -> Sequence[dict[str, Any]]:
-    return record.refused.get("refused_edits") or ()
 
 
 def _reasons(record: Shown) -> list[str]:

@@ -10,7 +10,6 @@ import pytest
 import yaml
 
 from ocrray.corpus.card import write_card
-from ocrray.corpus.columns import MEANINGS
 from ocrray.corpus.summary import summarise
 from ocrray.records import SCHEMA
 
@@ -20,11 +19,6 @@ def card_of(output: Path, **fields) -> tuple[dict, str]:
     write_card(output, summary=summarise(output / "data"), **({"title": "A corpus"} | fields))
     _, front_matter, body = (output / "README.md").read_text(encoding="utf-8").split("---\n", 2)
     return yaml.safe_load(front_matter), body
-
-
-def test_meanings_every_column_of_the_schema_has_one() -> None:
-    """A column nobody explained does not ship."""
-    assert list(MEANINGS) == SCHEMA.names
 
 
 def test_write_card_front_matter_holds_license_language_and_data_files(corpus, rows) -> None:

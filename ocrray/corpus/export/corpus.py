@@ -23,7 +23,7 @@ from ocrray.corpus.export.history import Step
 from ocrray.corpus.export.names import CommonFolder
 from ocrray.errors import OcrrayError, RecordError
 from ocrray.folder import Folder
-from ocrray.records import Edit
+from ocrray.records import Edit, edits_from_rows
 from ocrray.sources import files
 
 NAME = "export.json"
@@ -176,7 +176,7 @@ def _add(document: _Document, row: dict[str, Any]) -> None:
     if row["failed_stage"] == "load":
         document.problem = (row["error_kind"], row["error"])
     if row["status"] == "corrected":
-        document.edits[row["page"]] = [Edit(**edit) for edit in row["edits"]]
+        document.edits[row["page"]] = edits_from_rows(row["edits"])
         parts = (row["corrector"], row["model"], (row["model_revision"] or "")[:12], row["adapter"])
         document.corrector = " ".join(filter(None, parts))
 
