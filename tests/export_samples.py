@@ -4,11 +4,11 @@ import re
 from datetime import UTC, datetime
 
 from ocrray.corpus.export.document import write_document
-from ocrray.corpus.export.history import Step
+from ocrray.corpus.export.history import ProcessingStep
 from ocrray.sources import xml_formats
 from ocrray.text.edits import edits_between
 
-STEP = Step("9.8.7", "tagger default abc", datetime(2026, 5, 4, 3, 2, 1, tzinfo=UTC))
+STEP = ProcessingStep("9.8.7", "tagger default abc", datetime(2026, 5, 4, 3, 2, 1, tzinfo=UTC))
 
 ALTO = """<?xml version="1.0" encoding="UTF-8"?>
 <alto xmlns="http://www.loc.gov/standards/alto/ns-v3#">

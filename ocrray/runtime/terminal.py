@@ -8,7 +8,7 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
-from ocrray.corpus.export.corpus import FOLDER as EXPORT_FOLDER
+from ocrray.corpus.export.corpus import FOLDER_NAME as EXPORT_FOLDER
 from ocrray.corpus.export.corpus import Exported
 from ocrray.corpus.summary import Summary
 from ocrray.engines.base import EngineInfo

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from ocrray.corpus.export.corpus import ExportConfig, Exported, export_corpus, read_export
-from ocrray.corpus.export.names import CommonFolder
+from ocrray.corpus.export.names import RelativeNames
 from ocrray.engines import correctors
 from ocrray.errors import RecordError
 from ocrray.folder import Folder
@@ -155,24 +155,24 @@ def test_export_many_documents_goes_to_all_cores(write):
     ],
 )
 def test_export_names_are_as_different_as_the_files(uris: list[str], names: list[str]):
-    """What all paths have in common is left out, and no more."""
-    common = CommonFolder()
+    """What all paths have in relative is left out, and no more."""
+    relative = RelativeNames()
     for uri in uris:
-        common.add(uri)
+        relative.add(uri)
 
-    assert [common.name_below(uri) for uri in uris] == names
+    assert [relative.name_of(uri) for uri in uris] == names
 
 
 @pytest.mark.parametrize("key", ["a/../../../etc/passwd", "a//b.xml", "./b.xml"])
 def test_export_name_that_climbs_is_refused(key: str):
     """An object store's key may be no path: its document fails, and nothing is written elsewhere."""
-    common = CommonFolder()
+    relative = RelativeNames()
     uris = [files.Location("s3://", f"bucket/{name}").uri for name in (key, "z.xml")]
     for uri in uris:
-        common.add(uri)
+        relative.add(uri)
 
     with pytest.raises(RecordError) as error:
-        common.name_below(uris[0])
+        relative.name_of(uris[0])
     assert error.value.kind == "unsafe_path"
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ocrray.corpus.export.boxes import Box, Direction, between, direction_of, laid_out
+from ocrray.corpus.export.boxes import Box, Direction, direction_of, gap_between, split_box
 from ocrray.corpus.export.projection import Change, changes_of, collapsed, corrected_lines, transferred
 from ocrray.text.edits import edits_between
 
@@ -130,7 +130,7 @@ box = Box(100, 10, 200, 30)
 )
 def test_laid_out_words_share_the_box_by_their_characters(direction: Direction, boxes: list[Box]):
     """Two words of two characters, and a space between them, along the direction of reading."""
-    assert laid_out(["ab", "cd"], box, direction) == boxes
+    assert split_box(["ab", "cd"], box, direction) == boxes
 
 
 @given(
@@ -140,7 +140,7 @@ def test_laid_out_words_stay_inside(words: list[str], edges: tuple[float, ...], 
     """No word leaves the box or overlaps the next."""
     place = Box(min(edges[0], edges[1]), min(edges[2:]), max(edges[0], edges[1]), max(edges[2:]))
 
-    boxes = laid_out(words, place, Direction(axis, backwards))
+    boxes = split_box(words, place, Direction(axis, backwards))
 
     for inner in boxes:
         assert place.left <= inner.left <= inner.right <= place.right
@@ -163,9 +163,9 @@ def test_between_is_the_room_of_neighbours():
     """The gap, the room up to the line's end, nothing where words overlap, None where nothing has a box."""
     before, behind, line = Box(10, 0, 20, 9), Box(30, 0, 40, 9), Box(5, 0, 50, 9)
 
-    assert between(before, behind, line, Direction()) == Box(20, 0, 30, 9)
-    assert between(behind, None, line, Direction()) == Box(40, 0, 50, 9)
-    assert between(None, before, line, Direction()) == Box(5, 0, 10, 9)
-    assert between(behind, before, line, Direction(0, backwards=True)) == Box(20, 0, 30, 9)
-    assert between(behind, Box(35, 0, 60, 9), None, Direction()) == Box(37.5, 0, 37.5, 9)
-    assert between(None, None, line, Direction()) is None
+    assert gap_between(before, behind, line, Direction()) == Box(20, 0, 30, 9)
+    assert gap_between(behind, None, line, Direction()) == Box(40, 0, 50, 9)
+    assert gap_between(None, before, line, Direction()) == Box(5, 0, 10, 9)
+    assert gap_between(behind, before, line, Direction(0, backwards=True)) == Box(20, 0, 30, 9)
+    assert gap_between(behind, Box(35, 0, 60, 9), None, Direction()) == Box(37.5, 0, 37.5, 9)
+    assert gap_between(None, None, line, Direction()) is None

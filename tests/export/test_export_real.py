@@ -11,7 +11,7 @@ import pytest
 from lxml import etree
 
 from ocrray.corpus.export.document import KINDS, write_document
-from ocrray.corpus.export.history import Step
+from ocrray.corpus.export.history import ProcessingStep
 from ocrray.corpus.export.projection import collapsed, corrected_lines
 from ocrray.records import Line, Word
 from ocrray.sources import xml_formats
@@ -20,7 +20,7 @@ from ocrray.text.edits import edits_between
 
 pytestmark = pytest.mark.shared
 
-STEP = Step("9.8.7", "fake", datetime(2026, 5, 4, tzinfo=UTC))
+STEP = ProcessingStep("9.8.7", "fake", datetime(2026, 5, 4, tzinfo=UTC))
 LINE_OF_ALTO = re.compile(r"(Shape )?(String (SP )?)+(HYP )?")
 LEFT_OUT = {
     "Glyph",

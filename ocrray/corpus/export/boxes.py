@@ -1,4 +1,4 @@
-"""Boxes for words that the page did not have: parts of the boxes of the words in whose place they stand."""
+"""Boxes for new words, computed from the boxes of the words that they replace."""
 
 import unicodedata
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Box(NamedTuple):
-    """A place on a page, in the file's own unit from the top left."""
+    """A rectangle on a page, in the file's own unit from the top left."""
 
     left: float
     top: float
@@ -17,13 +17,13 @@ class Box(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Direction:
-    """Which way words follow each other: along `x` or along `y`, towards larger numbers or `backwards`."""
+    """Reading direction of words: along x or y, towards larger coordinates or `backwards`."""
 
     axis: int = 0  # 0 for x, 1 for y: where a Box has its lower end
     backwards: bool = False
 
     def part(self, box: Box, start: float, end: float) -> Box:
-        """The part of `box` from `start` to `end`, fractions of its length in reading direction; inner edges are rounded."""
+        """Return the part of `box` from `start` to `end`, fractions in reading direction; inner edges are rounded."""
         low, high = box[self.axis], box[self.axis + 2]
         if self.backwards:
             start, end = 1 - end, 1 - start
@@ -34,7 +34,7 @@ class Direction:
 
 
 def direction_of(boxes: Sequence[Box], text: str) -> Direction:
-    """The direction in which words with these boxes, in the order of their text, are read; of a single one the script tells."""
+    """Return the reading direction of words from their boxes in text order; for a single box, from the script of `text`."""
     if len(boxes) > 1:
         first, last = boxes[0], boxes[-1]
         x = last.left + last.right - first.left - first.right
@@ -45,14 +45,14 @@ def direction_of(boxes: Sequence[Box], text: str) -> Direction:
     return Direction(0, script != "L")
 
 
-def around(boxes: Sequence[Box]) -> Box:
-    """The smallest box around all of these."""
+def bounding_box(boxes: Sequence[Box]) -> Box:
+    """Return the bounding box of `boxes`."""
     lefts, tops, rights, bottoms = zip(*boxes, strict=True)
     return Box(min(lefts), min(tops), max(rights), max(bottoms))
 
 
-def laid_out(words: Sequence[str], box: Box, direction: Direction) -> list[Box]:
-    """A box for each word, in proportion to its characters, as if one space stood between two."""
+def split_box(words: Sequence[str], box: Box, direction: Direction) -> list[Box]:
+    """Divide `box` among `words` in proportion to their characters, with one character of space between two words."""
     whole = max(1, sum(map(len, words)) + len(words) - 1)
     boxes, done = [], 0
     for word in words:
@@ -61,19 +61,20 @@ def laid_out(words: Sequence[str], box: Box, direction: Direction) -> list[Box]:
     return boxes
 
 
-def between(before: Box | None, behind: Box | None, line: Box | None, direction: Direction) -> Box | None:
-    """The room between two neighbouring words, or between one and the end of its line; None where neither has a box.
+def gap_between(before: Box | None, behind: Box | None, line: Box | None, direction: Direction) -> Box | None:
+    """Return the gap between two neighbouring words, or between one word and the end of its line; None if neither has a box.
 
-    It may have no width: words on a page may touch, or overlap.
+    The gap has no width where words touch or overlap.
     """
     neighbour = before or behind
     if neighbour is None:
         return None
     axis = direction.axis
     start, end = (behind, before) if direction.backwards else (before, behind)
+    line = line or neighbour
     edges = list(neighbour)
-    low = start[axis + 2] if start else min(line[axis], end[axis]) if line else end[axis]
-    high = end[axis] if end else max(line[axis + 2], start[axis + 2]) if line else start[axis + 2]
+    low = start[axis + 2] if start else min(line[axis], neighbour[axis])
+    high = end[axis] if end else max(line[axis + 2], neighbour[axis + 2])
     middle = (low + high) / 2
     edges[axis], edges[axis + 2] = (low, high) if low <= high else (middle, middle)
     return Box(*edges)

@@ -1,4 +1,4 @@
-"""The documents of a finished corpus, written out with its corrections: streamed, whatever the size of the corpus."""
+"""Export of a finished corpus: copies of its ALTO, PAGE and hOCR files with the corrections; memory use is bounded."""
 
 import json
 import os
@@ -19,45 +19,45 @@ import ocrray
 from ocrray.config import StrictModel
 from ocrray.corpus.examples import BATCH_ROWS
 from ocrray.corpus.export.document import KINDS, write_document
-from ocrray.corpus.export.history import Step
-from ocrray.corpus.export.names import CommonFolder
+from ocrray.corpus.export.history import ProcessingStep
+from ocrray.corpus.export.names import RelativeNames
 from ocrray.errors import OcrrayError, RecordError
 from ocrray.folder import Folder
 from ocrray.records import Edit, edits_from_rows
-from ocrray.sources import files
+from ocrray.sources import files, xml_formats
 
 NAME = "export.json"
 DOCUMENTS_NAME = "export.parquet"
-FOLDER = "export"
+FOLDER_NAME = "export"
 
 _DOCUMENTS_A_TASK = 32
 _COLUMNS = [
     *("source_uri", "source_kind", "page", "status", "edits", "content_hash", "failed_stage", "error_kind", "error"),
     *("corrector", "model", "model_revision", "adapter"),
 ]
-_OUTCOME = pa.schema(
+_OUTCOME_SCHEMA = pa.schema(
     [
         ("uri", pa.string()),
-        ("file", pa.string()),  # in the folder `export`; null where nothing was written
+        ("file", pa.string()),  # relative to the folder `export`; null when nothing was written
         ("kind", pa.string()),
         ("records", pa.int32()),
         ("changed_lines", pa.int32()),
-        ("error_kind", pa.string()),  # these two are set where the document could not be written
+        ("error_kind", pa.string()),  # these two are set when the document could not be written
         ("error", pa.string()),
     ]
 )
 
 
 class ExportConfig(StrictModel):
-    """Write the corrections back into the ALTO, PAGE and hOCR files that the text came from, as copies in `<output>/export`."""
+    """Copies of the ALTO, PAGE and hOCR input files with the corrections, in `<output>/export`."""
 
     copy_unchanged: bool = True
-    """Whether files in which nothing was corrected are copied too, byte for byte."""
+    """Copy files without corrections too, byte for byte."""
 
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """What an export came to: documents by what became of them, and the lines that were changed in them."""
+    """Counts of an export: documents by result, and changed lines."""
 
     changed: int
     unchanged: int
@@ -66,60 +66,63 @@ class Exported:
 
     @property
     def documents(self) -> int:
+        """All documents."""
         return self.changed + self.unchanged + self.failed
 
 
 @dataclass(slots=True)
 class _Document:
-    """What the corpus holds of one file, as far as it was read."""
+    """One file's records read so far."""
 
     uri: str
-    kind: str
-    pages: int  # of the work list
+    kind: xml_formats.Kind
+    pages: int  # records in the work list
     records: int = 0
     content_hash: str | None = None
     edits: dict[int, list[Edit]] = field(default_factory=dict)
     corrector: str = ""
-    problem: tuple[str, str] | None = None  # kind and message, where a page could not even be read
+    problem: tuple[str, str] | None = None  # kind and message of a page that could not be loaded
 
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """What a worker needs to write any document."""
+    """Settings with which a worker writes any document."""
 
     output: Folder
-    common: CommonFolder
+    names: RelativeNames
     config: ExportConfig
     finished: datetime
     max_file_bytes: int
 
 
 def read_export(output: Folder, config: ExportConfig) -> Exported | None:
-    """What an earlier, finished export with this config came to; None where there is none."""
+    """Return the counts of an earlier, finished export with this config; None if there is none."""
     try:
-        noted = json.loads(output.read_text(NAME))
-        return Exported(**noted["counts"]) if noted["config"] == config.model_dump(mode="json") else None
+        saved = json.loads(output.read_text(NAME))
+        return Exported(**saved["counts"]) if saved["config"] == config.model_dump(mode="json") else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
 def export_corpus(output: Folder, config: ExportConfig, *, finished: datetime, max_file_bytes: int) -> Exported:
-    """Write every document of the finished corpus in `output` anew into its folder `export`, with the tally `export.json` last.
+    """Write every document of the finished corpus in `output` into its folder `export`, replacing an earlier export.
 
-    `export.parquet` has a row for each document; one that cannot be written is named there with its error, and the rest go on.
-    Raises OcrrayError where the corpus itself cannot be read.
+    `export.parquet` has a row for each document, with the error of one that could not be written. `export.json` (the counts) is
+    written last.
+
+    Raises: OcrrayError: when the corpus cannot be read.
     """
-    folder = output.child(FOLDER)
+    folder = output.child(FOLDER_NAME)
     counts = dict.fromkeys(("changed", "unchanged", "failed", "changed_lines"), 0)
     try:
         output.filesystem.create_dir(folder.path)
         output.filesystem.delete_dir_contents(folder.path)
-        common, pages, total = _survey(output.child("_work_list"))
-        job = _Job(output, common, config, finished, max_file_bytes)
+        names, pages, total = _survey(output.child("_work_list"))
+        job = _Job(output, names, config, finished, max_file_bytes)
         documents = _documents(output.child("data"), pages)
-        with pq.ParquetWriter(f"{output.path}/{DOCUMENTS_NAME}", _OUTCOME, filesystem=output.filesystem) as writer:
+        with pq.ParquetWriter(f"{output.path}/{DOCUMENTS_NAME}", _OUTCOME_SCHEMA, filesystem=output.filesystem) as writer:
             for outcomes in _in_parallel(job, documents, total):
-                writer.write_table(pa.Table.from_pylist(outcomes, _OUTCOME))
+                writer.write_table(pa.Table.from_pylist(outcomes, _OUTCOME_SCHEMA))
                 for outcome in outcomes:
                     lines = outcome["changed_lines"]
                     counts["failed" if "error_kind" in outcome else "changed" if lines else "unchanged"] += 1
@@ -127,40 +130,41 @@ def export_corpus(output: Folder, config: ExportConfig, *, finished: datetime, m
     except (pa.ArrowException, OSError) as err:
         raise OcrrayError(f"{output.path}: cannot be exported: {' '.join(str(err).split())}") from None
     exported = Exported(**counts)
-    noted = {"ocrray_version": ocrray.__version__, "config": config.model_dump(mode="json"), "counts": asdict(exported)}
-    output.write_text(NAME, json.dumps(noted, indent=1) + "\n")
+    saved = {"ocrray_version": ocrray.__version__, "config": config.model_dump(mode="json"), "counts": asdict(exported)}
+    output.write_text(NAME, json.dumps(saved, indent=1) + "\n")
     return exported
 
 
-def _survey(work_list: Folder) -> tuple[CommonFolder, dict[str, int], int]:
-    """The folder that all documents are in, how many pages each has that has several, and how many documents there are.
+def _survey(work_list: Folder) -> tuple[RelativeNames, dict[str, int], int]:
+    """Return the documents' names, the page counts of those with several pages, and the number of documents.
 
-    The work list holds the pages of a file one after the other.
+    The work list holds the pages of a file in consecutive rows.
     """
-    common, several, total, last, run = CommonFolder(), {}, 0, "", 0
+    names, page_counts, total = RelativeNames(), dict[str, int](), 0
+    last, pages = "", 0
     for info in work_list.files(".parquet"):
         with pq.ParquetFile(info.path, filesystem=work_list.filesystem) as file:
             for batch in file.iter_batches(BATCH_ROWS, columns=["uri", "kind"]):
-                rows = batch.filter(pc.is_in(batch["kind"], pa.array(KINDS)))
+                rows = batch.filter(pc.is_in(batch["kind"], pa.array(list(KINDS))))
                 for uri in rows["uri"].to_pylist():
                     if uri == last:
-                        run += 1
-                        several[uri] = run
+                        pages += 1
+                        page_counts[uri] = pages
                     else:
-                        last, run, total = uri, 1, total + 1
-                        common.add(uri)
-    return common, several, total
+                        last, pages, total = uri, 1, total + 1
+                        names.add(uri)
+    return names, page_counts, total
 
 
 def _documents(data: Folder, pages: dict[str, int]) -> Iterator[_Document]:
-    """Every document as soon as all its records have been met; those of a book may be in several data files."""
+    """Yield every document when all its records are read; those of a book may be in several data files."""
     waiting: dict[str, _Document] = {}
     for info in data.files(".parquet"):
         with pq.ParquetFile(info.path, filesystem=data.filesystem) as file:
             for batch in file.iter_batches(BATCH_ROWS, columns=_COLUMNS):
-                for row in batch.filter(pc.is_in(batch["source_kind"], pa.array(KINDS))).to_pylist():
+                for row in batch.filter(pc.is_in(batch["source_kind"], pa.array(list(KINDS)))).to_pylist():
                     uri = row["source_uri"]
-                    document = waiting.get(uri) or _Document(uri, row["source_kind"], pages.get(uri, 1))
+                    document = waiting.get(uri) or _Document(uri, KINDS[row["source_kind"]], pages.get(uri, 1))
                     _add(document, row)
                     if document.records < document.pages:
                         waiting[uri] = document
@@ -182,7 +186,7 @@ def _add(document: _Document, row: dict[str, Any]) -> None:
 
 
 def _in_parallel(job: _Job, documents: Iterable[_Document], total: int) -> Iterator[list[dict[str, Any]]]:
-    """What became of the documents, some at a time, on all cores of this machine if there are enough of them."""
+    """Write the documents on all cores of this machine if there are enough of them; yield their rows of `export.parquet`."""
     tasks = iter(lambda: list(islice(documents, _DOCUMENTS_A_TASK)), [])
     workers = min(os.cpu_count() or 1, total // (2 * _DOCUMENTS_A_TASK))
     if workers < 2:
@@ -203,7 +207,7 @@ def _write_all(job: _Job, documents: Sequence[_Document]) -> list[dict[str, Any]
 
 
 def _write_one(job: _Job, document: _Document) -> dict[str, Any]:
-    """Write one document; whatever goes wrong with it is its own failure, as a run of millions must not end by it."""
+    """Write one document; any error becomes its row's error, so that it cannot end an export of millions."""
     row = {"uri": document.uri, "kind": document.kind, "records": document.records, "changed_lines": 0}
     try:
         name, lines = _write(job, document)
@@ -219,17 +223,17 @@ def _write_one(job: _Job, document: _Document) -> dict[str, Any]:
 
 def _write(job: _Job, document: _Document) -> tuple[str | None, int]:
     if document.content_hash is None:
-        kind, message = document.problem or ("unreadable", "no page of it could be read")
+        kind, message = document.problem or ("unreadable", "none of its pages could be read")
         raise RecordError(message, kind=kind)
-    name = job.common.name_below(document.uri)
+    name = job.names.name_of(document.uri)
     data, content_hash = files.read_hashed(files.parse(document.uri), job.max_file_bytes)
     if content_hash != document.content_hash:
-        raise RecordError("the file is not the one that was read: it has changed since", kind="other_text")
-    step = Step(ocrray.__version__, document.corrector, job.finished)
+        raise RecordError("the file has changed since it was read", kind="other_text")
+    step = ProcessingStep(ocrray.__version__, document.corrector, job.finished)
     written = write_document(document.kind, data, document.edits, step)
     if not written.changed_lines and not job.config.copy_unchanged:
         return None, 0
-    filesystem, path = job.output.filesystem, f"{job.output.path}/{FOLDER}/{name}"
+    filesystem, path = job.output.filesystem, f"{job.output.path}/{FOLDER_NAME}/{name}"
     if isinstance(filesystem, pafs.LocalFileSystem):
         filesystem.create_dir(path.rpartition("/")[0])
     with filesystem.open_output_stream(path) as stream:

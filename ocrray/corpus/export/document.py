@@ -1,12 +1,12 @@
-"""One file with the corrections of its pages written into it, and read again to see that they are there."""
+"""Write the corrections of its pages into one file, and read it again to verify them."""
 
 from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 from types import ModuleType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ocrray.corpus.export import alto, hocr, page_xml
-from ocrray.corpus.export.history import Step
+from ocrray.corpus.export.history import ProcessingStep
 from ocrray.corpus.export.projection import collapsed, corrected_lines
 from ocrray.corpus.export.source import Source
 from ocrray.errors import RecordError
@@ -14,26 +14,29 @@ from ocrray.records import Edit
 from ocrray.sources import xml_formats
 
 _WRITERS: dict[xml_formats.Kind, ModuleType] = {"alto": alto, "page": page_xml, "hocr": hocr}
-KINDS = tuple(_WRITERS)
+KINDS: dict[str, xml_formats.Kind] = {kind: kind for kind in _WRITERS}
+"""Kinds of files that can be written, by name."""
 
 
 class Written(NamedTuple):
-    """The bytes of a file after its correction, and how many of its lines have changed."""
+    """Bytes of the corrected file and the number of changed lines."""
 
     data: bytes
     changed_lines: int
 
 
-def write_document(kind: xml_formats.Kind, data: bytes, edits: Mapping[int, Sequence[Edit]], step: Step) -> Written:
-    """The file `data` with `edits`, by the 0-based index of their page, made in it; without a change to a line, `data` itself.
+def write_document(kind: xml_formats.Kind, data: bytes, edits: Mapping[int, Sequence[Edit]], step: ProcessingStep) -> Written:
+    """Apply `edits` (by 0-based page index) to the file `data`; return `data` itself when no line changes.
 
-    Edits are those of a page's text, its lines joined by line feeds. Raises RecordError: those of `xml_formats.pages`,
-    `missing_page`, `other_text` (the edits are not of the file's text), `not_traceable` (its mark-up cannot be followed to the
-    byte), `not_written` (what was written does not read as it should).
+    Edits refer to a page's text, its lines joined by line feeds.
+
+    Raises: RecordError: as `xml_formats.pages`; `missing_page`; `other_text` when the edits do not belong to the file's text;
+        `not_traceable` when its elements cannot be located in its bytes; `not_written` when the result reads otherwise.
     """
     pages = xml_formats.pages(kind, data)
     writer = _WRITERS[kind]
-    changes, expected = [], {}
+    changes: list[tuple[Any, str, str]] = []  # each writer has its own type of place
+    expected: dict[int, list[str]] = {}
     for number, page_edits in sorted(edits.items()):
         if not 0 <= number < len(pages):
             raise RecordError(f"there is no page {number + 1}: the file has {len(pages)}", kind="missing_page")
@@ -41,7 +44,7 @@ def write_document(kind: xml_formats.Kind, data: bytes, edits: Mapping[int, Sequ
         try:
             corrected = corrected_lines([text for _, text in lines], page_edits)
         except ValueError as err:
-            raise RecordError(f"page {number + 1}: {err}: has the file changed since?", kind="other_text") from None
+            raise RecordError(f"page {number + 1}: {err}: the file has changed since it was read", kind="other_text") from None
         here = [(place, old, new) for (place, old), new in zip(lines, corrected, strict=True) if collapsed(old) != collapsed(new)]
         changes += here
         if here:

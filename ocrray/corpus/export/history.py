@@ -1,4 +1,4 @@
-"""Who changed a file, when and with what: what goes into its own processing history."""
+"""The entry in a file's processing history."""
 
 import re
 from dataclasses import dataclass
@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """The step that corrected a document: the version of ocrray, the `corrector` with its model, and when the run ended."""
+class ProcessingStep:
+    """The processing step that corrected a file: version of ocrray, `corrector` with its model, end of the run."""
 
     version: str
     corrector: str
@@ -15,20 +15,20 @@ class Step:
 
     @property
     def date(self) -> str:
-        """When the run ended, in UTC, as XML Schema writes it."""
+        """End of the run, in UTC, in the format of XML Schema."""
         return self.finished.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
     @property
     def description(self) -> str:
-        """What was done."""
+        """Description without date."""
         return f"text corrected by ocrray {self.version}" + (f" ({self.corrector})" if self.corrector else "")
 
     @property
     def line(self) -> str:
-        """What was done, and when."""
+        """Description and date."""
         return f"{self.description} {self.date}"
 
     @property
     def comment(self) -> str:
-        """The same as a comment, for a file that has no place for its history."""
+        """`line` as an XML comment, for a file without an element for its history."""
         return f"<!-- {re.sub('-(?=-)', '- ', self.line)} -->"

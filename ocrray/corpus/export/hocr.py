@@ -1,43 +1,43 @@
-"""Corrections written into hOCR, well-formed or not.
+"""Write corrections into hOCR, well-formed or not.
 
-A word whose text changes keeps its box and its mark-up, and loses what was said of its old characters (x_wconf, x_confs, cuts,
-x_bboxes). Where words are split or joined, their boxes are split in proportion to the characters, or joined.
+A changed word keeps its box and mark-up and loses the properties of its old characters (x_wconf, x_confs, cuts, x_bboxes).
+Where words are split or joined, their boxes are divided in proportion to the characters, or joined.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from lxml import etree
 
-from ocrray.corpus.export.boxes import Box, around, between, direction_of, laid_out
-from ocrray.corpus.export.history import Step
+from ocrray.corpus.export.boxes import Box, bounding_box, direction_of, gap_between, split_box
+from ocrray.corpus.export.history import ProcessingStep
 from ocrray.corpus.export.projection import Change, changes_of, parts_of
-from ocrray.corpus.export.source import Source, bare_tag, escaped
+from ocrray.corpus.export.source import Source, empty_element, escaped
 from ocrray.errors import RecordError
 from ocrray.sources import hocr
 from ocrray.sources.hocr import Part, PlacedLine
 from ocrray.sources.xml_parse import local_name
 
-_OF_CHARACTERS = re.compile(r"\s*(?:x_wconf|x_confs|x_bboxes|x_cost|cuts|nlp)\b")
+_CHARACTER_PROPERTIES = re.compile(r"\s*(?:x_wconf|x_confs|x_bboxes|x_cost|cuts|nlp)\b")
 _BBOX = re.compile(r"\s*bbox\b")
 
 
 def read_lines(page: etree._Element) -> list[tuple[PlacedLine, str]]:
-    """The lines of a page, each with its text."""
+    """Return the lines of a page, each with its text."""
     return [(found, found.line.text) for found in hocr.read_lines(page)]
 
 
-def write(source: Source, root: etree._Element, lines: Iterable[tuple[PlacedLine, str, str]], step: Step) -> None:
-    """Make each line (its place, its text) read as its new text, and note the step in the file's head."""
+def write(source: Source, root: etree._Element, lines: Iterable[tuple[PlacedLine, str, str]], step: ProcessingStep) -> None:
+    """Replace the old text of each `(line, old, new)` by the new one, and record the step in the file's head."""
     for found, old, new in lines:
         _Line(source, found, old).correct(new)
-    _note(source, root, step)
+    _record(source, root, step)
 
 
 @dataclass(slots=True, eq=False)
 class _Atom:
-    """A word, or text that is in none: where it stands in the file, and in the text of its line."""
+    """A word, or text outside any word: its parts in the file and its span in the text of its line."""
 
     parts: list[Part]
     start: int
@@ -47,7 +47,7 @@ class _Atom:
 
 
 class _Line:
-    """One line being corrected."""
+    """Correction of one line."""
 
     def __init__(self, source: Source, found: PlacedLine, text: str) -> None:
         self.source, self.element, self.text = source, found.element, text
@@ -89,9 +89,9 @@ class _Line:
         parts = parts_of(change.text, [self.text[atom.start : atom.end] for atom in atoms])
         boxes = [atom.box for atom in atoms if atom.box]
         if len(atoms) == len(parts) == 1 or not boxes:
-            places = [keeps.box] + [None] * (len(parts) - 1)
+            places: Sequence[Box | None] = [keeps.box, *[None] * (len(parts) - 1)]
         else:
-            places = laid_out(parts, around(boxes), self.direction)
+            places = split_box(parts, bounding_box(boxes), self.direction)
         self.source.set_attributes(keeps.word, {"title": _title(keeps.word, places[0])})
         self.texts[keeps] = parts[0]
         end = self.source.end(keeps.word)
@@ -101,31 +101,33 @@ class _Line:
     def _insert(self, change: Change) -> None:
         before = self.atoms[change.first - 1] if change.first else None
         behind = self.atoms[change.first] if change.first < len(self.atoms) else None
-        if before is not None and before.word is None:
-            self.texts[before] = f"{self.texts.get(before, self.text[before.start : before.end])} {change.text}"
-        elif before is None and behind.word is None:
-            self.texts[behind] = f"{change.text} {self.texts.get(behind, self.text[behind.start : behind.end])}"
-        else:
-            like = before or behind
-            parts = change.text.split(" ")
-            place = between(before and before.box, behind and behind.box, _box(self.element), self.direction)
-            places = laid_out(parts, place, self.direction) if place else [None] * len(parts)
-            for part, box in zip(parts, places, strict=True):
-                if before is not None:
-                    end = self.source.end(like.word)
-                    self.source.splice(end, end, self._new_word(like.word, part, box))
-                else:
-                    start = self.source.tag(like.word).start
-                    self.source.splice(start, start, f"{self._new_word(like.word, part, box).lstrip()} ")
+        neighbour = before or behind
+        if neighbour is None:
+            raise RecordError("a line without text cannot be corrected", kind="not_traceable")
+        word = neighbour.word
+        if word is None:
+            old = self.texts.get(neighbour, self.text[neighbour.start : neighbour.end])
+            self.texts[neighbour] = f"{old} {change.text}" if before else f"{change.text} {old}"
+            return
+        parts = change.text.split(" ")
+        gap = gap_between(before.box if before else None, behind.box if behind else None, _box(self.element), self.direction)
+        places = split_box(parts, gap, self.direction) if gap else [None] * len(parts)
+        for part, box in zip(parts, places, strict=True):
+            if before is not None:
+                end = self.source.end(word)
+                self.source.splice(end, end, self._new_word(word, part, box))
+            else:
+                start = self.source.tag(word).start
+                self.source.splice(start, start, f"{self._new_word(word, part, box).lstrip()} ")
 
     def _set_text(self, atom: _Atom, text: str) -> None:
-        """Put the text where the first of the old one stood; an element inside a word that stands for characters goes."""
+        """Write the text in place of the first old part; elements inside a word that mark single characters are removed."""
         if atom.word is not None and len([part for part in atom.parts if part.text.strip()]) > 1:
             self.source.splice(self.source.tag(atom.word).open_end, self.source.close(atom.word), escaped(text))
             return
         for part in atom.parts:
             stripped = part.text.strip()
-            if stripped:
+            if stripped and part.element is not None:
                 lead, trail = part.text.split(stripped, 1) if text else (" ", "")
                 self.source.set_text(part.element, f"{lead}{text}{trail}", is_tail=part.is_tail)
                 text = ""
@@ -137,7 +139,7 @@ class _Line:
 
 
 def _by_word(parts: Iterable[Part]) -> list[list[Part]]:
-    """The parts that are text, those of one word together."""
+    """Return the parts that are text, grouped by word."""
     found: list[list[Part]] = []
     for part in parts:
         if part.element is None or not (part.text.strip(" \t\n\r\f") or part.word is not None):
@@ -155,9 +157,9 @@ def _box(element: etree._Element) -> Box | None:
 
 
 def _title(word: etree._Element, box: Box | None) -> str | None:
-    """The title of a word with this box, and without what it says of its characters."""
+    """Return the title of a word with this box and without the properties of its characters."""
     title = word.get("title")
-    kept = [entry for entry in (title or "").split(";") if not _OF_CHARACTERS.match(entry)]
+    kept = [entry for entry in (title or "").split(";") if not _CHARACTER_PROPERTIES.match(entry)]
     if box is None:
         kept = [entry for entry in kept if not _BBOX.match(entry)]
     elif box != _box(word):
@@ -166,11 +168,11 @@ def _title(word: etree._Element, box: Box | None) -> str | None:
     return ";".join(kept).strip() or None
 
 
-def _note(source: Source, root: etree._Element, step: Step) -> None:
-    """What made the file is in its ocr-system; a file without one gets one, and a head for it."""
+def _record(source: Source, root: etree._Element, step: ProcessingStep) -> None:
+    """Record the step in the meta element `ocr-system`; add the element, and a head for it, where the file has none."""
     system = next((element for element in root.iter("{*}meta") if (element.get("name") or "").lower() == "ocr-system"), None)
     head = next(root.iter("{*}head"), None)
-    meta = bare_tag("meta", {"name": "ocr-system", "content": step.line})
+    meta = empty_element("meta", {"name": "ocr-system", "content": step.line})
     if system is not None:
         source.set_attributes(system, {"content": "; ".join(filter(None, (system.get("content"), step.line)))})
     elif head is not None and head in source.tags:

@@ -1,8 +1,9 @@
-"""Corrections written into PAGE XML.
+"""Write corrections into PAGE XML.
 
 A line's text changes in its own TextEquiv, in those of its words, and in those of the regions around it that repeat it. A
-TextEquiv that changes loses its confidence, a word its glyphs, which were those of another text; other readings (a higher index)
-stay. Where words are split or joined, their boxes are split in proportion to the characters, or joined, and then are rectangles.
+changed TextEquiv loses its confidence and a changed word its glyphs, because they describe the old text; alternative readings
+(a higher index) stay. Where words are split or joined, their boxes are divided in proportion to the characters, or joined, and
+become rectangles.
 """
 
 import re
@@ -13,10 +14,11 @@ from typing import NamedTuple
 
 from lxml import etree
 
-from ocrray.corpus.export.boxes import Box, around, between, direction_of, laid_out
-from ocrray.corpus.export.history import Step
+from ocrray.corpus.export.boxes import Box, bounding_box, direction_of, gap_between, split_box
+from ocrray.corpus.export.history import ProcessingStep
 from ocrray.corpus.export.projection import Change, Offsets, aligned, changes_of, parts_of, transferred
 from ocrray.corpus.export.source import Source, escaped, ids_of, new_id, quoted
+from ocrray.errors import RecordError
 from ocrray.sources import page_xml
 from ocrray.sources.xml_parse import local_name
 
@@ -25,19 +27,19 @@ _YEAR = re.compile(r"/(\d{4})-\d\d-\d\d$")
 
 
 class Place(NamedTuple):
-    """A TextLine, or (by its 0-based `row`) one line of the text of a region."""
+    """A TextLine, or one line (0-based `row`) of the text of a region."""
 
     element: etree._Element
     row: int | None
 
 
 def read_lines(page: etree._Element) -> list[tuple[Place, str]]:
-    """The lines of a page, each with its text."""
+    """Return the lines of a page, each with its text."""
     return [(Place(element, row), line.text) for element, row, line in page_xml.read_lines(page)]
 
 
-def write(source: Source, root: etree._Element, lines: Iterable[tuple[Place, str, str]], step: Step) -> None:
-    """Make each line (its place, its text) read as its new text, and note the step in the file's metadata."""
+def write(source: Source, root: etree._Element, lines: Iterable[tuple[Place, str, str]], step: ProcessingStep) -> None:
+    """Replace the old text of each `(place, old, new)` by the new one, and record the step in the file's metadata."""
     document = _Document(source, root)
     for (element, row), old, new in lines:
         if row is None:
@@ -48,7 +50,7 @@ def write(source: Source, root: etree._Element, lines: Iterable[tuple[Place, str
     for region, rows in document.rows.items():
         document.lines[region] = document.write_rows(region, rows)
     document.write_regions()
-    _note(source, root, step)
+    _record(source, root, step)
 
 
 @dataclass
@@ -60,11 +62,11 @@ class _Document:
 
     @cached_property
     def ids(self) -> set[str]:
-        """Those of the file, and those given to new words."""
+        """Ids in use: those of the file and of new words."""
         return ids_of(self.root)
 
     def set_text(self, element: etree._Element, text: str) -> None:
-        """Give a line, word or region that has a TextEquiv this text in it."""
+        """Set the text of a line, word or region in its TextEquiv, if it has one."""
         equivalent = page_xml.text_equiv(element)
         if equivalent is None:
             return
@@ -86,8 +88,9 @@ class _Document:
         return old, new
 
     def write_regions(self) -> None:
-        """Let the text of each region around a changed line follow it."""
-        regions = {above for element in self.lines for above in element.iterancestors() if local_name(above).endswith("Region")}
+        """Update the text of each region that repeats a changed line."""
+        ancestors = {ancestor for element in self.lines for ancestor in element.iterancestors()}
+        regions = {ancestor for ancestor in ancestors if local_name(ancestor).endswith("Region")}
         for region in regions - self.rows.keys():
             text = page_xml.own_text(region)
             if not text:
@@ -98,7 +101,7 @@ class _Document:
             self.set_text(region, transferred(aligned(old, new), old, text))
 
     def shift_ranges(self, element: etree._Element, old: str, new: str) -> None:
-        """Let the ranges of characters in Transkribus' `custom` attribute name the same ones in the new text."""
+        """Move the character ranges in Transkribus' `custom` attribute to the same characters of the new text."""
         custom = element.get("custom") or ""
         offsets = Offsets(aligned(old, new))
 
@@ -112,7 +115,7 @@ class _Document:
 
 
 class _Line:
-    """One TextLine being corrected."""
+    """Correction of one TextLine."""
 
     def __init__(self, document: _Document, element: etree._Element, text: str) -> None:
         self.document, self.source, self.element, self.text = document, document.source, element, text
@@ -133,6 +136,8 @@ class _Line:
             text = " ".join(self.texts)
             new = transferred(aligned(self.text, new), self.text, text) if new else ""
             spans = _spans(text, self.texts)
+            if spans is None:
+                raise RecordError("the words of a line cannot be found in its text", kind="not_traceable")
         for change in changes_of(text, spans, new):
             if change.first == change.last:
                 self._insert(change)
@@ -150,7 +155,7 @@ class _Line:
         if len(words) == len(parts) == 1:
             return
         boxes = [box for box in self.boxes[change.first : change.last] if box]
-        places = laid_out(parts, around(boxes), self.direction) if boxes else [None] * len(parts)
+        places = split_box(parts, bounding_box(boxes), self.direction) if boxes else [None] * len(parts)
         if places[0]:
             self._set_box(words[0], places[0])
         end = self.source.end(words[0])
@@ -160,11 +165,11 @@ class _Line:
     def _insert(self, change: Change) -> None:
         before = change.first - 1 if change.first else None
         behind = change.first if change.first < len(self.words) else None
-        like = self.words[behind if before is None else before]
+        like = self.words[max(change.first - 1, 0)]
         left, right = (None if i is None else self.boxes[i] for i in (before, behind))
-        place = between(left, right, _box(self.element), self.direction)
+        place = gap_between(left, right, _box(self.element), self.direction)
         parts = change.text.split(" ")
-        places = laid_out(parts, place, self.direction) if place else [None] * len(parts)
+        places = split_box(parts, place, self.direction) if place else [None] * len(parts)
         start = self.source.tag(like).start
         at = start - len(self.source.indent(start)) if before is None else self.source.end(like)
         for part, box in zip(parts, places, strict=True):
@@ -185,6 +190,8 @@ class _Line:
 
     def _set_box(self, word: etree._Element, box: Box) -> None:
         coords = word.find("{*}Coords")
+        if coords is None:
+            return
         if coords.get("points") is not None:
             self.source.set_attributes(coords, {"points": _points(box)})
         else:
@@ -198,7 +205,7 @@ class _Line:
         name = _prefix(self.source, like)
         indent = self.source.indent(self.source.tag(like).start)
         has_points = (coords := like.find("{*}Coords")) is None or coords.get("points") is not None
-        # A word must have a place: where nobody knows it, it is that of nothing.
+        # PAGE requires coordinates: an unknown box is an empty one.
         box = box or Box(0, 0, 0, 0)
         place = (
             f'<{name}Coords points="{_points(box)}"/>'
@@ -213,8 +220,9 @@ class _Line:
 
 
 def _spans(line: str, words: Sequence[str]) -> list[tuple[int, int]] | None:
-    """Where the words stand in the line, with or without white space between them; None where they do not."""
-    spans, place = [], 0
+    """Return the spans of the words in the line, with or without white space between them; None if they are not all there."""
+    spans: list[tuple[int, int]] = []
+    place = 0
     for word in words:
         start = line.find(word, place)
         if start < 0 or line[place:start].strip():
@@ -250,10 +258,10 @@ def _box(element: etree._Element) -> Box | None:
     return None if box[0] is None else Box(*box)
 
 
-def _note(source: Source, root: etree._Element, step: Step) -> None:
-    """LastChange, and a MetadataItem, which PAGE has since 2018, or a remark in Comments."""
+def _record(source: Source, root: etree._Element, step: ProcessingStep) -> None:
+    """Set LastChange, and add a MetadataItem (PAGE since 2018) or a remark in Comments."""
     metadata = root.find("{*}Metadata")
-    if metadata is None:  # which no version allows
+    if metadata is None:  # invalid in every version of PAGE
         source.append(root, step.comment)
         return
     name = _prefix(source, metadata)

@@ -1,4 +1,4 @@
-"""Where corrected text belongs: on which line of the page, on which words of the line."""
+"""Map corrected text to the lines of a page and the words of a line."""
 
 import re
 from bisect import bisect_left, bisect_right
@@ -22,9 +22,9 @@ _NOT_XML = re.compile(r"[\ufffe\uffff]")
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """The words `first` (0-based) to before `last` of a line become `text`, which may be several words, or none.
+    """Replacement of the words `first` (0-based) to `last` (exclusive) of a line by `text`: several words, one, or none.
 
-    Where `last` is `first`, new words come in front of the word `first`.
+    Where `last` equals `first`, `text` is inserted before the word `first`.
     """
 
     first: int
@@ -33,17 +33,17 @@ class Change:
 
 
 class Offsets:
-    """Places in a text before and after some edits of it, which come in order."""
+    """Positions in a text before and after edits, which are in order."""
 
     def __init__(self, edits: Iterable[Edit]) -> None:
         self._edits = list(edits)
         self._starts = [edit.start for edit in self._edits]
         self._ends = [edit.end for edit in self._edits]
         moves = (edit.start + len(edit.corrected) - edit.end for edit in self._edits)
-        self._moved = list(accumulate(moves, initial=0))  # by the edits up to there
+        self._moved = list(accumulate(moves, initial=0))  # shift after each edit
 
     def after(self, place: int, *, insertion: bool) -> int:
-        """Where `place` is afterwards; `insertion`: behind what is inserted just there. Inside an edit: where that ends."""
+        """Return the new position of `place`: after an insertion at it if `insertion`; inside an edit, the end of that edit."""
         made = bisect_left(self._starts, place)
         if insertion and made < len(self._edits) and self._starts[made] == self._ends[made] == place:
             made += 1
@@ -51,32 +51,33 @@ class Offsets:
         return place + self._moved[made] + inside
 
     def delete(self, start: int, end: int) -> bool:
-        """Whether all from `start` to `end` goes, and nothing comes in its place."""
+        """Return whether the text from `start` to `end` is deleted without replacement."""
         last = bisect_right(self._starts, start) - 1
         return last >= 0 and end <= self._ends[last] and not self._edits[last].corrected
 
     def keep(self, start: int, end: int) -> bool:
-        """Whether `start` to `end` (or, where the two are one, the place) is inside no edit."""
+        """Return whether no edit touches the text from `start` to `end` (or the position, if they are equal)."""
         following = bisect_right(self._ends, start)
         return following == len(self._edits) or self._starts[following] >= end
 
 
 def printable(text: str) -> str:
-    """Text as a line of an XML file may hold it: on one line, no control characters, no white space at the ends."""
+    """Return text that an XML line can hold: one line, no control characters, no white space at the ends."""
     return _NOT_XML.sub("\ufffd", sanitise(text)).replace("\n", " ").strip()
 
 
 def collapsed(text: str) -> str:
-    """Text with every run of white space one space."""
+    """Replace every run of white space by one space and strip the ends."""
     return _SPACES.sub(" ", text).strip()
 
 
 def corrected_lines(lines: Sequence[str], edits: Iterable[Edit]) -> list[str]:
-    """What each of a page's lines reads once `edits` are made in the text that they are when joined by line feeds.
+    """Apply `edits` of the page's text (its lines joined by line feeds) and return the corrected lines.
 
-    The lines are those of the print and stay as many: a line feed that a correction puts in becomes a space, and where it joins
-    two lines, the break stays where it was, with the hyphen before it if there was one. Raises ValueError for edits of another
-    text.
+    The number of lines does not change: an inserted line feed becomes a space, and where a correction joins two lines, the break
+    stays where it was, with the hyphen before it if there was one.
+
+    Raises: ValueError: when the edits do not belong to this text.
     """
     text = "\n".join(lines)
     starts = [0]
@@ -85,7 +86,7 @@ def corrected_lines(lines: Sequence[str], edits: Iterable[Edit]) -> list[str]:
     changed: list[list[str]] = [[] for _ in lines or [""]]
     done = 0
 
-    def take(rows: Sequence[str], at: int) -> None:
+    def append(rows: Sequence[str], at: int) -> None:
         first = bisect_right(starts, at, hi=len(changed)) - 1
         for row, part in enumerate(rows, first):
             changed[row].append(part)
@@ -93,21 +94,22 @@ def corrected_lines(lines: Sequence[str], edits: Iterable[Edit]) -> list[str]:
     for edit in edits:
         if edit.start < done or text[edit.start : edit.end] != edit.raw:
             raise ValueError("the edits are not of this text")
-        take(text[done : edit.start].split("\n"), done)
-        take(_in_rows(edit.raw, edit.corrected, text[edit.start - 1 : edit.start], text[edit.end : edit.end + 1]), edit.start)
+        append(text[done : edit.start].split("\n"), done)
+        append(_in_rows(edit.raw, edit.corrected, text[edit.start - 1 : edit.start], text[edit.end : edit.end + 1]), edit.start)
         done = edit.end
-    take(text[done:].split("\n"), done)
+    append(text[done:].split("\n"), done)
     return [printable("".join(parts)) for parts in changed[: len(lines)]]
 
 
 def _in_rows(raw: str, corrected: str, before: str, behind: str) -> list[str]:
-    """`corrected` in as many rows as `raw` has; `before` and `behind` it stand these characters."""
+    """Split `corrected` into as many rows as `raw` has; `before` and `behind` are the characters around it."""
     breaks = raw.count("\n")
     if breaks == 0:
         return [corrected.replace("\n", " ")]
     if breaks == corrected.count("\n"):
         return corrected.split("\n")
-    rows, done = [], 0
+    rows: list[str] = []
+    done = 0
     offsets = Offsets(edits_between(raw, corrected))
     for place in (match.start() for match in re.finditer("\n", raw)):
         end, start = offsets.after(place, insertion=True), offsets.after(place + 1, insertion=False)
@@ -123,10 +125,10 @@ def _in_rows(raw: str, corrected: str, before: str, behind: str) -> list[str]:
 
 
 def changes_of(line: str, words: Sequence[tuple[int, int]], corrected: str) -> list[Change]:
-    """What must be done to the words of a line, by their places in it, so that it reads `corrected`.
+    """Return the changes to the words of a line (given by their spans in it) that make it read `corrected`.
 
-    Two words are told apart by what stands between them, white space or nothing, wherever the alignment leaves that as it is;
-    words between which it is changed become one Change. Words that stay are in none.
+    Two words are separate wherever the alignment leaves what is between them (white space or nothing) as it is; words between
+    which it changes are in one Change. Unchanged words are in none.
     """
     offsets = Offsets(_edits_between_words(line, corrected))
     changes: list[Change] = []
@@ -148,7 +150,10 @@ def changes_of(line: str, words: Sequence[tuple[int, int]], corrected: str) -> l
 
 
 def aligned(text: str, other: str) -> list[Edit]:
-    """The edits between two texts; raises RecordError (`too_large`) for texts whose alignment would take minutes."""
+    """Return the edits between two texts.
+
+    Raises: RecordError: `too_large` for texts whose alignment would take minutes.
+    """
     _require_short(text, other)
     return edits_between(text, other)
 
@@ -159,12 +164,12 @@ def _require_short(*texts: str) -> None:
 
 
 def parts_of(text: str, words: Sequence[str]) -> list[str]:
-    """The words that `text` is where these were; in the place of one that was several itself it stays in one."""
+    """Split `text` into words, unless it replaces a single element that itself held several words."""
     return [text] if len(words) == 1 and " " in words[0] else text.split(" ")
 
 
 def _edits_between_words(line: str, corrected: str) -> list[Edit]:
-    """Edits that turn `line` into `corrected`, and leave as many whole words as can be left."""
+    """Return edits that turn `line` into `corrected` and keep as many whole words as possible."""
     _require_short(line, corrected)
     old, new = list(_WORD.finditer(line)), list(_WORD.finditer(corrected))
     edits: list[Edit] = []
@@ -185,29 +190,29 @@ def _edits_between_words(line: str, corrected: str) -> list[Edit]:
 
 
 def _change(line: str, words: Sequence[tuple[int, int]], first: int, last: int, text: str, offsets: Offsets) -> list[Change]:
-    """What makes these words `text`; those at the ends that stay, or go, are set apart from those that are written anew."""
+    """Return the changes that make these words `text`, without those at the ends that stay, and with deletions apart."""
     if text == line[words[first][0] : words[last - 1][1]]:
         return []
 
-    def parted(index: int) -> bool:
-        """Whether there is a space, or an end of the line, before the word of this index."""
+    def separated(index: int) -> bool:
+        """Return whether a space or an end of the line is before the word of this index."""
         return index in (0, len(words)) or words[index - 1][1] < words[index][0]
 
     changes: list[Change] = []
-    while first < last - 1 and parted(last) and offsets.delete(*words[last - 1]):
+    while first < last - 1 and separated(last) and offsets.delete(*words[last - 1]):
         last -= 1
         changes.append(Change(last, last + 1, ""))
-    while first < last - 1 and parted(first) and offsets.delete(*words[first]):
+    while first < last - 1 and separated(first) and offsets.delete(*words[first]):
         changes.append(Change(first, first + 1, ""))
         first += 1
-    # Words that stay stay apart by the spaces that are there already.
+    # Words that stay are separated by the spaces that are already there.
     while first < last and (rest := _without(text, line[slice(*words[first])], -1)) is not None:
-        near, far = parted(first + 1), parted(last)
+        near, far = separated(first + 1), separated(last)
         if not (first + 1 == last or (near if rest else far or not near)):
             break
         first, text = first + 1, rest
     while first < last and (rest := _without(text, line[slice(*words[last - 1])], 1)) is not None:
-        near, far = parted(last - 1), parted(first)
+        near, far = separated(last - 1), separated(first)
         if not (first + 1 == last or (near if rest else far or not near)):
             break
         last, text = last - 1, rest
@@ -217,7 +222,7 @@ def _change(line: str, words: Sequence[tuple[int, int]], first: int, last: int, 
 
 
 def _without(text: str, word: str, side: int) -> str | None:
-    """`text` without this whole word at its beginning (`side` -1) or end (1); None where another one stands there."""
+    """Return `text` without this whole word at its start (`side` -1) or end (1); None if another word is there."""
     if text == word:
         return ""
     if side < 0:
@@ -226,9 +231,10 @@ def _without(text: str, word: str, side: int) -> str | None:
 
 
 def transferred(edits: Iterable[Edit], text: str, other: str) -> str:
-    """`other`, a second copy of `text` that may differ here and there, with those of the edits made that it has the place for."""
+    """Apply to `other`, a slightly different copy of `text`, those edits of `text` that can be located in it."""
     offsets = Offsets(aligned(text, other))
-    made, done = [], 0
+    made: list[str] = []
+    done = 0
     for edit in edits:
         start = offsets.after(edit.start, insertion=True)
         end = max(start, offsets.after(edit.end, insertion=False))

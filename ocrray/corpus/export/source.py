@@ -1,4 +1,7 @@
-"""The text of an XML or HTML file with the places of its elements, and new text spliced in at some of them."""
+"""Text of an XML or HTML file with the position of each element, and replacement of parts of that text.
+
+Bytes that are not replaced stay as they are.
+"""
 
 import codecs
 import re
@@ -30,20 +33,20 @@ _BYTE_ORDER_MARKS = (
 
 @dataclass(slots=True)
 class Tag:
-    """Where an element stands: its start tag from `start` to `open_end`, its end tag from `close` to `end`."""
+    """Position of an element: its start tag from `start` to `open_end`, its end tag from `close` to `end`."""
 
     name: str  # as written, with its prefix
     start: int
     open_end: int
     is_empty: bool
-    close: int = -1  # set once it is found
+    close: int = -1  # -1 until the end tag is found
     end: int = -1
-    is_implied: bool = False  # HTML may leave the end tag out: it ends no later than where one around it does
+    is_implied: bool = False  # the end tag is omitted (HTML): the element ends no later than its parent
 
 
 @dataclass
 class Source:
-    """The file's text, and the tags of the elements that were parsed from it; changes are gathered, and made by `written`."""
+    """Text of a file and the tags of its parsed elements. Changes are collected and applied by `written`."""
 
     text: str
     encoding: str
@@ -52,7 +55,10 @@ class Source:
 
     @classmethod
     def of(cls, data: bytes, root: etree._Element, *, is_html: bool) -> "Source":
-        """The source of the tree that was parsed from `data`; raises RecordError (`not_traceable`) where the two do not match."""
+        """Locate the elements of the tree that was parsed from `data`.
+
+        Raises: RecordError: `not_traceable` when tree and text do not match.
+        """
         encoding = _encoding(data, root)
         try:
             text = data.decode(encoding)
@@ -64,55 +70,63 @@ class Source:
         return cls(text, encoding, _matched(root, _tags(text, is_html=is_html), is_html=is_html))
 
     def splice(self, start: int, end: int, new: str) -> None:
-        """Put `new` in the place of the text from `start` to `end`."""
+        """Replace the text from `start` to `end` by `new`."""
         self._splices.append((start, end, new))
 
     def written(self) -> bytes:
-        """The file with all changes made; a character that its encoding lacks is written as a reference."""
-        parts, done = [], 0
+        """Apply all changes; a character that the encoding lacks is written as a character reference.
+
+        Raises: RecordError: `not_traceable` when two changes overlap.
+        """
+        parts: list[str] = []
+        done = 0
         for start, end, new in sorted(self._splices, key=lambda splice: splice[:2]):
             if start < done:
-                raise RecordError("two changes of one place", kind="not_traceable")
+                raise RecordError("two changes overlap", kind="not_traceable")
             parts += [self.text[done:start], new]
             done = end
         return "".join([*parts, self.text[done:]]).encode(self.encoding, "xmlcharrefreplace")
 
     def tag(self, element: etree._Element) -> Tag:
-        """Where the element stands; raises RecordError (`not_traceable`) for one that the parser made up."""
+        """Return the element's position.
+
+        Raises: RecordError: `not_traceable` for an element that the parser added.
+        """
         if (tag := self.tags.get(element)) is None:
             raise RecordError(f"an element <{element.tag}> that is not in the file", kind="not_traceable")
         return tag
 
     def end(self, element: etree._Element) -> int:
-        """Where the element ends."""
+        """Return the position behind the element."""
         tag = self.tag(element)
         return self.close(element) if tag.is_implied else tag.end
 
     def close(self, element: etree._Element) -> int:
-        """Where the end tag of the element stands, or would if it were written."""
+        """Return the position of the end tag, or where it belongs if it is omitted."""
         tag = self.tag(element)
+        ancestor: etree._Element | None = element
         following = None
-        while tag.is_implied and element is not None and (following := element.getnext()) is None:
-            element = element.getparent()
+        while tag.is_implied and ancestor is not None and (following := ancestor.getnext()) is None:
+            ancestor = ancestor.getparent()
         return tag.close if following is None else min(tag.close, self.tag(following).start)
 
     def indent(self, place: int) -> str:
-        """The white space before `place`."""
+        """Return the white space before `place`, at most 1000 characters."""
         before = self.text[max(0, place - 1000) : place]
         return before[len(before.rstrip(" \t\r\n")) :]
 
     def remove(self, element: etree._Element) -> None:
-        """Take the element out, with the white space before it."""
+        """Remove the element and the white space before it."""
         start = self.tag(element).start
         self.splice(start - len(self.indent(start)), self.end(element), "")
 
     def set_attributes(self, element: etree._Element, values: Mapping[str, str | None]) -> None:
-        """Give the element these attributes, and take away those that are None."""
+        """Set the element's attributes; a value of None removes the attribute."""
         tag = self.tag(element)
         self.splice(tag.start, tag.open_end, self.start_tag(element, values))
 
     def start_tag(self, element: etree._Element, values: Mapping[str, str | None]) -> str:
-        """The start tag of the element as it is written, but with these attributes, and without those that are None."""
+        """Return the element's start tag as written, with these attributes set and those that are None removed."""
         tag = self.tag(element)
         missing = {name: value for name, value in values.items() if value is not None}
 
@@ -129,12 +143,12 @@ class Source:
         head = 1 + len(tag.name)
         written = self.text[tag.start : tag.open_end]
         body = _ATTRIBUTE.sub(replaced, written[head:])
-        attributes = re.search(r"\s*/?>\Z", body).start()
+        attributes = len(body.removesuffix(">").removesuffix("/").rstrip())
         new = "".join(f" {name}={quoted(value)}" for name, value in missing.items())
         return f"{written[:head]}{body[:attributes]}{new}{body[attributes:]}"
 
     def append(self, element: etree._Element, markup: str) -> None:
-        """Put `markup` behind the last child of an element, indented as that is."""
+        """Add `markup` as the last child of an element, indented like the others."""
         tag = self.tag(element)
         if tag.is_empty:
             opened = re.sub(r"\s*/>\Z", ">", self.text[tag.start : tag.open_end])
@@ -145,17 +159,17 @@ class Source:
             self.splice(tag.open_end, tag.open_end, markup)
 
     def text_span(self, element: etree._Element, *, is_tail: bool = False) -> tuple[int, int]:
-        """From where to where the `text` (or `tail`) of an element stands."""
+        """Return start and end of the element's `text` (or `tail`)."""
         if is_tail:
-            following, above = element.getnext(), element.getparent()
-            start = self.end(element)
+            start, following, parent = self.end(element), element.getnext(), element.getparent()
         else:
-            following, above = (element[0] if len(element) else None), element
-            start = self.tag(element).open_end
-        return start, self.close(above) if following is None else self.tag(following).start
+            start, following, parent = self.tag(element).open_end, (element[0] if len(element) else None), element
+        if following is not None:
+            return start, self.tag(following).start
+        return start, len(self.text) if parent is None else self.close(parent)
 
     def set_text(self, element: etree._Element, new: str, *, is_tail: bool = False) -> None:
-        """Write `new` in the place of the `text` (or `tail`) of an element; comments in it stay, behind it."""
+        """Replace the element's `text` (or `tail`) by `new`; comments in it are kept, behind `new`."""
         tag = self.tag(element)
         if tag.is_empty and not is_tail:
             opened = re.sub(r"\s*/>\Z", ">", self.text[tag.start : tag.open_end])
@@ -168,31 +182,32 @@ class Source:
         self.splice(start, end, escaped(new) + "".join(_COMMENT.findall(old)))
 
 
-def bare_tag(name: str, values: Mapping[str, str | None]) -> str:
-    """An empty element with these attributes."""
+def empty_element(name: str, values: Mapping[str, str | None]) -> str:
+    """Return an empty element with these attributes, without those that are None."""
     attributes = "".join(f" {key}={quoted(value)}" for key, value in values.items() if value is not None)
     return f"<{name}{attributes}/>"
 
 
 def ids_of(root: etree._Element) -> set[str]:
-    """The IDs that elements of the file have."""
-    return {value for element in root.iter("{*}*") for name, value in element.items() if name.rpartition("}")[2].lower() == "id"}
+    """Return all element ids of the file."""
+    attributes = ((str(name), str(value)) for element in root.iter("{*}*") for name, value in element.items())
+    return {value for name, value in attributes if name.rpartition("}")[2].lower() == "id"}
 
 
 def new_id(taken: set[str], wish: str) -> str:
-    """An ID that is not taken yet, and now is: the wish itself, or with a number behind it."""
+    """Return an unused id, `wish` itself or with a number appended, and add it to `taken`."""
     identifier = next(name for name in chain([wish], (f"{wish}_{i}" for i in count(2))) if name not in taken)
     taken.add(identifier)
     return identifier
 
 
 def escaped(text: str) -> str:
-    """Text as it is written between tags."""
+    """Escape text for use between tags."""
     return escape(text, quote=False)
 
 
 def quoted(value: str, quote: str = '"') -> str:
-    """The value of an attribute as it is written, with its quotes."""
+    """Escape an attribute value and put it in quotes."""
     quote = quote if quote in "\"'" else '"'
     value = value.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("\t", "&#9;").replace("\n", "&#10;")
     return quote + value.replace(quote, "&quot;" if quote == '"' else "&#39;") + quote
@@ -206,10 +221,10 @@ def _encoding(data: bytes, root: etree._Element) -> str:
 
 
 def _tags(text: str, *, is_html: bool) -> list[tuple[Tag, str]]:
-    """The start tags in file order, each with its attributes as written; end tags are noted in them."""
+    """Return the start tags in file order, each with its attributes as written and the position of its end tag."""
     found: list[tuple[Tag, str]] = []
     open_tags: list[Tag] = []
-    waiting: Counter[str] = Counter()  # the names of those
+    waiting: Counter[str] = Counter()  # names of `open_tags`, counted
     place = 0
     while match := _MARKUP.search(text, place):
         place = match.end()
@@ -249,25 +264,29 @@ def _same(name: str, other: str, is_html: bool) -> bool:
 
 
 def _matched(root: etree._Element, tags: list[tuple[Tag, str]], *, is_html: bool) -> dict[etree._Element, Tag]:
-    """Each element's tag: both come in file order, but an HTML parser adds elements, which have no attributes."""
+    """Match elements and tags, both in file order; an HTML parser adds elements, which have no attributes.
+
+    Raises: RecordError: `not_traceable` when they do not match.
+    """
     matched: dict[etree._Element, Tag] = {}
     following = iter(tags)
+    tag: Tag | None
     tag, attributes = next(following, (None, ""))
     for element in root.iter("{*}*"):
         name = element.tag.rpartition("}")[2]
-        is_its = tag is not None and _same(tag.name.rpartition(":")[2], name, is_html)
-        if is_its and (not is_html or _fits(attributes, element)):
+        same_name = tag is not None and _same(tag.name.rpartition(":")[2], name, is_html)
+        if tag is not None and same_name and (not is_html or _fits(attributes, element)):
             matched[element] = tag
             tag, attributes = next(following, (None, ""))
         elif not is_html or element.attrib:
             break
     if tag is not None or not matched:
-        raise RecordError("its elements cannot be told apart in the file", kind="not_traceable")
+        raise RecordError("its elements cannot be located in the file", kind="not_traceable")
     return matched
 
 
 def _fits(attributes: str, element: etree._Element) -> bool:
-    """Whether the attributes as written have the element's id and title."""
+    """Return whether the attributes as written hold the element's id and title."""
     written = {match[2].lower(): match[4] for match in _ATTRIBUTE.finditer(attributes)}
     return all(
         " ".join(unescape(written.get(name, "").strip("\"'")).split()) == " ".join((element.get(name) or "").split())
