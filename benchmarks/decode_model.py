@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM
 
-from ocrray.models.loading import Generator
+from ocrray.models.generator import Generator
 
 MATMUL_ROWS = 2048
 MATMUL_REPEATS = 9

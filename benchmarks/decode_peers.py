@@ -13,7 +13,8 @@ from transformers import ContinuousBatchingConfig
 from ocrray.decoding import Request
 from ocrray.decoding.decoder import Decoder
 from ocrray.decoding.padded import PaddedDecoder, batches
-from ocrray.models.loading import Dtype, Generator, load_generator
+from ocrray.models.generator import Generator
+from ocrray.models.loading import Dtype, load_generator
 
 CACHE_MEMORY_FRAC = {"cpu": 0.1, "cuda": 0.4}  # for transformers' continuous batching, which takes 60 or 90 % unless told
 RAY_BATCH_ROWS = 256

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from transformers import AutoTokenizer, CanineTokenizer
 
 from ocrray.errors import EngineError
-from ocrray.models.characters import character_encoder, longest_text, padded_length, tokenizer_problem
+from ocrray.models.characters import character_encoder, max_text_chars, padded_length, tokenizer_problem
 
 CANINE = CanineTokenizer()  # takes a second
 
@@ -45,7 +45,7 @@ def test_padding_leaves_a_margin_and_never_passes_the_longest_text(chars: int, p
     width = padded_length(chars)
     assert width % 4 == 0
     assert width - chars >= 4
-    assert (width <= positions) == (chars <= longest_text(positions))
+    assert (width <= positions) == (chars <= max_text_chars(positions))
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,8 @@ import tiny_models
 import torch
 import transformers
 
-from ocrray.models.loading import extend_tokenizer, extend_vocabulary, load_generator
+from ocrray.models.loading import load_generator
+from ocrray.models.vocabulary import extend_tokenizer, extend_vocabulary
 
 TOKENS = ("<rewrite>", "<title>", "<date>")
 EMBEDDINGS = {"llama": "embed_tokens", "gptj": "wte"}

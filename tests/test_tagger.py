@@ -16,7 +16,7 @@ from transformers import AutoModelForTokenClassification, AutoTokenizer
 
 from ocrray.engines.tagger import DEFAULT_FOLDER, Tagger, TaggerConfig, check
 from ocrray.errors import ConfigError, EngineError
-from ocrray.models.characters import longest_text, padded_length
+from ocrray.models.characters import max_text_chars, padded_length
 
 ARCHITECTURES = ["canine", "modernbert"]
 LABELS = ["keep", "delete", "write:e", "write:rn", "append: "]
@@ -26,7 +26,7 @@ TEXTS = [
     "tbe",
     "The qvick brown fox,\njumps ovcr 12 dogs. " * 5,
     "[PAD] [UNK] 😀 क्षि \ue000\ue001 \U0010ffff \x00 \ud800",
-    "x" * longest_text(512),
+    "x" * max_text_chars(512),
     "a",
     "b" * 33,
 ]
@@ -82,7 +82,7 @@ def test_tag_says_how_probable_each_edit_is(folder: Path, bold: Tagger) -> None:
 def test_expected_errors_is_what_the_softmax_of_every_character_leaves(folder: Path, threshold: float) -> None:
     """A character that is edited is wrong unless its label is right, any other unless keeping it is; in texts of any length."""
     tagger = _tagger(folder, threshold=threshold, device="cpu")  # a GPU rounds CANINE's convolutions to TF32
-    texts = [*TEXTS[1:4], "x" * longest_text(512), "a", "b" * 33, "ovcr"]
+    texts = [*TEXTS[1:4], "x" * max_text_chars(512), "a", "b" * 33, "ovcr"]
     model = AutoModelForTokenClassification.from_pretrained(folder, dtype=torch.float32).eval()
     tokenizer = AutoTokenizer.from_pretrained(folder)
     for text, correction in zip(texts, tagger.correct(texts), strict=True):

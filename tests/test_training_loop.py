@@ -28,7 +28,8 @@ from pydantic import ValidationError
 from safetensors.torch import load_file
 
 from ocrray.errors import ConfigError, EngineError
-from ocrray.models.loading import extend_vocabulary, load_generator
+from ocrray.models.loading import load_generator
+from ocrray.models.vocabulary import extend_vocabulary
 from ocrray.training.adapters import with_adapter
 from ocrray.training.checkpoint import CONFIG_NAME, StepLayout, first_layout, read_layout
 from ocrray.training.config import TrainConfig

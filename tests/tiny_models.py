@@ -8,7 +8,7 @@ import torch
 import transformers
 from tokenizers import ByteLevelBPETokenizer, Regex, Tokenizer, models, pre_tokenizers
 
-from ocrray.models.loading import extend_vocabulary
+from ocrray.models.vocabulary import extend_vocabulary
 
 EOS, PAD, BOS = "</s>", "<pad>", "<s>"
 _TEXT = "Below is an instruction that describes a task. The quick brown fox jumps over the lazy dog, 1894."

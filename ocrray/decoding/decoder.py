@@ -27,7 +27,7 @@ from ocrray.decoding.draft import Draft, Vocabulary
 from ocrray.decoding.packing import lay_out
 from ocrray.decoding.requests import Generation, Request
 from ocrray.decoding.sampling import drawn, likelihoods, numbers
-from ocrray.models.loading import Generator
+from ocrray.models.generator import Generator
 
 MAX_SEQUENCES = 256
 _WIDTH_STEP_TOKENS = 32  # texts of about the same length share a geometry of the cache

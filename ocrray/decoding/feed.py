@@ -7,7 +7,7 @@ from concurrent.futures import Future
 
 from ocrray.decoding.decoder import Decoder
 from ocrray.decoding.requests import Generation, Request
-from ocrray.models.loading import Generator
+from ocrray.models.generator import Generator
 
 
 class Feed:

@@ -7,7 +7,7 @@ from transformers import LogitsProcessor, LogitsProcessorList, StoppingCriteria,
 
 from ocrray.decoding.requests import Generation, Request
 from ocrray.decoding.sampling import likelihoods
-from ocrray.models.loading import Generator
+from ocrray.models.generator import Generator
 
 _BATCH_SIZE_TOKENS = 16_384
 

@@ -11,7 +11,8 @@ from ocrray.config import StrictModel
 from ocrray.decoding import Generation, Request, Sampling
 from ocrray.engines.base import EngineInfo, engine_errors
 from ocrray.errors import ConfigError, EngineError, RecordError
-from ocrray.models.loading import Device, Dtype, adapter_problems, load_generator, model_problems, weights_revision
+from ocrray.models.folders import adapter_problems, model_problems, weights_revision
+from ocrray.models.loading import Device, Dtype, load_generator
 from ocrray.prompts import PHOTO_METADATA
 from ocrray.records import SCHEMA, WORK_LIST_SCHEMA, PhotoFields
 from ocrray.text.normalise import sanitise

@@ -16,16 +16,9 @@ from ocrray.config import StrictModel
 from ocrray.decoding import Generation, Request
 from ocrray.engines.base import Correction, EngineInfo, engine_errors
 from ocrray.errors import ConfigError
-from ocrray.models.loading import (
-    Device,
-    Dtype,
-    Generator,
-    adapter_problems,
-    has_encoder,
-    load_generator,
-    model_problems,
-    weights_revision,
-)
+from ocrray.models.folders import adapter_problems, has_encoder, model_problems, weights_revision
+from ocrray.models.generator import Generator
+from ocrray.models.loading import Device, Dtype, load_generator
 from ocrray.text.edits import written_probabilities
 from ocrray.text.normalise import sanitise
 

@@ -12,8 +12,9 @@ from pydantic import Field, PositiveInt
 from ocrray.config import StrictModel, fingerprint
 from ocrray.engines.base import Correction, EngineInfo, engine_errors
 from ocrray.errors import ConfigError, EngineError
-from ocrray.models.characters import character_encoder, longest_text, padded_length, tokenizer_problem
-from ocrray.models.loading import Device, missing_weights, model_problems, weights_revision
+from ocrray.models.characters import character_encoder, max_text_chars, padded_length, tokenizer_problem
+from ocrray.models.folders import model_problems, weights_revision
+from ocrray.models.loading import Device, missing_weights, resolve_device
 from ocrray.text.labels import KEEP, apply_label
 
 DEFAULT_FOLDER = Path(__file__).parents[1] / "models" / "default_tagger"
@@ -150,10 +151,10 @@ class Tagger:
         tokenizer = AutoTokenizer.from_pretrained(location, **origin)
         self._encode = character_encoder(tokenizer, location)
         self._pad_id = tokenizer.pad_token_id or 0  # masked, so any will do
-        self._max_chars = min(tokenizer.model_max_length, longest_text(settings.max_position_embeddings))
+        self._max_chars = min(tokenizer.model_max_length, max_text_chars(settings.max_position_embeddings))
         own_threshold = getattr(settings, THRESHOLD_KEY, 0.5)
         self.threshold = own_threshold if self._config.threshold is None else self._config.threshold
-        self._device, self._dtype = _device(self._config), self._config.dtype
+        self._device, self._dtype = resolve_device(self._config.device), self._config.dtype
         if self._dtype == "auto":
             self._dtype = "bfloat16" if _has_bfloat16(self._device) else "float32"
         model, report = AutoModelForTokenClassification.from_pretrained(
@@ -216,15 +217,6 @@ def _batches(texts: Sequence[str], budget_chars: int) -> Iterator[list[int]]:
         size = max(1, budget_chars // width)
         for start in range(0, len(rows), size):
             yield rows[start : start + size]
-
-
-def _device(config: TaggerConfig) -> str:
-    import torch
-
-    cuda = torch.cuda.is_available()
-    if config.device == "cuda" and not cuda:
-        raise EngineError("device: cuda, but no GPU is visible here")
-    return "cuda" if cuda and config.device == "auto" else config.device.replace("auto", "cpu")
 
 
 def _has_bfloat16(device: str) -> bool:

@@ -1,32 +1,36 @@
-"""Models of characters: one token a character, by code point (CANINE's) or by a vocabulary, and one padding rule."""
+"""Encoding for models that read characters: one token per character, and one rule for padding."""
 
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ocrray.errors import EngineError
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
 PAD_STEP = 16
-PAD_MARGIN = 4  # CANINE drops the last of its downsampled positions: let it be padding
+PAD_MARGIN = 4  # CANINE drops the last of its downsampled positions, so it must be padding
+_CODE_POINTS = 0x110000
 
 
 def padded_length(chars: int) -> int:
-    """The width to which a text of so many characters is padded, in training and in use, whatever stands beside it."""
+    """Return the length to which a text of `chars` characters is padded, in training and inference, in any batch."""
     return -(-(chars + PAD_MARGIN) // PAD_STEP) * PAD_STEP
 
 
-def longest_text(positions: int) -> int:
-    """How many characters a text may have so that its padded length is at most `positions`."""
+def max_text_chars(positions: int) -> int:
+    """Return the largest number of characters whose padded length is at most `positions`."""
     return positions // PAD_STEP * PAD_STEP - PAD_MARGIN
 
 
 def tokenizer_problem(folder: Path) -> str:
-    """Why `folder` holds no tokenizer of characters, as far as its files tell without loading it, or nothing.
+    """Describe why `folder` holds no character tokenizer, judged by its files without loading it; empty if it does.
 
-    CANINE's tokenizer has no vocabulary: the name of its class in tokenizer_config.json is all of it.
+    CANINE's tokenizer has no vocabulary, only its class name in tokenizer_config.json.
     """
     if (folder / "tokenizer.json").is_file():
         return ""
@@ -38,10 +42,13 @@ def tokenizer_problem(folder: Path) -> str:
     return "" if name == "CanineTokenizer" else "holds no tokenizer.json, nor a tokenizer_config.json that names CanineTokenizer"
 
 
-def character_encoder(tokenizer: Any, model: str) -> Callable[[str], np.ndarray]:
-    """The function from a text to the token ids (int64) of its characters, one each and no special tokens.
+def character_encoder(tokenizer: "PreTrainedTokenizerBase", model: str) -> Callable[[str], np.ndarray]:
+    """Return a function from a text to the token ids (int64) of its characters, one each, without special tokens.
 
-    Raises EngineError when the tokenizer is not one of characters. A special token that a text spells out stays characters.
+    A special token spelled out in a text is encoded as characters. `model` names the model in errors.
+
+    Raises:
+        EngineError: when the tokenizer has tokens of several characters or no unknown token.
     """
     from transformers import CanineTokenizer
 
@@ -52,7 +59,7 @@ def character_encoder(tokenizer: Any, model: str) -> Callable[[str], np.ndarray]
     longer = [token for token in vocabulary if len(token) != 1 and token not in special]
     if longer or tokenizer.unk_token_id is None:
         raise EngineError(f"{model}: no edit tagger: its tokenizer is not one of characters with an unknown token")
-    table = np.full(0x110000, tokenizer.unk_token_id, dtype=np.int64)
+    table = np.full(_CODE_POINTS, tokenizer.unk_token_id, dtype=np.int64)
     for token, number in vocabulary.items():
         if token not in special:
             table[ord(token)] = number

@@ -14,7 +14,7 @@ from rich.table import Table
 from ocrray.config import fingerprint
 from ocrray.errors import ConfigError, Problems
 from ocrray.folder import Folder
-from ocrray.models.loading import weights_revision
+from ocrray.models.folders import weights_revision
 from ocrray.runtime import output as output_folder
 from ocrray.runtime.output import Run
 from ocrray.runtime.resources import gpu_problems

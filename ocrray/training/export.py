@@ -10,7 +10,8 @@ from typing import Any
 import pyarrow as pa
 
 from ocrray.errors import ConfigError
-from ocrray.models.loading import ADAPTER_FILES, adapter_problems, load_generator, missing_weights, model_problems
+from ocrray.models.folders import ADAPTER_FILES, adapter_problems, model_problems
+from ocrray.models.loading import load_generator, missing_weights
 from ocrray.training import curve, delivery
 from ocrray.training.calibration import Calibration, calibrate
 from ocrray.training.card import write_card
@@ -106,11 +107,12 @@ def merge(config: TrainConfig, adapter: Path, folder: Path) -> None:
         config.model.name,
         revision=config.model.revision,
         adapter=str(adapter),
+        merge_adapter=True,
         dtype=str(dtype or "float32").removeprefix("torch."),
         device="cpu",
         trust_remote_code=config.model.trust_remote_code,
     )
-    generator.model.merge_and_unload().save_pretrained(folder)
+    generator.model.save_pretrained(folder)
     generator.tokenizer.save_pretrained(folder)
 
 

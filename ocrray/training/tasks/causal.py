@@ -11,7 +11,8 @@ import pyarrow as pa
 
 from ocrray.errors import ConfigError
 from ocrray.models.encoding import prompt_ids, text_ids
-from ocrray.models.loading import ADAPTER_FILES, missing_weights, model_problems
+from ocrray.models.folders import ADAPTER_FILES, model_problems
+from ocrray.models.loading import missing_weights
 from ocrray.training.config import ModelConfig, TrainConfig
 from ocrray.training.packing import keeps_boundaries
 from ocrray.training.tasks import NO_LOSS, SAMPLES

@@ -12,8 +12,9 @@ import pyarrow as pa
 
 from ocrray.engines.tagger import Tagger, TaggerConfig, label_problem, tagger_problems
 from ocrray.errors import ConfigError
-from ocrray.models.characters import character_encoder, longest_text, padded_length
-from ocrray.models.loading import missing_weights, model_problems
+from ocrray.models.characters import character_encoder, max_text_chars, padded_length
+from ocrray.models.folders import model_problems
+from ocrray.models.loading import missing_weights
 from ocrray.synth.clean import straighten
 from ocrray.text.labels import KEEP, apply_labels, possible_labels
 from ocrray.training.config import TrainConfig
@@ -41,8 +42,8 @@ class EditTagging:
             wrong = model_problems(name) or (tagger_problems(Path(name)) if Path(name).is_dir() else [])
             found += [f"model.name: {problem}" for problem in wrong]
         positions = known_settings(self._config).get("max_position_embeddings")
-        if positions and max(self._task.window_chars) > longest_text(positions):
-            found.append(f"task.window_chars: the model takes {longest_text(positions)} characters at most")
+        if positions and max(self._task.window_chars) > max_text_chars(positions):
+            found.append(f"task.window_chars: the model takes {max_text_chars(positions)} characters at most")
         return found
 
     def survey(self, sample: Callable[[], pa.Table]) -> Facts:

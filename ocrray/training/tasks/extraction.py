@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from ocrray.models.loading import extend_tokenizer, extend_vocabulary
+from ocrray.models.vocabulary import extend_tokenizer, extend_vocabulary
 from ocrray.prompts import PHOTO_METADATA
 from ocrray.records import PhotoFields
 from ocrray.training.config import TrainConfig
