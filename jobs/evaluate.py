@@ -4,4 +4,5 @@ import sys
 
 from ocrray.cli import main
 
-sys.exit(main(["evaluate", *sys.argv[1:]]))
+if __name__ == "__main__":  # processes that export files import this module
+    sys.exit(main(["evaluate", *sys.argv[1:]]))

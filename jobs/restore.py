@@ -4,5 +4,5 @@ import sys
 
 from ocrray.cli import main
 
-if __name__ == "__main__":  # a worker that writes exported files imports this too
+if __name__ == "__main__":  # processes that export files import this module
     sys.exit(main(["restore", *sys.argv[1:]]))

@@ -4,5 +4,5 @@ import sys
 
 from ocrray.cli import main
 
-if __name__ == "__main__":
+if __name__ == "__main__":  # processes that export files import this module
     sys.exit(main(["train", *sys.argv[1:]]))

@@ -8,19 +8,12 @@ import argparse
 import shlex
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from ocrray import __version__
 from ocrray.errors import ConfigError, OcrrayError
-
-VERBS = {
-    "restore": "scans or old OCR in, a corpus with raw and corrected text out",
-    "synthesize": "clean text in, pairs of it and of the same text with OCR errors out",
-    "train": "pairs of OCR and truth in, a fine-tuned corrector with its card out",
-    "evaluate": "a finished run, or pairs with their truth, in; what was gained and what was made worse, out",
-}
+from ocrray.verbs import VERBS
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -29,15 +22,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # `ray job stop` asks with SIGTERM
     try:
-        return _RUN[options.verb](options)
+        from ocrray.verbs.job import carry_out  # late, so that --help answers at once
+
+        return carry_out(VERBS[options.verb], options.config, overrides=options.set, limit=options.limit, dry_run=options.dry_run)
     except ConfigError as error:
         print(f"ocrray: cannot run:\n{_indented(str(error))}", file=sys.stderr)
         return 2
     except OcrrayError as error:
-        print(f"ocrray: stopped: {error}\nWhat is done is kept; to go on: {_resuming(options, arguments)}", file=sys.stderr)
+        print(f"ocrray: stopped: {error}\nWhat is done is kept; to go on: {_resuming(arguments)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print(f"\nocrray: interrupted. What is done is kept; to go on: {_resuming(options, arguments)}", file=sys.stderr)
+        print(f"\nocrray: interrupted. What is done is kept; to go on: {_resuming(arguments)}", file=sys.stderr)
         return 130
 
 
@@ -46,8 +41,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="ocrray", description=about)
     parser.add_argument("--version", action="version", version=__version__)
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    for verb, meaning in VERBS.items():
-        sub = verbs.add_parser(verb, help=meaning, description=meaning)
+    for verb in VERBS.values():
+        sub = verbs.add_parser(verb.name, help=verb.summary, description=verb.summary)
         sub.add_argument("config", metavar="CONFIG.yaml", help="one file is one complete run")
         sub.add_argument("--set", action="append", default=[], metavar="a.b=value", help="override any key of the config")
         sub.add_argument("--limit", type=_positive, metavar="N", help="take only the first N records")
@@ -55,52 +50,14 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _carry_out(options: argparse.Namespace, schema: Any, make_plan: Callable, print_plan: Callable, run: Callable) -> int:
-    """What every verb does with its config: plan it, and with --dry-run no more."""
-    from ocrray.config import load
-
-    config = load(options.config, schema, options.set)
-    if options.dry_run:
-        print_plan(make_plan(config, options.limit))
-        return 0
-    return run(config, options.limit)
-
-
-def _restore(options: argparse.Namespace) -> int:
-    from ocrray.runtime.restore import RestoreConfig, make_plan, restore
-    from ocrray.runtime.terminal import print_plan
-
-    return _carry_out(options, RestoreConfig, make_plan, print_plan, restore)
-
-
-def _synthesize(options: argparse.Namespace) -> int:
-    from ocrray.runtime.synthesize import SynthesizeConfig, make_plan, print_plan, synthesize
-
-    return _carry_out(options, SynthesizeConfig, make_plan, print_plan, synthesize)
-
-
-def _train(options: argparse.Namespace) -> int:
-    from ocrray.runtime.train import train
-    from ocrray.runtime.train_plan import make_plan, print_plan
-    from ocrray.training.config import TrainConfig
-
-    return _carry_out(options, TrainConfig, make_plan, print_plan, train)
-
-
-def _evaluate(options: argparse.Namespace) -> int:
-    from ocrray.runtime.evaluate import EvaluateConfig, evaluate, make_plan, print_plan
-
-    return _carry_out(options, EvaluateConfig, make_plan, print_plan, evaluate)
-
-
-_RUN = {"restore": _restore, "synthesize": _synthesize, "train": _train, "evaluate": _evaluate}
-_RESUME = "resume=true"  # training goes on only where it is told to
-
-
-def _resuming(options: argparse.Namespace, arguments: Sequence[str]) -> str:
-    """The command that goes on with this one's run."""
-    flag = ["--set", _RESUME] if options.verb == "train" and _RESUME not in options.set else []
-    return shlex.join([Path(sys.argv[0]).name, *arguments, *flag])
+def _resuming(arguments: Sequence[str]) -> str:
+    """Return the command line that started this process, to be run again."""
+    program = Path(sys.argv[0])
+    if program.name == "__main__.py":
+        return shlex.join(["python", "-m", "ocrray", *arguments])
+    if program.suffix == ".py":  # jobs/VERB.py, which names the verb itself
+        return shlex.join(["python", str(program), *arguments[1:]])
+    return shlex.join([program.name, *arguments])
 
 
 def _positive(text: str) -> int:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ LEVELS = (
     ("sources", "engines", "decoding", "guard", "corpus", "synth", "models"),
     ("stages", "training", "evaluation"),
     ("runtime",),
+    ("verbs",),
     ("cli",),
     ("__main__",),
 )
@@ -85,7 +87,48 @@ def test_imports_against_the_plan_are_found(room: str, source: str):
     assert violations(room, source)
 
 
-@pytest.mark.parametrize("module", ["", ".cli", ".runtime.restore", ".runtime.synthesize", ".runtime.evaluate"])
+def import_graph(package: Path) -> dict[str, set[str]]:
+    """Each module of the package, and the modules of it that it imports anywhere, `if TYPE_CHECKING` included."""
+    names = {}
+    for path in package.rglob("*.py"):
+        parts = path.relative_to(package.parent).with_suffix("").parts
+        names[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return {name: {module for module in imports(path.read_text()) if module in names} - {name} for name, path in names.items()}
+
+
+def circles(graph: dict[str, set[str]]) -> list[str]:
+    """The first circle found, as a path of modules."""
+    try:
+        list(TopologicalSorter(graph).static_order())
+    except CycleError as error:
+        return error.args[1]
+    return []
+
+
+def test_imports_of_the_package_form_no_circle():
+    """No module imports itself by way of others, not even for types alone."""
+    assert circles(import_graph(PACKAGE)) == []
+
+
+def test_imports_in_a_circle_are_found(tmp_path: Path):
+    """The check above can fail, for imports that only type checkers see too."""
+    package = tmp_path / "house"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "a.py").write_text("from house.b import x")
+    (package / "b.py").write_text("from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from house import a")
+
+    assert set(circles(import_graph(package))) == {"house.a", "house.b"}
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        "",
+        ".cli",
+        *(f".verbs.{name}.{part}" for name in ("restore", "synthesize", "train", "evaluate") for part in ("plan", "run")),
+    ],
+)
 def test_import_of_the_light_modules_loads_no_heavy_library(module: str):
     """Neither the package nor the command line, nor planning a run, loads Ray or torch."""
     check = f"import ocrray{module}; import sys; print(sorted({{'ray', 'torch', 'transformers'}} & set(sys.modules)))"

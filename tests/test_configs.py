@@ -9,7 +9,8 @@ import tiny_models
 
 from ocrray.cli import main
 from ocrray.config import load
-from ocrray.runtime.restore import RestoreConfig, make_plan
+from ocrray.errors import Problems
+from ocrray.verbs.restore.plan import RestoreConfig, make_plan
 
 ROOT = Path(__file__).parents[1]
 CONFIGS = sorted((ROOT / "configs" / "restore").glob("*.yaml"))
@@ -28,7 +29,7 @@ def test_config_that_ships_is_a_possible_run(path: Path, tmp_path: Path):
     if path.stem == "gptj_6b_photo_metadata":
         overrides.append(f"extract.model={tiny_models.save(tmp_path / 'model', 'gptj')}")
 
-    plan = make_plan(load(path, RestoreConfig, overrides), limit=None)
+    plan = make_plan(load(path, RestoreConfig, overrides), None, Problems(), dry_run=True)
 
     assert plan.listing.records > 0
 

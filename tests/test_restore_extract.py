@@ -16,14 +16,14 @@ from ocrray.cli import main
 from ocrray.config import load
 from ocrray.engines.extract import Extractor
 from ocrray.engines.recognizers import open_recognizer
-from ocrray.errors import ConfigError
+from ocrray.errors import ConfigError, Problems
 from ocrray.prompts import PHOTO_METADATA
-from ocrray.runtime.restore import RestoreConfig, make_plan
 from ocrray.sources.images import open_page
 from ocrray.sources.worklist import list_records
 from ocrray.stages.extract import Extract
 from ocrray.stages.load import Load
 from ocrray.stages.recognize import Recognize
+from ocrray.verbs.restore.plan import RestoreConfig, make_plan
 
 CONFIG = Path(__file__).parents[1] / "configs" / "restore" / "gptj_6b_photo_metadata.yaml"
 FIELDS = {"description": "Hi", "title": None, "agency": None, "photographer": None, "date": "1"}
@@ -99,7 +99,7 @@ def test_two_scans_of_a_photo_are_recognized_and_joined_into_a_table_to_extract_
 
     section = f"input={{paths: [{tmp_path / 'photos.parquet'}], id_column: id}}"
     changes = [section, f"extract.model={writer}", f"output.path={tmp_path / 'out'}", "workers.correct_gpus=0"]
-    plan = make_plan(load(CONFIG, RestoreConfig, changes), None)
+    plan = make_plan(load(CONFIG, RestoreConfig, changes), None, Problems(), dry_run=True)
 
     (work,) = list_records(plan.config.input, images=False)
     assert work.select(["record_id", "text", "front"]).to_pylist() == [

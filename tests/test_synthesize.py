@@ -14,9 +14,10 @@ from PIL import Image
 from ocrray.cli import main
 from ocrray.config import load
 from ocrray.corpus.pairs import SCHEMA
+from ocrray.errors import Problems
 from ocrray.runtime.pairs import record_seed
-from ocrray.runtime.synthesize import SynthesizeConfig, make_plan
 from ocrray.synth.noise import NoiseModel
+from ocrray.verbs.synthesize.plan import SynthesizeConfig, make_plan
 
 ROOT = Path(__file__).parents[1]
 DEMO = ROOT / "configs" / "synthesize" / "demo.yaml"
@@ -75,7 +76,7 @@ def test_config_that_ships_is_a_possible_run(path: Path, tmp_path: Path, request
     """Its keys, fonts, languages and input all check out."""
     if path != DEMO:
         request.getfixturevalue("shared_data")
-    plan = make_plan(load(path, SynthesizeConfig, [f"output.path={tmp_path / 'out'}"]), limit=None)
+    plan = make_plan(load(path, SynthesizeConfig, [f"output.path={tmp_path / 'out'}"]), None, Problems(), dry_run=True)
 
     assert plan.passages > 3
     assert plan.counts["pages"] > 0

@@ -23,10 +23,10 @@ from tiny_runs import CANINE
 from ocrray.cli import main
 from ocrray.engines.tagger import Tagger, TaggerConfig
 from ocrray.folder import Folder
-from ocrray.runtime import output as output_folder
-from ocrray.runtime.output import Run
 from ocrray.training.checkpoint import read_layout
 from ocrray.training.history import read_state
+from ocrray.verbs import output as output_folder
+from ocrray.verbs.output import Run
 
 STEPS = 40
 WORDS = ["the", "sheep", "hat", "bat", "he", "be", "then", "were", "set", "bare", "hare", "cow", "moon", "night", "day"]
@@ -149,7 +149,7 @@ def test_train_leaves_a_model_with_card_and_figures(finished: Path):
     rows = metrics(finished)
     assert [row["step"] for row in rows if "loss" in row] == [1, *range(5, STEPS + 1, 5)]  # with every checkpoint
     assert rows[-1]["loss"] < rows[0]["loss"]
-    summary = json.loads((out / "summary.json").read_text())
+    summary = json.loads((out / "manifest.json").read_text())
     assert 0 <= summary["measured"]["cer"] <= 1
     assert summary["samples"]["train"] + summary["samples"]["validation"] + sum(summary["dropped"].values()) == 120
     assert 2 <= len(list((out / "checkpoints").glob("step-*"))) <= 3
@@ -157,16 +157,13 @@ def test_train_leaves_a_model_with_card_and_figures(finished: Path):
 
 @pytest.mark.usefixtures("on_cluster")
 def test_train_finished_output_is_not_touched_again(finished: Path, capsys: pytest.CaptureFixture[str]):
-    """It is refused, with how to go on; told to, the same run shows its figures again, and another one is refused."""
+    """The same run shows its figures again, with other workers too, and another one is refused."""
     before = {path: path.stat().st_mtime_ns for path in (finished.parent / "out").rglob("*.safetensors")}
     run = ["train", str(finished)]
 
-    assert main(run) == 2
-    assert "resume=true" in capsys.readouterr().err
-    resume = [*run, "--set", "resume=true"]
-    assert main([*resume, "--set", "workers.num=2"]) == 0
+    assert main([*run, "--set", "workers.num=2"]) == 0
     assert str(STEPS) in capsys.readouterr().out
-    assert main([*resume, "--set", "max_steps=80"]) == 2
+    assert main([*run, "--set", "max_steps=80"]) == 2
     assert "max_steps: was 40, is 80" in capsys.readouterr().err
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
@@ -175,7 +172,7 @@ def test_train_finished_output_is_not_touched_again(finished: Path, capsys: pyte
 def test_train_finished_run_is_written_out_anew_where_more_is_asked_for(finished: Path, tmp_path: Path):
     """Packing the model needs no second training: the steps and their losses stay what they were."""
     shutil.copytree(finished.parent / "out", tmp_path / "out")
-    asked = ["resume=true", f"output.path={tmp_path / 'out'}", "output.zip=true", "output.title=Packed"]
+    asked = [f"output.path={tmp_path / 'out'}", "output.zip=true", "output.title=Packed"]
 
     assert main(["train", str(finished), *(word for value in asked for word in ("--set", value))]) == 0
 
@@ -202,19 +199,19 @@ def test_train_interrupted_and_killed_run_learns_as_if_nothing_had_happened(fini
     for worker in frozen:
         with suppress(psutil.NoSuchProcess):
             worker.kill()
-    assert "--set resume=true" in capsys.readouterr().err
-    assert not (tmp_path / "out" / "summary.json").exists()
+    assert f"train {config}" in capsys.readouterr().err
+    assert not (tmp_path / "out" / "manifest.json").exists()
     stopped_at = committed(config)
     before = [row for row in metrics(config) if row["step"] <= stopped_at]
 
     with once_committed(config, stopped_at + 1, lambda: kill_workers(config)):
-        assert main(["train", str(config), "--set", "resume=true"]) == 0
+        assert main(["train", str(config)]) == 0
 
     assert losses(config) == losses(finished)
     rows = metrics(config)
     assert [row["seconds"] for row in rows[: len(before)]] == [row["seconds"] for row in before]  # not trained once more
     assert [row["step"] for row in rows] == [row["step"] for row in metrics(finished)]
-    assert json.loads((tmp_path / "out" / "summary.json").read_text())["restarts"] == 1
+    assert json.loads((tmp_path / "out" / "manifest.json").read_text())["restarts"] == 1
 
 
 @pytest.mark.usefixtures("on_cluster")
@@ -250,7 +247,7 @@ def test_train_lora_on_two_workers_leaves_an_adapter(tmp_path: Path):
     assert json.loads((model / "adapter_config.json").read_text())["base_model_name_or_path"] == str(base)
     assert (model / "adapter_model.safetensors").exists()
     assert read_layout(max((tmp_path / "out" / "checkpoints").glob("step-*"))).workers == 2
-    assert "wer" in json.loads((tmp_path / "out" / "summary.json").read_text())["measured"]
+    assert "wer" in json.loads((tmp_path / "out" / "manifest.json").read_text())["measured"]
     assert any((tmp_path / "out" / "tensorboard").rglob("events.out.*"))
 
 
@@ -293,8 +290,6 @@ def test_train_output_without_a_checkpoint_is_free_to_begin_anew(tmp_path: Path,
     assert main(["train", str(config), "--dry-run"]) == 0
     (tmp_path / "out" / "checkpoints" / "step-00000005").mkdir(parents=True)
     assert main(["train", str(config), "--dry-run"]) == 2
-    assert "resume=true" in capsys.readouterr().err
-    assert main(["train", str(config), "--dry-run", "--set", "resume=true"]) == 2
     assert "seed: was 7, is 1" in capsys.readouterr().err
 
 
@@ -308,7 +303,7 @@ def test_train_worker_killed_twice_finishes_by_itself(finished: Path, tmp_path: 
     with once_committed(config, 5, lambda: kill_workers(config)), once_committed(config, 20, lambda: kill_workers(config)):
         assert main(["train", str(config)]) == 0
 
-    assert json.loads((tmp_path / "out" / "summary.json").read_text())["restarts"] == 2
+    assert json.loads((tmp_path / "out" / "manifest.json").read_text())["restarts"] == 2
     assert losses(config) == losses(finished)
 
 
@@ -321,9 +316,9 @@ def test_train_killed_driver_is_followed_by_one_that_goes_on(finished: Path, tmp
     driver = subprocess.Popen(command, stderr=subprocess.PIPE)
     with once_committed(config, 10, driver.kill):
         driver.communicate()
-    assert not (tmp_path / "out" / "summary.json").exists()
+    assert not (tmp_path / "out" / "manifest.json").exists()
 
-    run = subprocess.run([*command, "--set", "resume=true"], stderr=subprocess.PIPE, text=True, check=False, timeout=600)
+    run = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False, timeout=600)
 
     assert run.returncode == 0, run.stderr
     assert losses(config) == losses(finished)

@@ -12,9 +12,9 @@ from PIL import Image
 from safetensors.numpy import save_file
 
 from ocrray.errors import ConfigError
-from ocrray.runtime.restore import RestoreConfig
 from ocrray.training import card, curve
 from ocrray.training.history import DataPart, TrainedRun, hardware, read_state
+from ocrray.verbs.restore.plan import RestoreConfig
 
 PUBLISHED = {1: 0.6018, 8: 0.4256, 16: 0.2714}
 LOG = [

@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 
 from ocrray.config import load
+from ocrray.errors import Problems
 from ocrray.prompts import resolve
-from ocrray.runtime.train_plan import make_plan
 from ocrray.training.config import TrainConfig
 from ocrray.training.tasks import open_task
+from ocrray.verbs.train.plan import make_plan
 
 ROOT = Path(__file__).parents[1] / "configs" / "train"
 CONFIGS = sorted(ROOT.glob("*.yaml"))
@@ -24,7 +25,7 @@ def test_training_config_that_ships_is_a_possible_run(path: Path, tmp_path: Path
     given = [f"data.train=[{table}]", "data.validation=[]", f"output.path={tmp_path / 'out'}"]
     given += ["workers.gpus=0", "precision=bfloat16"]
 
-    plan = make_plan(load(path, TrainConfig, given), limit=None)
+    plan = make_plan(load(path, TrainConfig, given), None, Problems(), dry_run=True)
 
     assert [Path(file.name).name for file in plan.files["train"]] == ["data.jsonl"]
 

@@ -17,12 +17,13 @@ import tiny_models
 
 from ocrray.config import load
 from ocrray.prompts import PROMPTS
-from ocrray.runtime.train import train as run_train
 from ocrray.training.config import TrainConfig
 from ocrray.training.history import read_state
 from ocrray.training.loop import train
 from ocrray.training.prepared import read_samples
 from ocrray.training.tasks import open_task
+from ocrray.verbs import VERBS
+from ocrray.verbs.job import run_config
 
 CONFIGS = Path(__file__).parents[1] / "configs" / "train"
 ON_TWO_CPUS = "workers={num: 2, gpus: 0}"
@@ -97,7 +98,7 @@ def twin(request: pytest.FixtureRequest, ray_cluster: str, tmp_path_factory: pyt
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_ADDRESS", ray_cluster)
         patch.setenv("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.2")
-        assert run_train(trained.config, None) == 0
+        assert run_config(VERBS["train"], trained.config).exit_code == 0
     return trained
 
 
@@ -175,10 +176,10 @@ def test_recipe_twin_goes_on_exactly_after_a_worker_was_killed(twin: Twin, tmp_p
     killer = threading.Thread(target=_kill_a_worker, args=(again,), daemon=True)
     killer.start()
 
-    assert run_train(again.config, None) == 0
+    assert run_config(VERBS["train"], again.config).exit_code == 0
 
     killer.join()
-    assert json.loads((again.out / "summary.json").read_text())["restarts"] == 1
+    assert json.loads((again.out / "manifest.json").read_text())["restarts"] == 1
     undisturbed = twin.figures("loss")
     assert {step: loss for step, loss in again.figures("loss").items() if step in undisturbed} == undisturbed
 
@@ -204,6 +205,8 @@ from ocrray.training.config import TrainConfig
 from ocrray.training.loop import train
 from ocrray.training.prepared import read_samples
 from ocrray.training.tasks import open_task
+from ocrray.verbs import VERBS
+from ocrray.verbs.job import run_config
 
 class Report:
     def log(self, step, steps, metrics):

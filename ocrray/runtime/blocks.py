@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import ray
 from ray.data import ActorPoolStrategy, DataContext, Dataset
 from ray.data.checkpoint import CheckpointConfig
@@ -51,6 +52,16 @@ def committed(checkpoint: Folder) -> Iterator[None]:
         yield
     finally:
         context.checkpoint_config = None
+
+
+def committed_records(checkpoint: Folder) -> int:
+    """Return the number of records that earlier runs committed to this checkpoint."""
+    files = checkpoint.files(".parquet")
+    return sum(
+        pq.read_metadata(info.path, filesystem=checkpoint.filesystem).num_rows
+        for info in files
+        if not info.base_name.endswith(".pending.parquet")
+    )
 
 
 def read_blocks(work_list: Folder, rows_per_block: int) -> Dataset:

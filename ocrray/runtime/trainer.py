@@ -21,7 +21,7 @@ from ray.train.torch import TorchTrainer
 from ocrray.errors import EngineError, OcrrayError
 from ocrray.runtime import cluster
 from ocrray.runtime.train_monitor import measurements
-from ocrray.runtime.train_plan import CHECKPOINTS
+from ocrray.training.checkpoint import CHECKPOINTS
 from ocrray.training.config import TrainConfig
 from ocrray.training.history import hardware, read_state
 from ocrray.training.prepared import Prepared, read_part, read_samples

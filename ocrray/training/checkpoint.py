@@ -9,6 +9,8 @@ import yaml
 from ocrray.errors import ConfigError
 from ocrray.training.config import TrainConfig
 
+CHECKPOINTS = "checkpoints"
+"""The folder of a run's checkpoints, each named `step-N`."""
 CONFIG_NAME = "training_config.yaml"
 _NAME = "step_layout.json"
 

@@ -216,8 +216,6 @@ class TrainConfig(StrictModel):
     checkpoint: CheckpointConfig = CheckpointConfig()
     output: TrainOutput
     workers: TrainWorkers = TrainWorkers()
-    resume: bool = False
-    """Go on from the last checkpoint of an earlier run with this output."""
 
     @model_validator(mode="after")
     def _consistent(self) -> "TrainConfig":

@@ -1,8 +1,8 @@
-"""What a run of `synthesize` will do: its config, its clean text cut into passages, and the work lists made of them."""
+"""Planning `synthesize`: its config, its clean text cut into passages, and the work lists made of them."""
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from itertools import islice
 from typing import Any, Self
@@ -12,21 +12,23 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import Field, model_validator
 
-from ocrray.config import StrictModel, fingerprint
+from ocrray.config import StrictModel
 from ocrray.corpus.pairs import SCHEMA_VERSION
 from ocrray.engines import recognizers
 from ocrray.engines.base import EngineInfo
 from ocrray.engines.tesseract import TesseractConfig
 from ocrray.errors import ConfigError, Problems
 from ocrray.folder import Folder
-from ocrray.runtime import output as output_folder
-from ocrray.runtime.output import OutputConfig, Run
 from ocrray.sources.input import InputConfig
 from ocrray.sources.worklist import count_records, list_records
 from ocrray.synth.clean import Passage, passages
 from ocrray.synth.config import FitConfig, NoiseConfig, PagesConfig
 from ocrray.synth.noise import NoiseModel
 from ocrray.synth.pages import PAGE_SEGMENTATION, typefaces
+from ocrray.verbs import output
+from ocrray.verbs.base import Plan
+from ocrray.verbs.console import Rows
+from ocrray.verbs.output import OutputConfig
 
 WORK_SCHEMA = pa.schema([("record_id", pa.string()), ("text", pa.string()), ("source", pa.string())])
 PHASES = ("pages", "noise")
@@ -104,35 +106,54 @@ class CleanText:
                     yield record_id, text
 
 
-@dataclass(frozen=True)
-class Plan:
-    """A run that was found to be possible: from which passages, by which engine and fonts, under which fingerprint."""
+Config = SynthesizeConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class SynthesizePlan(Plan):
+    """The passages, and the engine and typefaces that make pairs of them."""
 
     config: SynthesizeConfig
     text: CleanText
     passages: int
     counts: dict[str, int]
-    """How many pairs are to be made in each phase: `pages`, then `noise`."""
+    """Number of pairs to make in each phase: `pages`, then `noise`."""
     recognizer: EngineInfo | None
     fonts: list[str]
-    settings: dict[str, Any]
-    previous: Run | None
-    """The run that already began to fill the output."""
 
-    @property
-    def fingerprint(self) -> str:
-        return fingerprint(self.settings)
+    def resolved(self) -> dict[str, Any]:
+        return self.config.model_dump(mode="json")
+
+    def noise_origin(self) -> str:
+        """Return where the noise model comes from, in words for users; empty without one."""
+        config = self.config.noise
+        if not config:
+            return ""
+        if config.fit:
+            return f"fitted on pairs of {', '.join(config.fit.paths)}"
+        return f"loaded from {config.model}" if config.model else "fitted on the pages above"
+
+    def rows(self) -> Rows:
+        rows = [("input: files", f"{self.text.files:,}"), ("input: passages", f"{self.passages:,}")]
+        rows += [(f"input: unusable, {reason}", f"{records:,}") for reason, records in self.text.unusable.most_common()]
+        rows += [(phase, f"{count:,}") for phase, count in self.counts.items()]
+        if info := self.recognizer:
+            rows += [("recognizer", f"{info.engine} {info.model} {info.revision}"), ("fonts", ", ".join(self.fonts))]
+        if self.config.noise:
+            rows.append(("noise model", self.noise_origin()))
+        return rows
 
 
-def make_plan(config: SynthesizeConfig, limit: int | None, *, known_problems: Sequence[str] = ()) -> Plan:
-    """Check everything that can be checked before a process is started; at most `limit` pairs of each phase are to be made.
+def make_plan(config: SynthesizeConfig, limit: int | None, problems: Problems, *, dry_run: bool) -> SynthesizePlan:
+    """Check the config and count the passages; at most `limit` pairs of each phase are to be made.
 
-    Raises ConfigError with a line for every problem found, `known_problems` first.
+    The work lists are written into the output folder, unless it is a dry run or the run goes on.
+
+    Raises: ConfigError with one line for each problem.
     """
-    problems = Problems(known_problems)
     folder = Folder.at(config.output.path)
-    problems.checked(lambda: output_folder.require_writable(folder))
-    previous = problems.checked(lambda: output_folder.read_run(folder))
+    problems.checked(lambda: output.require_writable(folder))
+    previous = problems.checked(lambda: output.read_run(folder))
     font_names = problems.checked(lambda: [path.name for path in typefaces(config.pages)]) if config.pages else []
     recognizer = problems.checked(lambda: _check_recognizer(config.pages)) if config.pages else None
     noise_source = problems.checked(lambda: _noise_source(config.noise)) if config.noise else None
@@ -150,13 +171,22 @@ def make_plan(config: SynthesizeConfig, limit: int | None, *, known_problems: Se
         "schema_version": SCHEMA_VERSION,
     }
     counts = {name: _limited(part.count, limit) for name in PHASES if (part := getattr(config, name))}
-    plan = Plan(config, text, found, counts, recognizer, font_names, settings, previous)
-    if previous:
-        output_folder.require_same(folder, previous, plan.fingerprint, settings)
+    plan = SynthesizePlan(
+        config=config,
+        text=text,
+        passages=found,
+        counts=counts,
+        recognizer=recognizer,
+        fonts=font_names,
+        settings=settings,
+        previous=previous,
+    )
+    if not dry_run and not previous:
+        _write_work_lists(plan, folder)
     return plan
 
 
-def write_work_lists(plan: Plan, folder: Folder) -> None:
+def _write_work_lists(plan: SynthesizePlan, folder: Folder) -> None:
     """Write the passages that pairs are made of to `<folder>/_work_list/<phase>`, in the order of the input.
 
     Every passage is used equally often, as nearly as the count allows; which ones are used once more is drawn by the seed.
@@ -185,7 +215,7 @@ def recognizer_config(config: PagesConfig) -> TesseractConfig:
     return TesseractConfig(languages=config.languages, page_segmentation=PAGE_SEGMENTATION[config.unit])
 
 
-def _work_rows(plan: Plan, phase: str, count: int) -> Iterator[dict[str, str]]:
+def _work_rows(plan: SynthesizePlan, phase: str, count: int) -> Iterator[dict[str, str]]:
     rng = np.random.default_rng([plan.config.seed, PHASES.index(phase)])
     uses = np.full(plan.passages, count // plan.passages)
     uses[rng.choice(plan.passages, count % plan.passages, replace=False)] += 1

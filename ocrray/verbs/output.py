@@ -1,15 +1,14 @@
-"""Whose output folder it is: one run at a time, one fingerprint for ever, and no foreign files."""
+"""The output folder of a run: locked by one process at a time, bound to one fingerprint, free of foreign files."""
 
-import fcntl
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
+from filelock import FileLock, Timeout
 from pyarrow import fs as pafs
 
 from ocrray.config import StrictModel
@@ -18,15 +17,19 @@ from ocrray.folder import Folder
 
 _RUN_FILE = "_run.json"
 _LOCK_FILE = ".lock"
+_MANIFEST = "manifest.json"
 _OURS_BEFORE_THE_RUN_FILE = {"_work_list", _LOCK_FILE}
 
 
 class OutputConfig(StrictModel):
-    """Where the corpus goes, and what its card says of it."""
+    """Location of the corpus, and metadata for its card."""
 
     path: str
+    """A local folder or a URI (`s3://`, `gs://`); relative paths are relative to the working directory."""
     title: str = "Restored corpus"
+    """Title of the card and the report."""
     description: str = ""
+    """Paragraph for the card."""
     license: str = "unknown"
     """One of the Hugging Face hub's identifiers, `cc0-1.0` for instance."""
     languages: tuple[str, ...] = ()
@@ -35,7 +38,7 @@ class OutputConfig(StrictModel):
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What the output remembers of the run that fills it."""
+    """The record of the run that fills an output folder; `session` names the Ray session it started, empty on a cluster."""
 
     fingerprint: str
     settings: Mapping[str, Any]
@@ -44,19 +47,19 @@ class Run:
 
 
 @contextmanager
-def locked(output: Folder, tell_all: Callable[[str], object]) -> Iterator[None]:
-    """Hold the folder for this process; raises ConfigError when another one holds it or it cannot be written.
+def locked(output: Folder) -> Iterator[list[str]]:
+    """Hold the folder for this process; yield why it cannot be held, in one line, or an empty list.
 
-    `tell_all` is called with that problem first, so that it can raise one message with everything else that is wrong.
     An object store has no locks: there, only a second run in the same cluster is noticed (by the name of the run's monitor).
     """
     with ExitStack() as held:
         try:
             held.enter_context(_lock(output))
         except ConfigError as error:
-            tell_all(str(error))
-            raise
-        yield
+            problems = [str(error)]
+        else:
+            problems = []
+        yield problems
 
 
 @contextmanager
@@ -68,20 +71,24 @@ def _lock(output: Folder) -> Iterator[None]:
     if not isinstance(output.filesystem, pafs.LocalFileSystem):
         yield
         return
+    lock = FileLock(Path(output.path) / _LOCK_FILE)
     try:
-        lock = (Path(output.path) / _LOCK_FILE).open("w")
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise ConfigError(f"output.path: another run is writing to {output.path}; wait for it or stop it") from None
     except OSError as error:
         raise ConfigError(f"output.path: {output.path} cannot be written: {error.strerror}") from None
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ConfigError(f"output.path: another run is writing to {output.path}; wait for it or stop it") from None
+    try:
         yield
+    finally:
+        lock.release()
 
 
 def require_writable(output: Folder) -> None:
-    """Raise ConfigError when a local folder, or the nearest one above it that exists, cannot be written; touches nothing."""
+    """Check that a local folder, or its nearest ancestor that exists, can be written; change nothing.
+
+    Raises: ConfigError when it cannot.
+    """
     if not isinstance(output.filesystem, pafs.LocalFileSystem):
         return
     nearest = next(path for path in (Path(output.path), *Path(output.path).parents) if path.exists())
@@ -90,7 +97,10 @@ def require_writable(output: Folder) -> None:
 
 
 def read_run(output: Folder) -> Run | None:
-    """The run that fills this folder, None for a new or empty one; raises ConfigError when the folder holds other things."""
+    """Return the run that fills this folder, None for a new or empty one.
+
+    Raises: ConfigError when the folder holds foreign files or cannot be read.
+    """
     try:
         return Run(**json.loads(output.read_text(_RUN_FILE)))
     except FileNotFoundError:
@@ -109,12 +119,15 @@ def read_run(output: Folder) -> Run | None:
 
 
 def write_run(output: Folder, run: Run) -> None:
-    """Write down whose folder this is; from now on only the same fingerprint may go on here."""
+    """Record the run; from now on only a run with the same fingerprint can write here."""
     output.write_text(_RUN_FILE, json.dumps(asdict(run), indent=1, ensure_ascii=False))
 
 
 def require_same(output: Folder, previous: Run, fingerprint: str, settings: Mapping[str, Any]) -> None:
-    """Raise ConfigError, with what differs, unless the folder's run had this fingerprint."""
+    """Check that the run recorded in the folder had this fingerprint.
+
+    Raises: ConfigError that lists the settings that differ.
+    """
     if previous.fingerprint == fingerprint:
         return
     before, now = _flat(previous.settings), _flat(settings)
@@ -130,14 +143,9 @@ def require_same(output: Folder, previous: Run, fingerprint: str, settings: Mapp
     raise ConfigError("\n".join([headline, *differences]))
 
 
-def committed_records(checkpoint: Folder) -> int:
-    """How many records were committed to this checkpoint by earlier runs."""
-    files = checkpoint.files(".parquet")
-    return sum(
-        pq.read_metadata(info.path, filesystem=checkpoint.filesystem).num_rows
-        for info in files
-        if not info.base_name.endswith(".pending.parquet")
-    )
+def is_finished(output: Folder) -> bool:
+    """Return whether the run of this folder has ended: its manifest is written last."""
+    return bool(output.filesystem.get_file_info(f"{output.path}/{_MANIFEST}").is_file)
 
 
 def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

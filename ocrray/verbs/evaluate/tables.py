@@ -2,16 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 
-import yaml
-from rich.console import Console
+from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ocrray.config import StrictModel
 from ocrray.evaluation.fields import FieldTable
 from ocrray.evaluation.inputs import System
 from ocrray.evaluation.report import Evaluation
 from ocrray.evaluation.results import Comparison, Group, Value
+from ocrray.verbs.console import Rows, two_columns
 
 _RATES = {
     "CER, micro": ("micro_raw_cer", "micro_corrected_cer", "micro_cer_reduction"),
@@ -44,64 +43,62 @@ _NOT_SCORED = {
 }
 
 
-def print_plan(config: StrictModel, systems: Mapping[str, System | None]) -> None:
-    """Print the resolved config, and what will be read for each system."""
-    table = Table(show_header=False, box=None, pad_edge=False)
+def system_rows(systems: Mapping[str, System | None]) -> Rows:
+    """Return what will be read for each system, by its config key."""
+    rows = []
     for key, system in systems.items():
         if system:
             columns = ", ".join(f"{column} ({name.removesuffix('_column')})" for name, column in system.config.named.items())
-            table.add_row(key, f"{system.config.called}: {len(system.files):,} files, {system.size_bytes:,} bytes")
-            table.add_row("", f"columns {columns}")
-    console = Console(soft_wrap=True)
-    console.print(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True), markup=False)
-    console.print(table)
+            rows.append((key, f"{system.config.called}: {len(system.files):,} files, {system.size_bytes:,} bytes"))
+            rows.append(("", f"columns {columns}"))
+    return rows
 
 
-def print_sheet(records: int, output: str) -> None:
-    """Say what is to be done with a sheet."""
-    Console(soft_wrap=True).print(
+def sheet_instructions(records: int, output: str) -> str:
+    """Return what to do with a sheet that was drawn."""
+    return (
         f"{records:,} records were drawn: look at the source of each, and put its text right where it is wrong.\n"
         f"In a browser: open {output}/sample.html and save sample.csv from it over the one that is there.\n"
         f"In a spreadsheet: {output}/sample.csv; put `truth` right, anything into `checked`, and save it as CSV in UTF-8.\n"
-        "The same command then reads it back; rows that are not checked count as not drawn.",
-        markup=False,
+        "The same command then reads it back; rows that are not checked count as not drawn."
     )
 
 
-def print_result(evaluation: Evaluation, output: str) -> None:
-    """Print the main figures with their intervals; all of them are in `evaluation.json`."""
-    console = Console(soft_wrap=True)
+def result_tables(evaluation: Evaluation, output: str) -> list[RenderableType]:
+    """Return the main metrics with their intervals; all of them are in `evaluation.json`."""
     overall, results = evaluation.results.overall, evaluation.results
     size = f"{overall.records:,} records, {overall.sums['truth_chars']:,} characters of truth"
     if evaluation.parts:
         checked = ", ".join(f"{part.checked:,} of {part.records:,} {part.name}" for part in evaluation.parts)
         size = f"estimated for {size}\nchecked: {checked}"
-    console.print(f"{evaluation.name}: {size}", markup=False)
+    shown: list[RenderableType] = [f"{evaluation.name}: {size}"]
     if evaluation.fields:
-        console.print(_fields(evaluation.fields))
-    console.print(_rates(evaluation))
-    console.print(_shares(evaluation))
+        shown.append(_fields(evaluation.fields))
+    shown += [_rates(evaluation), _shares(evaluation)]
     for words, groups in (("raw CER", results.by_raw_cer), ("language", results.by_language), ("source", results.by_source)):
         if groups:
-            console.print(_groups(words, groups))
+            shown.append(_groups(words, groups))
     if evaluation.comparison:
-        console.print(f"against {evaluation.baseline_name}, {evaluation.comparison.records:,} records of both", markup=False)
-        console.print(_comparison(evaluation.comparison))
+        shown.append(f"against {evaluation.baseline_name}, {evaluation.comparison.records:,} records of both")
+        shown.append(_comparison(evaluation.comparison))
     if evaluation.first_problem:
-        console.print(f"unreadable: {evaluation.first_problem}", markup=False)
-    end = Table(show_header=False, box=None, pad_edge=False)
-    for name, words in _NOT_SCORED.items():
-        if evaluation.tally[name]:
-            end.add_row("note", f"{evaluation.tally[name]:,} {words}")
+        shown.append(f"unreadable: {evaluation.first_problem}")
+    return [*shown, two_columns(_closing_rows(evaluation, output))]
+
+
+def _closing_rows(evaluation: Evaluation, output: str) -> Rows:
+    rows = [("note", f"{evaluation.tally[name]:,} {words}") for name, words in _NOT_SCORED.items() if evaluation.tally[name]]
     if evaluation.from_nothing:
-        end.add_row("note", "without a raw_column every answer is made from nothing: raw figures say no more")
-    if results.units < _FEWEST_UNITS:
-        end.add_row("note", f"{results.units:,} {evaluation.unit} are too few for intervals to be trusted")
-    end.add_row("normalised", evaluation.normalise.described())
-    end.add_row("intervals", f"{evaluation.confidence:.0%}, from drawing {results.units:,} {evaluation.unit} anew")
-    end.add_row("figures", f"{output}/evaluation.json")
-    end.add_row("report", f"{output}/report.html")
-    console.print(end)
+        rows.append(("note", "without a raw_column every answer is made from nothing: raw figures say no more"))
+    if evaluation.results.units < _FEWEST_UNITS:
+        rows.append(("note", f"{evaluation.results.units:,} {evaluation.unit} are too few for intervals to be trusted"))
+    return [
+        *rows,
+        ("normalised", evaluation.normalise.described()),
+        ("intervals", f"{evaluation.confidence:.0%}, from drawing {evaluation.results.units:,} {evaluation.unit} anew"),
+        ("figures", f"{output}/evaluation.json"),
+        ("report", f"{output}/report.html"),
+    ]
 
 
 def _table(*columns: str) -> Table:

@@ -1,0 +1,46 @@
+"""The verbs of ocrray, in one table: the command line, `jobs/`, the help texts and the tests are made from it.
+
+A verb NAME is a package `ocrray.verbs.NAME` of two or three modules:
+
+- `plan`: its config class, as `Config`, and `make_plan(config, limit, problems, *, dry_run)`, which checks what can be checked
+  without starting a process and returns a `ocrray.verbs.base.Plan`;
+- `run`: `run(plan, folder)`, which does the work and returns a `ocrray.verbs.base.Result`, and for verbs that can be resumed
+  `show(plan, folder)`, which returns the Result of a run that was finished before;
+- `tables`, where a person reads more than a few rows.
+
+`ocrray.verbs.job` carries any of them out.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """A name on the command line and its one-line help; `resumes`: an interrupted run goes on with the same command.
+
+    A verb that does not resume starts anew each time and overwrites what it wrote before.
+    """
+
+    name: str
+    summary: str
+    resumes: bool = True
+
+    @property
+    def package(self) -> str:
+        """Return the name of the package with the verb's modules."""
+        return f"{__name__}.{self.name.replace('-', '_')}"
+
+
+VERBS = {
+    verb.name: verb
+    for verb in (
+        Verb("restore", "scans or old OCR in, a corpus with raw and corrected text out"),
+        Verb("synthesize", "clean text in, pairs of it and of the same text with OCR errors out"),
+        Verb("train", "pairs of OCR and truth in, a fine-tuned corrector with its card out"),
+        Verb(
+            "evaluate",
+            "a finished run, or pairs with their truth, in; gains and losses in quality, out",
+            resumes=False,
+        ),
+    )
+}

@@ -1,0 +1,82 @@
+"""What every verb has: a plan that can be printed, a result that can be printed, and the modules that make them."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from rich.console import RenderableType
+
+from ocrray.config import StrictModel, fingerprint
+from ocrray.errors import Problems
+from ocrray.folder import Folder
+from ocrray.verbs.console import Rows
+from ocrray.verbs.output import Run
+
+
+class OutputSection(Protocol):
+    """The `output:` section of any config."""
+
+    path: str
+
+
+class VerbConfig(Protocol):
+    """The config of any verb."""
+
+    @property
+    def output(self) -> OutputSection: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan(ABC):
+    """A run that was found to be possible."""
+
+    settings: dict[str, Any]
+    """All that decides what the run writes: what can be resumed has the same settings. Empty for a verb that does not resume."""
+    previous: Run | None = None
+    """The run that already wrote into the output, and that this one goes on with."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Return the sha256 of `settings`."""
+        return fingerprint(self.settings)
+
+    @abstractmethod
+    def rows(self) -> Rows:
+        """Return what a dry run prints below the resolved config."""
+
+    @abstractmethod
+    def resolved(self) -> dict[str, Any]:
+        """Return the config with all defaults filled in, as JSON holds it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a person reads at the end of a run, and the exit code (0, or 1 where too many records failed)."""
+
+    output: Sequence[RenderableType]
+    exit_code: int = 0
+
+
+class PlanModule(Protocol):
+    """The module `plan` of a verb."""
+
+    Config: type[StrictModel]
+
+    def make_plan(self, config: Any, limit: int | None, problems: Problems, *, dry_run: bool) -> Plan:
+        """Check the config and its input; `limit`: take only the first so many records.
+
+        `dry_run`: write nothing. Otherwise the output folder is locked by this process.
+
+        Raises: ConfigError with one line for each of `problems` and for each that is found.
+        """
+
+
+class RunModule(Protocol):
+    """The module `run` of a verb."""
+
+    def run(self, plan: Any, folder: Folder) -> Result:
+        """Do the work, or what is left of it; write `manifest.json` last where the verb resumes."""
+
+    def show(self, plan: Any, folder: Folder) -> Result:
+        """Return the result of a finished run, from what it wrote."""

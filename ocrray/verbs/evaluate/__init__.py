@@ -1,0 +1,1 @@
+"""The verb `evaluate`; `ocrray.verbs` says which module holds what."""

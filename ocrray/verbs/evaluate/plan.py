@@ -1,0 +1,117 @@
+"""Planning `evaluate`: its config, and the checks of the tables that it reads."""
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+from pydantic import Field, model_validator
+
+from ocrray.config import StrictModel
+from ocrray.errors import ConfigError, Problems
+from ocrray.evaluation.field_scoring import FieldsConfig
+from ocrray.evaluation.inputs import System, SystemConfig
+from ocrray.evaluation.normalisation import Normalisation
+from ocrray.evaluation.report import NAME as REPORT_NAME
+from ocrray.evaluation.results import BootstrapConfig
+from ocrray.folder import Folder
+from ocrray.verbs import output
+from ocrray.verbs.base import Plan
+from ocrray.verbs.console import Rows
+from ocrray.verbs.evaluate.tables import system_rows
+
+NAME = "evaluation.json"
+
+
+class EvaluationOutputConfig(StrictModel):
+    """Where `evaluation.json` and `report.html` go."""
+
+    path: str
+    title: str = "Evaluation"
+    report_records: int = Field(5_000, ge=0, le=50_000)
+    """So many records are in the report, with their texts: those made worst, refused ones, and others at random."""
+
+
+class EvaluateConfig(StrictModel):
+    """One complete run of `ocrray evaluate`."""
+
+    input: SystemConfig
+    baseline: SystemConfig | None = None
+    """A second system, compared record by record; with neither run nor paths it is other columns of the input."""
+    sample: int | None = Field(None, ge=10, le=100_000)
+    """For records without ground truth: draw so many onto a sheet, `sample.csv`; once it is checked, read it back."""
+    normalise: Normalisation = Normalisation()
+    fields: FieldsConfig | None = None
+    """Answers hold fields, which are scored one by one: JSON objects, lines of `name: value`, or what `extract:` made."""
+    bootstrap: BootstrapConfig = BootstrapConfig()
+    bleu_ter_words: int = Field(20_000, ge=0)
+    """BLEU and TER are computed on records drawn at random, of so many words in all: TER takes seconds for each 10,000."""
+    workers: int = Field(1, ge=1)
+    """Processes that compare texts, on Ray, here or in the cluster; 1 is this one alone: some thousands of lines a second."""
+    output: EvaluationOutputConfig
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if self.sample and self.fields:
+            raise ValueError("sample: fields cannot be estimated from a sheet; they need ground truth")
+        if self.sample and self.baseline:
+            raise ValueError("sample: an estimate has no baseline; evaluate the other system by itself")
+        for key, system in (("input", self.input), ("baseline", self.second_system)):
+            if system:
+                try:
+                    system.require_complete(raw=not self.fields, truth=not self.sample)
+                except ValueError as error:
+                    raise ValueError(f"{key}: {error}") from None
+        return self
+
+    @property
+    def second_system(self) -> SystemConfig | None:
+        """The baseline with all that it does not say itself taken from the input."""
+        if not self.baseline:
+            return None
+        said = {name: getattr(self.baseline, name) for name in self.baseline.model_fields_set}
+        if self.baseline.run or self.baseline.paths:
+            return self.baseline
+        return self.input.model_copy(update={"name": None} | said)
+
+
+Config = EvaluateConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluatePlan(Plan):
+    """The tables that will be read."""
+
+    config: EvaluateConfig
+    limit: int | None
+    system: System
+    baseline: System | None
+
+    def resolved(self) -> dict[str, Any]:
+        return self.config.model_dump(mode="json")
+
+    def rows(self) -> Rows:
+        return system_rows({"input": self.system, "baseline": self.baseline})
+
+
+def make_plan(config: EvaluateConfig, limit: int | None, problems: Problems, *, dry_run: bool) -> EvaluatePlan:  # noqa: ARG001 - it writes nothing
+    """Find the tables and check their columns.
+
+    Raises: ConfigError with one line for each problem.
+    """
+    problems.checked(lambda: _require_ours(Folder.at(config.output.path)))
+    system = problems.checked(lambda: System(config.input, "input"))
+    second = config.second_system
+    baseline = problems.checked(lambda: System(second, "baseline")) if second else None
+    problems.raise_if_any()
+    assert system is not None
+    return EvaluatePlan(config=config, limit=limit, system=system, baseline=baseline, settings={})
+
+
+def _require_ours(folder: Folder) -> None:
+    """Check that the folder can be written and holds no report of something else, for instance of a `restore` run.
+
+    Raises: ConfigError when it does not.
+    """
+    output.require_writable(folder)
+    names = {info.base_name for info in folder.files("")}
+    if REPORT_NAME in names and NAME not in names:
+        raise ConfigError(f"output.path: {folder.path} holds the report of something else; choose another folder")

@@ -1,0 +1,163 @@
+"""Running `evaluate`: score the texts, or draw or read back a sheet, and write the results and the report."""
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+import ocrray
+from ocrray.errors import ConfigError
+from ocrray.evaluation import sheet
+from ocrray.evaluation.field_scoring import FieldScoring
+from ocrray.evaluation.figures import FIGURES
+from ocrray.evaluation.report import Evaluation, write_report
+from ocrray.evaluation.results import as_json, compare, estimate_of, results_of
+from ocrray.evaluation.scoring import Counting, in_process, score
+from ocrray.evaluation.sheet_page import write_sheet_page
+from ocrray.evaluation.translation import translation_scores
+from ocrray.folder import Folder
+from ocrray.verbs import console
+from ocrray.verbs.base import Result
+from ocrray.verbs.evaluate.plan import NAME, EvaluateConfig, EvaluatePlan
+from ocrray.verbs.evaluate.tables import result_tables, sheet_instructions
+
+
+def run(plan: EvaluatePlan, folder: Folder) -> Result:
+    """Evaluate and write `evaluation.json` and `report.html`; with `sample`, first draw the sheet and return instructions."""
+    config = plan.config
+    sheet_text = _sheet(folder) if config.sample else None
+    if config.sample and sheet_text is None:
+        return _write_sheet(plan, folder)
+    with console.working("Comparing the texts"):
+        evaluation = _evaluated(plan) if sheet_text is None else _estimated(plan, sheet_text)
+    folder.write_text(NAME, json.dumps(_document(config, evaluation), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    with console.working("Writing the report"):
+        write_report(folder, evaluation, config_yaml=console.as_yaml(plan.resolved()), title=config.output.title)
+    return Result(result_tables(evaluation, config.output.path))
+
+
+def show(plan: EvaluatePlan, folder: Folder) -> Result:
+    """Evaluate again: the sheet may have been checked, and the tables may have changed, since the last call."""
+    return run(plan, folder)
+
+
+def _evaluated(plan: EvaluatePlan) -> Evaluation:
+    config = plan.config
+    shown, seed = config.output.report_records, config.bootstrap.seed
+    with _counting(config.workers) as counting:
+        measure = partial(score, normalise=config.normalise, seed=seed, counting=counting)
+        fields = config.fields and FieldScoring(config.fields, config.normalise)
+        scores = measure(plan.system.batches(plan.limit), shown=shown, sample_words=config.bleu_ter_words, fields=fields)
+        baseline = measure(plan.baseline.batches(plan.limit), shown=0, sample_words=0) if plan.baseline else None
+    if not len(scores):
+        raise ConfigError(f"input: nothing can be measured: {_why_nothing(scores.tally, scores.first_problem)}")
+    texts = [tuple(config.normalise(text) for text in entry) for entry in scores.sample]
+    return Evaluation(
+        name=config.input.called,
+        results=results_of(scores, config.bootstrap),
+        shown=scores.shown,
+        normalise=config.normalise,
+        confidence=config.bootstrap.confidence,
+        unit=scores.unit,
+        tally=scores.tally,
+        first_problem=scores.first_problem,
+        refused=scores.refused,
+        refusals=scores.refusals if scores.refusals.refused else None,
+        translation=translation_scores(texts),
+        fields=scores.fields,
+        from_nothing=not config.input.column("raw_column"),
+        baseline_name=plan.baseline and plan.baseline.config.called,
+        comparison=compare(scores, baseline, config.bootstrap) if baseline is not None else None,
+    )
+
+
+@contextmanager
+def _counting(workers: int) -> Iterator[Counting]:
+    if workers == 1:
+        yield in_process
+        return
+    # Late, because Ray takes a second to import and few evaluations need it.
+    from ocrray.runtime import cluster, count
+
+    with cluster.connected(count.local_cpus(workers)):
+        yield count.on_ray(workers)
+
+
+def _sheet(folder: Folder) -> str | None:
+    """Return the sheet of an earlier call, None where there is none yet.
+
+    Raises: ConfigError when it cannot be read.
+    """
+    try:
+        return folder.read_text(sheet.NAME)
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError) as err:
+        raise ConfigError(f"{folder.path}/{sheet.NAME}: cannot be read ({err}); save it as CSV in UTF-8") from None
+
+
+def _write_sheet(plan: EvaluatePlan, folder: Folder) -> Result:
+    config = plan.config
+    with console.working("Drawing the sample"):
+        drawn = sheet.draw(plan.system.batches(plan.limit), config.sample, config.bootstrap.seed)
+    write_sheet_page(folder, drawn, title=config.output.title)
+    folder.write_text(sheet.NAME, sheet.sheet_of(drawn))
+    return Result([sheet_instructions(len(drawn), config.output.path)])
+
+
+def _estimated(plan: EvaluatePlan, sheet_text: str) -> Evaluation:
+    config = plan.config
+    truths = sheet.read_sheet(sheet_text, f"{config.output.path}/{sheet.NAME}")
+    checked = sheet.checked_records(plan.system.batches(plan.limit), truths, config.normalise)
+    return Evaluation(
+        name=config.input.called,
+        results=estimate_of(checked, config.bootstrap),
+        shown=checked.shown,
+        normalise=config.normalise,
+        confidence=config.bootstrap.confidence,
+        unit="checked records",
+        parts=checked.parts,
+    )
+
+
+def _why_nothing(tally: dict[str, int], problem: str | None) -> str:
+    reasons = {
+        "without_truth": "have no ground truth",
+        "without_text": "have no raw text",
+        "unreadable": f"cannot be read ({problem})",
+    }
+    told_reasons = [f"{tally[name]:,} records {words}" for name, words in reasons.items() if tally[name]]
+    return ", ".join(told_reasons) or "there are no records"
+
+
+def _document(config: EvaluateConfig, evaluation: Evaluation) -> dict[str, Any]:
+    results = evaluation.results
+    return {
+        "ocrray_version": ocrray.__version__,
+        "written": datetime.now(UTC).isoformat(timespec="seconds"),
+        "title": config.output.title,
+        "system": evaluation.name,
+        "records": dict(evaluation.tally),
+        "first_problem": evaluation.first_problem,
+        "estimated_from": [asdict(part) for part in evaluation.parts],
+        "normalisation": evaluation.normalise.described(),
+        "resampled": {"units": results.units, "of": evaluation.unit, "in_lots": results.in_lots},
+        "meanings": {name: figure.meaning for name, figure in FIGURES.items()},
+        "overall": as_json(results.overall),
+        "refused_spans": evaluation.refusals and evaluation.refusals.as_json(),
+        "fields": evaluation.fields and evaluation.fields.as_json(),
+        "bleu_ter": evaluation.translation and asdict(evaluation.translation),
+        "by_raw_cer": _groups(results.by_raw_cer),
+        "by_language": _groups(results.by_language),
+        "by_source": _groups(results.by_source),
+        "baseline": evaluation.baseline_name,
+        "comparison": evaluation.comparison and as_json(evaluation.comparison),
+        "config": config.model_dump(mode="json"),
+    }
+
+
+def _groups(groups: Sequence[Any]) -> list[dict[str, Any]]:
+    return [as_json(group) for group in groups]

@@ -1,0 +1,1 @@
+"""The verb `restore`; `ocrray.verbs` says which module holds what."""

@@ -1,0 +1,192 @@
+"""Planning `restore`: its config, and the checks that need no process."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+from pydantic import Field, model_validator
+
+from ocrray.config import StrictModel
+from ocrray.corpus.export.corpus import ExportConfig
+from ocrray.corpus.export.document import KINDS as EXPORT_KINDS
+from ocrray.engines import correctors, extract, recognizers, tagger
+from ocrray.engines.base import EngineInfo
+from ocrray.engines.extract import ExtractConfig
+from ocrray.errors import Problems
+from ocrray.folder import Folder
+from ocrray.guard import GuardConfig
+from ocrray.guard import check as check_guard
+from ocrray.records import IMAGE_KINDS, SCHEMA_VERSION
+from ocrray.runtime.resources import WorkersConfig, gpu_problems
+from ocrray.sources.input import InputConfig
+from ocrray.sources.worklist import Listing, count_records, write_work_list
+from ocrray.verbs import output
+from ocrray.verbs.base import Plan
+from ocrray.verbs.console import Rows
+from ocrray.verbs.output import OutputConfig
+
+
+class RestoreConfig(StrictModel):
+    """One complete run of `ocrray restore`."""
+
+    input: InputConfig
+    recognize: recognizers.RecognizeConfig | None = Field(default_factory=lambda: recognizers.RecognizeConfig(engine="tesseract"))
+    route: correctors.RouteConfig | None = None
+    """A tagger that reads everything first, so that only what it leaves doubtful goes on to the language model of `correct`."""
+    correct: correctors.CorrectConfig | None = Field(default_factory=lambda: correctors.TaggerConfig(engine="tagger"))
+    extract: ExtractConfig | None = None
+    """Photo metadata instead of a correction; the guard, which compares a text with its correction, has no part in it."""
+    guard: GuardConfig | None = GuardConfig()
+    output: OutputConfig
+    export: ExportConfig | None = None
+    """Corrected copies of the ALTO, PAGE and hOCR files that the text came from; a finished run can be exported later."""
+    workers: WorkersConfig = WorkersConfig()
+    max_failed_frac: float = Field(0.01, ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _one_rewrites(self) -> Self:
+        if self.extract and self.correct:
+            raise ValueError("extract reads the OCR as it is: set correct: null beside it")
+        return self
+
+    @model_validator(mode="after")
+    def _route_leads_somewhere(self) -> Self:
+        if self.route and not self.correct:
+            raise ValueError("route sends records on to the engine of correct: name one, or leave route out")
+        if self.route and isinstance(self.correct, tagger.TaggerConfig) and self.correct.model == self.route.model:
+            raise ValueError("route reads with the tagger that correct names: name a language model there")
+        return self
+
+    @model_validator(mode="after")
+    def _export_is_of_corrections(self) -> Self:
+        if self.extract and self.export:
+            raise ValueError("export writes corrections back into files, and extract makes none: leave one of them out")
+        return self
+
+    @model_validator(mode="after")
+    def _back_is_the_text(self) -> Self:
+        back = self.extract and self.extract.columns.back
+        if back and (self.input.image_column or self.input.text_column not in (None, back)):
+            raise ValueError("extract.columns.back is the text of a record: leave out input.text_column and input.image_column")
+        return self
+
+
+Config = RestoreConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class RestorePlan(Plan):
+    """The records that will be read, and the engines that read and correct them."""
+
+    config: RestoreConfig
+    listing: Listing
+    recognizer: EngineInfo | None
+    router: EngineInfo | None
+    corrector: EngineInfo | None
+
+    @property
+    def engines(self) -> list[str]:
+        """Return the names of the engines that process all records, or some."""
+        return [info.engine for info in (self.recognizer, self.router, self.corrector) if info]
+
+    @property
+    def unit(self) -> str:
+        """Return the word for one record in what users read: page or record."""
+        return "page" if self.recognizer else "record"
+
+    def resolved(self) -> dict[str, Any]:
+        return self.config.model_dump(mode="json")
+
+    def rows(self) -> Rows:
+        config, listing = self.config, self.listing
+        rows = [(f"input: {kind}", f"{count:,}") for kind, count in listing.counts.items()]
+        rows += [
+            ("input: skipped files", f"{listing.skipped:,}"),
+            ("records", f"{listing.records:,}  ({listing.size_bytes:,} bytes in files)"),
+            ("recognize", _engine(self.recognizer)),
+        ]
+        if config.route:
+            rows.append(("route", f"{_engine(self.router)}, sends on what it estimates above {config.route.above:.1%} CER"))
+        return [
+            *rows,
+            ("correct", _engine(self.corrector)),
+            ("guard", "off" if config.guard is None else "on"),
+            ("export", "off" if config.export is None else "ALTO, PAGE and hOCR files"),
+        ]
+
+
+def make_plan(config: RestoreConfig, limit: int | None, problems: Problems, *, dry_run: bool) -> RestorePlan:
+    """Check the config and list the input: into the output folder, unless it is a dry run or the run goes on.
+
+    Raises: ConfigError with one line for each problem.
+    """
+    config = _with_columns_read(config)
+    folder = Folder.at(config.output.path)
+    problems.checked(lambda: output.require_writable(folder))
+    previous = problems.checked(lambda: output.read_run(folder))
+    router = problems.checked(lambda: tagger.check(config.route, "route")) if config.route else None
+    corrector = problems.checked(lambda: _check_corrector(config))
+    scorer = problems.checked(lambda: check_guard(config.guard)) if config.guard else None
+    list_input = count_records if dry_run or previous or problems else _writing_to(folder)
+    listing = problems.checked(lambda: list_input(config.input, images=config.recognize is not None, limit=limit))
+    reads_images = listing is not None and any(listing.counts.get(kind) for kind in IMAGE_KINDS)
+    recognizer = problems.checked(lambda: recognizers.check(config.recognize)) if config.recognize and reads_images else None
+    if listing is not None and not listing.records:
+        problems.append("input.paths: the input holds no records")
+    elif listing is not None and config.export and not any(listing.counts.get(kind) for kind in EXPORT_KINDS):
+        problems.append("export: the input holds no ALTO, PAGE or hOCR to write corrections into")
+    problems += gpu_problems("workers.correct_gpus", config.workers.correct or 1, config.workers.correct_gpus)
+    problems.raise_if_any()
+    settings = {
+        **{name: _dumped(getattr(config, name)) for name in ("input", "recognize", "route", "correct", "extract", "guard")},
+        "recognizer": recognizer and asdict(recognizer),
+        "router": router and asdict(router),
+        "corrector": corrector and asdict(corrector),
+        "scorer": scorer,
+        "listing": listing.digest,
+        "limit": limit,
+        "schema_version": SCHEMA_VERSION,
+    }
+    return RestorePlan(
+        config=config,
+        listing=listing,
+        recognizer=recognizer,
+        router=router,
+        corrector=corrector,
+        settings=settings,
+        previous=previous,
+    )
+
+
+def _writing_to(folder: Folder) -> Callable[..., Listing]:
+    def list_input(config: InputConfig, *, images: bool, limit: int | None) -> Listing:
+        work_list = folder.child("_work_list")
+        folder.filesystem.create_dir(work_list.path)
+        folder.filesystem.delete_dir_contents(work_list.path)  # of a run killed while it listed
+        return write_work_list(config, work_list, images=images, limit=limit)
+
+    return list_input
+
+
+def _check_corrector(config: RestoreConfig) -> EngineInfo | None:
+    if config.extract:
+        return extract.check(config.extract)
+    return correctors.check(config.correct) if config.correct else None
+
+
+def _with_columns_read(config: RestoreConfig) -> RestoreConfig:
+    """The columns that a stage reads travel with their record like any passthrough column."""
+    given = config.correct.column if isinstance(config.correct, correctors.GivenConfig) else None
+    front = config.extract.columns.front if config.extract else None
+    back = config.extract.columns.back if config.extract else None
+    passthrough = dict.fromkeys([*config.input.passthrough, *filter(None, (given, front))])
+    columns = {"passthrough": list(passthrough), "text_column": back or config.input.text_column}
+    return config.model_copy(update={"input": config.input.model_copy(update=columns)})
+
+
+def _dumped(model: StrictModel | None) -> dict[str, Any] | None:
+    return model and model.model_dump(mode="json")
+
+
+def _engine(info: EngineInfo | None) -> str:
+    return " ".join(filter(None, (info.engine, info.model, info.revision[:12], info.adapter))) if info else "nothing to do"

@@ -1,0 +1,141 @@
+"""Running `restore`: the pipeline on Ray, then report, card, manifest and export."""
+
+import io
+import time
+from datetime import datetime
+
+from ocrray.corpus.card import write_card
+from ocrray.corpus.export.corpus import Exported, export_corpus, read_export
+from ocrray.corpus.manifest import read_manifest, write_manifest
+from ocrray.corpus.report import write_report
+from ocrray.corpus.summary import Summary, summarise
+from ocrray.engines import correctors
+from ocrray.errors import RecordError
+from ocrray.folder import Folder
+from ocrray.sources.images import open_page
+from ocrray.sources.input import InputConfig
+from ocrray.verbs import console
+from ocrray.verbs.base import Result
+from ocrray.verbs.restore.plan import RestoreConfig, RestorePlan
+from ocrray.verbs.restore.tables import Throughput, result_rows
+from ocrray.verbs.session import ray_session, started_at
+
+
+def run(plan: RestorePlan, folder: Folder) -> Result:
+    """Process the records that are not committed yet, then write report, card, manifest and export.
+
+    The exit code is 1 where more records, or exported files, failed than `max_failed_frac` allows.
+    """
+    throughput = _process(plan, folder)
+    summary = _summarised(folder)
+    with console.working("Writing the report"):
+        _write_companions(plan, folder, summary)
+    return _result(plan, folder, summary, throughput)
+
+
+def show(plan: RestorePlan, folder: Folder) -> Result:
+    """Return what a finished corpus holds; export it where that was not done yet."""
+    return _result(plan, folder, _summarised(folder), None)
+
+
+def _summarised(folder: Folder) -> Summary:
+    with console.working("Reading the corpus"):
+        return summarise(folder.child("data"))
+
+
+def _result(plan: RestorePlan, folder: Folder, summary: Summary, throughput: Throughput | None) -> Result:
+    config = plan.config
+    exported = _export(config, folder)
+    rows = result_rows(summary, config.output.path, unit=plan.unit, throughput=throughput, exported=exported)
+    too_many_failed = summary.status["failed"] > config.max_failed_frac * summary.records
+    too_many_lost = exported is not None and exported.failed > config.max_failed_frac * exported.documents
+    return Result([console.two_columns(rows)], exit_code=int(too_many_failed or too_many_lost))
+
+
+def _process(plan: RestorePlan, folder: Folder) -> Throughput:
+    # Late, because Ray takes a second to import and a plan needs none of it.
+    from ocrray.runtime import blocks, cluster, monitor
+    from ocrray.runtime.dataset import Pipeline, run_pipeline
+
+    config = plan.config
+    pipeline = Pipeline(
+        input=config.input,
+        recognize=config.recognize if plan.recognizer else None,
+        route=config.route,
+        correct=config.correct,
+        extract=config.extract,
+        guard=config.guard,
+        workers=config.workers,
+        rows_per_block=config.workers.block_rows(plan.listing.records, plan.engines),
+        on_cluster=cluster.is_remote(),
+    )
+    has_corrector = config.extract is not None or (config.correct is not None and correctors.has_model(config.correct))
+    local_cpus = config.workers.local_cpus(
+        recognizes=plan.recognizer is not None,
+        routes=config.route is not None,
+        corrects=has_corrector,
+        resumes=plan.previous is not None,
+    )
+    with ray_session(plan, folder, local_cpus) as run_monitor:
+        done = blocks.committed_records(folder.child("_checkpoint"))
+        begun = time.monotonic()
+        if done < plan.listing.records:
+            with monitor.ProgressDisplay(run_monitor, plan.listing.records, done, plan.unit):
+                run_pipeline(pipeline, folder, run_monitor)
+        return Throughput(plan.listing.records - done, time.monotonic() - begun)
+
+
+def _write_companions(plan: RestorePlan, folder: Folder, summary: Summary) -> None:
+    """Write report, card and, last, the manifest: its presence means that all else is there."""
+    config, resolved = plan.config, plan.resolved()
+    write_report(
+        folder,
+        summary=summary,
+        config_yaml=console.as_yaml(resolved),
+        title=config.output.title,
+        thumbnail=lambda uri, page: _thumbnail(uri, page, config.input),
+    )
+    write_card(
+        folder,
+        summary=summary,
+        title=config.output.title,
+        description=config.output.description,
+        license_id=config.output.license,
+        languages=config.output.languages,
+    )
+    write_manifest(
+        folder,
+        summary=summary,
+        listed=plan.listing.records,
+        fingerprint=plan.fingerprint,
+        config=resolved,
+        started=started_at(folder),
+    )
+
+
+def _export(config: RestoreConfig, folder: Folder) -> Exported | None:
+    """Write the export, unless an earlier call did; after the manifest, because the corpus is whole without it."""
+    if config.export is None:
+        return None
+    if (exported := read_export(folder, config.export)) is not None:
+        return exported
+    with console.working("Writing the corrections back into the files"):
+        return export_corpus(folder, config.export, finished=_finished_at(folder), max_file_bytes=config.input.max_file_bytes)
+
+
+def _thumbnail(uri: str, page: int, limits: InputConfig) -> bytes | None:
+    try:
+        image, _ = open_page(uri, page, max_pixels=limits.max_pixels, max_file_bytes=limits.max_file_bytes)
+    except RecordError:
+        return None  # the scan may have gone since; the report shows the text alone
+    image = image.convert("L")
+    image.thumbnail((900, 900))
+    data = io.BytesIO()
+    image.save(data, "JPEG", quality=60, optimize=True)
+    return data.getvalue()
+
+
+def _finished_at(folder: Folder) -> datetime:
+    manifest = read_manifest(folder)
+    assert manifest is not None
+    return manifest.finished

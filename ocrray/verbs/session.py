@@ -1,0 +1,43 @@
+"""A run's time on Ray: connected, recorded in the output folder, and with one monitor actor for its workers."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from ocrray.folder import Folder
+from ocrray.verbs.base import Plan
+from ocrray.verbs.output import Run, read_run, write_run
+
+if TYPE_CHECKING:
+    import ray
+
+
+@contextmanager
+def ray_session(
+    plan: Plan, folder: Folder, local_cpus: int, monitor: Any = None, *monitor_arguments: Any
+) -> Iterator["ray.actor.ActorHandle"]:
+    """Connect to Ray, end what an earlier driver of this run left behind, record the run in `folder`, and yield its monitor.
+
+    `local_cpus`: logical CPUs of a cluster started on this machine. `monitor`: the actor class, RunMonitor unless given.
+
+    Raises: ConfigError when Ray cannot be reached, or another run of this cluster writes to `folder`.
+    """
+    # Late, because Ray takes a second to import and a plan needs none of it.
+    from ocrray.runtime import cluster
+    from ocrray.runtime.monitor import RunMonitor, monitored
+
+    before = read_run(folder)
+    if before:
+        cluster.end_session(before.session)
+    started_at = plan.previous.started_at if plan.previous else datetime.now(UTC).isoformat(timespec="seconds")
+    with cluster.connected(local_cpus) as session, monitored(folder, monitor or RunMonitor, *monitor_arguments) as actor:
+        write_run(folder, Run(plan.fingerprint, plan.settings, started_at, session))
+        yield actor
+
+
+def started_at(folder: Folder) -> datetime:
+    """Return when the run of this folder was first started; it must have been recorded."""
+    run = read_run(folder)
+    assert run is not None
+    return datetime.fromisoformat(run.started_at)

@@ -1,0 +1,1 @@
+"""The verb `synthesize`; `ocrray.verbs` says which module holds what."""

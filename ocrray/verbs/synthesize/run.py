@@ -1,0 +1,185 @@
+"""Running `synthesize`: pages, then noise, on Ray; then the pairs are gathered, and card and manifest written."""
+
+import os
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import pyarrow.compute as pc
+
+from ocrray.corpus.pairs import gather, made_batches
+from ocrray.corpus.pairs_card import Origin, PairsManifest, read_manifest, write_card, write_manifest
+from ocrray.errors import OcrrayError
+from ocrray.folder import Folder
+from ocrray.runtime.resources import block_rows
+from ocrray.synth.clean import straighten
+from ocrray.synth.noise import NoiseModel
+from ocrray.verbs import console
+from ocrray.verbs.base import Result
+from ocrray.verbs.session import ray_session, started_at
+from ocrray.verbs.synthesize.plan import SynthesizePlan, fit_pairs, recognizer_config
+
+if TYPE_CHECKING:
+    import ray
+
+_NOISE_FILE = "noise.json"
+_BLOCK_ROWS = {"pages": (1, 16), "noise": (64, 512)}  # least and most that are committed together: seconds of one worker's work
+_MAX_FIT_CHARS = 5_000_000  # more teaches the noise model hardly anything new
+_SCRATCH = ("_made", "_checkpoint", "_work_list")
+
+
+def run(plan: SynthesizePlan, folder: Folder) -> Result:
+    """Make the pairs that are not committed yet, then write data, card and manifest."""
+    begun = time.monotonic()
+    # One CPU for tasks that read and write beside the pool, and one for the filter that Ray Data starts to resume.
+    with ray_session(plan, folder, (plan.config.workers or os.cpu_count() or 1) + 2) as monitor:
+        if "pages" in plan.counts:
+            _make_pages(plan, folder, monitor)
+        if "noise" in plan.counts:
+            _make_noise(plan, folder, monitor)
+    with console.working("Gathering the pairs"):
+        manifest = _finish(plan, folder)
+    return _result(plan, folder, manifest, elapsed_s=time.monotonic() - begun)
+
+
+def show(plan: SynthesizePlan, folder: Folder) -> Result:
+    """Return what a finished run made."""
+    manifest = read_manifest(folder)
+    assert manifest is not None
+    return _result(plan, folder, manifest, elapsed_s=None)
+
+
+def _result(plan: SynthesizePlan, folder: Folder, manifest: PairsManifest, *, elapsed_s: float | None) -> Result:
+    for name in _SCRATCH:
+        with suppress(FileNotFoundError):  # an earlier call may have deleted it
+            folder.filesystem.delete_dir(folder.child(name).path)
+    return Result([console.two_columns(_result_rows(manifest, plan.config.output.path, elapsed_s=elapsed_s))])
+
+
+def _make_pages(plan: SynthesizePlan, folder: Folder, monitor: "ray.actor.ActorHandle") -> None:
+    from ocrray.runtime.pairs import MakePages
+
+    config = plan.config
+    arguments = (config.pages, recognizer_config(config.pages), plan.fonts, config.seed, folder)
+    _run_phase("pages", MakePages, arguments, plan, folder, monitor)
+
+
+def _make_noise(plan: SynthesizePlan, folder: Folder, monitor: "ray.actor.ActorHandle") -> None:
+    from ocrray.runtime.pairs import MakeNoise
+
+    with console.working("Fitting the noise model"):
+        model = _noise_model(plan, folder)
+    _run_phase("noise", MakeNoise, (plan.config.noise, model, plan.config.seed), plan, folder, monitor)
+
+
+def _run_phase(
+    phase: str,
+    worker: type[Any],
+    arguments: tuple[Any, ...],
+    plan: SynthesizePlan,
+    folder: Folder,
+    monitor: "ray.actor.ActorHandle",
+) -> None:
+    import ray
+
+    from ocrray.runtime import blocks, cluster, pairs
+    from ocrray.runtime.monitor import ProgressDisplay
+
+    count = plan.counts[phase]
+    done = blocks.committed_records(folder.child("_checkpoint").child(phase))
+    if done == count:
+        return
+    ray.get(monitor.begin_phase.remote())
+    least, most = _BLOCK_ROWS[phase]
+    with ProgressDisplay(monitor, count, done, phase, statuses=pairs.STATUSES):
+        pairs.run_phase(
+            phase,
+            worker,
+            arguments,
+            folder,
+            monitor,
+            rows_per_block=max(least, block_rows(count, most)),
+            workers=plan.config.workers,
+            on_cluster=cluster.is_remote(),
+        )
+
+
+def _noise_model(plan: SynthesizePlan, folder: Folder) -> NoiseModel:
+    """The model of this run, written down when it is first needed, so that a resumed run goes on with the very same."""
+    with TemporaryDirectory() as scratch:
+        path = Path(scratch) / _NOISE_FILE
+        try:
+            path.write_text(folder.read_text(_NOISE_FILE), encoding="utf-8")
+        except FileNotFoundError:
+            config = plan.config.noise
+            if config.model:
+                model = NoiseModel.load(config.model)
+            else:
+                model = _fitted(fit_pairs(config.fit) if config.fit else _page_pairs(folder))
+            model.save(path)
+            folder.write_text(_NOISE_FILE, path.read_text(encoding="utf-8"))
+        return NoiseModel.load(path)
+
+
+def _fitted(pairs: Iterable[tuple[str, str]]) -> NoiseModel:
+    # Which quotation marks a printer or a transcriber used is no error of recognition.
+    straight = [(straighten(clean), straighten(read)) for clean, read in _first_chars(pairs)]
+    if not straight:
+        raise OcrrayError("noise: there is no pair to fit the noise model on; look at why pages were dropped, or at noise.fit")
+    return NoiseModel.fit(straight)
+
+
+def _first_chars(pairs: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    chars = 0
+    for clean, read in pairs:
+        yield clean, read
+        chars += len(clean)
+        if chars >= _MAX_FIT_CHARS:
+            return
+
+
+def _page_pairs(folder: Folder) -> Iterator[tuple[str, str]]:
+    for rows in made_batches(folder.child("_made").child("pages")):
+        made = rows.filter(pc.is_null(rows["drop_reason"]))
+        yield from zip(made["gt"].to_pylist(), made["ocr"].to_pylist(), strict=True)
+
+
+def _finish(plan: SynthesizePlan, folder: Folder) -> PairsManifest:
+    """Gather the pairs and write the card and, last, the manifest: its presence means that all else is there."""
+    made = folder.child("_made")
+    summary = gather({phase: made.child(phase) for phase in plan.counts}, folder)
+    resolved = plan.resolved()
+    origin = Origin(
+        passages=plan.passages,
+        files=plan.text.files,
+        unusable=plan.text.unusable,
+        recognizer=" ".join(filter(None, (plan.recognizer.engine, plan.recognizer.model))) if plan.recognizer else "",
+        noise_origin=plan.noise_origin(),
+        asked=plan.counts,
+    )
+    write_card(folder, summary=summary, config=resolved, origin=origin)
+    return write_manifest(
+        folder,
+        summary=summary,
+        asked=plan.counts,
+        fingerprint=plan.fingerprint,
+        config=resolved,
+        started=started_at(folder),
+    )
+
+
+def _result_rows(manifest: PairsManifest, output: str, *, elapsed_s: float | None) -> console.Rows:
+    rows = [
+        (kind, f"{made.pairs:,} pairs, {made.chars:,} characters, CER {made.cer or 0:.2%}")
+        for kind, made in manifest.kinds.items()
+    ]
+    rows += [
+        (f"dropped: {reason}", f"{count:,}  (for instance: {manifest.drop_examples[reason]})")
+        for reason, count in manifest.dropped.items()
+    ]
+    if elapsed_s:
+        rows.append(("time", f"{elapsed_s:,.1f} s (workers' start included)"))
+    return [*rows, ("pairs", f"{output}/data"), ("card", f"{output}/README.md")]

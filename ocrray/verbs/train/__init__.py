@@ -1,0 +1,1 @@
+"""The verb `train`; `ocrray.verbs` says which module holds what."""

@@ -1,0 +1,108 @@
+"""Planning `train`: the checks that need no process."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+from pyarrow import fs as pafs
+
+from ocrray.errors import ConfigError, Problems
+from ocrray.folder import Folder
+from ocrray.models.folders import weights_revision
+from ocrray.runtime.resources import gpu_problems
+from ocrray.sources.files import open_binary
+from ocrray.sources.walk import Found
+from ocrray.training import data, deepspeed
+from ocrray.training.checkpoint import CHECKPOINTS
+from ocrray.training.config import TrainConfig
+from ocrray.training.tasks import open_task
+from ocrray.verbs import output
+from ocrray.verbs.base import Plan
+from ocrray.verbs.console import Rows
+
+_FREE = {"workers", "output"}  # may differ when a run goes on
+_FILES_SHOWN = 20
+
+
+Config = TrainConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainPlan(Plan):
+    """The data files of a training run; `previous` is None as long as no checkpoint was written: there is nothing to lose."""
+
+    config: TrainConfig
+    limit: int | None
+    files: Mapping[str, Sequence[Found]]
+    """Of the parts `train` and, where it is given, `validation`."""
+
+    def resolved(self) -> dict[str, Any]:
+        """Return the config, with the JSON that DeepSpeed gets."""
+        rendered = deepspeed.render(self.config)
+        return self.config.model_dump(mode="json") | ({"deepspeed_json": rendered} if rendered else {})
+
+    def rows(self) -> Rows:
+        config, rows = self.config, []
+        for part, files in self.files.items():
+            rows += [(f"data: {part}", f"{file.name}  ({_extent(file)})") for file in files[:_FILES_SHOWN]]
+            if len(files) > _FILES_SHOWN:
+                rows.append(("", f"and {len(files) - _FILES_SHOWN:,} more"))
+        model = config.model.name or (config.model.architecture or {}).get("model_type")
+        return [
+            *rows,
+            ("task", config.task.kind),
+            ("method", f"{config.method.kind} of {model}"),
+            ("steps", f"{config.max_steps:,}" if config.max_steps else f"{config.epochs:g} epochs"),
+            ("workers", f"{_workers(config)}, on {'GPUs' if config.workers.gpus else 'CPUs'}"),
+        ]
+
+
+def make_plan(config: TrainConfig, limit: int | None, problems: Problems, *, dry_run: bool) -> TrainPlan:  # noqa: ARG001 - it writes nothing
+    """Check the config, the model's files and the columns of the data.
+
+    Raises: ConfigError with one line for each problem.
+    """
+    folder = problems.checked(lambda: _local(config.output.path))
+    begun = problems.checked(lambda: output.read_run(folder)) if folder else None
+    previous = begun if begun and folder and any((Path(folder.path) / CHECKPOINTS).glob("step-*")) else None
+    num = config.workers.num
+    problems += gpu_problems("workers.gpus", num if isinstance(num, int) else min(num), config.workers.gpus)
+    task = problems.checked(lambda: open_task(config))
+    if task:
+        problems += task.problems()
+    files = problems.checked(lambda: data.find_files(config.data, task.columns())) if task else None
+    problems.raise_if_any()
+    assert files is not None
+    settings = {
+        **config.model_dump(mode="json", exclude=_FREE),
+        "model_revision": config.model.name and weights_revision(config.model.name, config.model.revision),
+        "files": {part: [[file.name, file.stat.size, file.stat.etag] for file in found] for part, found in files.items()},
+        "limit": limit,
+    }
+    return TrainPlan(config=config, limit=limit, files=files, settings=settings, previous=previous)
+
+
+def _local(path: str) -> Folder:
+    """Return the output as a folder of a file system, which workers, Ray Data and the export write with ordinary file calls."""
+    folder = Folder.at(path)
+    if not isinstance(folder.filesystem, pafs.LocalFileSystem):
+        raise ConfigError(
+            f"output.path: {path} is an object store; train needs a folder (on a cluster: one that all machines share)"
+        )
+    output.require_writable(folder)
+    return folder
+
+
+def _extent(file: Found) -> str:
+    """Return the number of rows where it is known without reading them, else of bytes."""
+    if not file.name.lower().endswith(".parquet"):
+        return f"{file.stat.size:,} bytes"
+    with open_binary(file.location) as stream:
+        return f"{pq.read_metadata(stream).num_rows:,} rows"
+
+
+def _workers(config: TrainConfig) -> str:
+    num = config.workers.num
+    return str(num) if isinstance(num, int) else f"{num[0]} to {num[1]}"
