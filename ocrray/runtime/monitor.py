@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
 
 import ray
 from rich.console import Console
@@ -19,6 +19,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from ocrray.errors import ConfigError
 from ocrray.folder import Folder
 from ocrray.records import STATUSES
+
+MonitorHandle: TypeAlias = "ray.actor.ActorHandle[Any]"
+"""A running RunMonitor or TrainMonitor."""
 
 _SHOW_EVERY_S = 1.0
 _LOG_EVERY_S = 10.0  # one JSON line; a log file of a run of days stays readable

@@ -39,6 +39,7 @@ def run_phase(
     name: str, worker: type, arguments: tuple, output: Folder, monitor: ray.actor.ActorHandle, *, rows_per_block: int, **pool: Any
 ) -> None:
     """Make every pair of `output`'s work list `name` that is not committed yet; `pool` as for `blocks.map_in_pool`."""
+    ray.get(monitor.begin_phase.remote())
     with blocks.committed(output.child("_checkpoint").child(name)):
         rows = blocks.read_blocks(output.child("_work_list").child(name), rows_per_block)
         rows = blocks.map_in_pool(rows, worker, (*arguments, monitor), num_cpus=1, **pool)

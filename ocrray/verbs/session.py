@@ -10,13 +10,13 @@ from ocrray.verbs.base import Plan
 from ocrray.verbs.output import Run, read_run, write_run
 
 if TYPE_CHECKING:
-    import ray
+    from ocrray.runtime.monitor import MonitorHandle
 
 
 @contextmanager
 def ray_session(
     plan: Plan, folder: Folder, local_cpus: int, monitor: Any = None, *monitor_arguments: Any
-) -> Iterator["ray.actor.ActorHandle"]:
+) -> Iterator["MonitorHandle"]:
     """Connect to Ray, end what an earlier driver of this run left behind, record the run in `folder`, and yield its monitor.
 
     `local_cpus`: logical CPUs of a cluster started on this machine. `monitor`: the actor class, RunMonitor unless given.

@@ -23,7 +23,7 @@ from ocrray.verbs.session import ray_session, started_at
 from ocrray.verbs.synthesize.plan import SynthesizePlan, fit_pairs, recognizer_config
 
 if TYPE_CHECKING:
-    import ray
+    from ocrray.runtime.monitor import MonitorHandle
 
 _NOISE_FILE = "noise.json"
 _BLOCK_ROWS = {"pages": (1, 16), "noise": (64, 512)}  # least and most that are committed together: seconds of one worker's work
@@ -59,7 +59,7 @@ def _result(plan: SynthesizePlan, folder: Folder, manifest: PairsManifest, *, el
     return Result([console.two_columns(_result_rows(manifest, plan.config.output.path, elapsed_s=elapsed_s))])
 
 
-def _make_pages(plan: SynthesizePlan, folder: Folder, monitor: "ray.actor.ActorHandle") -> None:
+def _make_pages(plan: SynthesizePlan, folder: Folder, monitor: "MonitorHandle") -> None:
     from ocrray.runtime.pairs import MakePages
 
     config = plan.config
@@ -67,7 +67,7 @@ def _make_pages(plan: SynthesizePlan, folder: Folder, monitor: "ray.actor.ActorH
     _run_phase("pages", MakePages, arguments, plan, folder, monitor)
 
 
-def _make_noise(plan: SynthesizePlan, folder: Folder, monitor: "ray.actor.ActorHandle") -> None:
+def _make_noise(plan: SynthesizePlan, folder: Folder, monitor: "MonitorHandle") -> None:
     from ocrray.runtime.pairs import MakeNoise
 
     with console.working("Fitting the noise model"):
@@ -81,10 +81,8 @@ def _run_phase(
     arguments: tuple[Any, ...],
     plan: SynthesizePlan,
     folder: Folder,
-    monitor: "ray.actor.ActorHandle",
+    monitor: "MonitorHandle",
 ) -> None:
-    import ray
-
     from ocrray.runtime import blocks, cluster, pairs
     from ocrray.runtime.monitor import ProgressDisplay
 
@@ -92,7 +90,6 @@ def _run_phase(
     done = blocks.committed_records(folder.child("_checkpoint").child(phase))
     if done == count:
         return
-    ray.get(monitor.begin_phase.remote())
     least, most = _BLOCK_ROWS[phase]
     with ProgressDisplay(monitor, count, done, phase, statuses=pairs.STATUSES):
         pairs.run_phase(
