@@ -14,9 +14,6 @@ import pyarrow.compute as pc
 
 SCHEMA_VERSION = 4
 
-IMAGE_KINDS = ("image", "pdf")
-"""Values of `source_kind` for scans; all others are text."""
-
 Status = Literal["corrected", "unchanged", "kept_raw", "failed"]
 STATUSES: tuple[Status, ...] = ("corrected", "unchanged", "kept_raw", "failed")
 
@@ -189,7 +186,7 @@ COLUMNS = (
     Column("error_kind", pa.string(), "the kind of failure, one or two words"),
     Column("error", pa.string(), "what went wrong, in one line"),
     Column("source_uri", pa.string(), "the file that the record was read from"),
-    Column("source_kind", pa.string(), "`image`, `pdf`, `alto`, `page`, `hocr`, `text` or `table`"),
+    Column("source_kind", pa.string(), "kind of the input, such as `image`, `alto` or `table`"),
     Column("page", pa.int32(), "0-based index of the page, or of the row, inside `source_uri`"),
     Column("image_uri", pa.string(), "the scan behind the text, where one is known"),
     Column("content_hash", pa.string(), "sha256 of the source's bytes (of the text, for rows of a table)"),

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from ocrray.corpus.export.document import write_document
 from ocrray.corpus.export.history import ProcessingStep
-from ocrray.sources import xml_formats
+from ocrray.sources import markup
 from ocrray.text.edits import edits_between
 
 STEP = ProcessingStep("9.8.7", "tagger default abc", datetime(2026, 5, 4, 3, 2, 1, tzinfo=UTC))
@@ -50,7 +50,7 @@ def alto_line(*children: str) -> str:
 
 
 def text_of(kind: str, data: bytes, page: int = 0) -> str:
-    return "\n".join(line.text for line in xml_formats.read_page(kind, data, page).lines)
+    return "\n".join(line.text for line in markup.read_page(kind, data, page).lines)
 
 
 def corrected(kind: str, source: str | bytes, new: str, encoding: str = "utf-8") -> bytes:

@@ -18,7 +18,7 @@ from ocrray.engines.extract import Extractor
 from ocrray.engines.recognizers import open_recognizer
 from ocrray.errors import ConfigError, Problems
 from ocrray.prompts import PHOTO_METADATA
-from ocrray.sources.images import open_page
+from ocrray.sources.open_page import open_image
 from ocrray.sources.worklist import list_records
 from ocrray.stages.extract import Extract
 from ocrray.stages.load import Load
@@ -79,7 +79,7 @@ def recognized(config: RestoreConfig) -> pa.Table:
     (work,) = list_records(config.input, images=True)
 
     def open_within_limits(uri: str, page: int) -> tuple[Image.Image, str]:
-        return open_page(uri, page, max_pixels=config.input.max_pixels, max_file_bytes=config.input.max_file_bytes)
+        return open_image(uri, page, max_pixels=config.input.max_pixels, max_file_bytes=config.input.max_file_bytes)
 
     return Recognize(open_recognizer(config.recognize), open_within_limits, lambda _: 1)(Load(config.input)(work))
 

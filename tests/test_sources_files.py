@@ -15,8 +15,8 @@ from PIL import Image
 
 from ocrray.errors import ConfigError, RecordError
 from ocrray.sources import files
-from ocrray.sources.images import open_page
 from ocrray.sources.input import InputConfig
+from ocrray.sources.open_page import open_image
 from ocrray.sources.seen import Seen
 from ocrray.sources.text_files import read_text_file
 from ocrray.sources.walk import Walk
@@ -119,10 +119,10 @@ def test_list_records_object_store_scans_are_counted_and_open(bucket: str, tmp_p
         f"s3://scans/new/{name}#{page}" for name in sorted(names) for page in range(len(names[name]))
     ]
     assert rows[-1]["ground_truth"] == "truth"
-    sizes = [open_page(row["uri"], row["page"], max_pixels=10_000, max_file_bytes=100_000)[0].width for row in rows]
+    sizes = [open_image(row["uri"], row["page"], max_pixels=10_000, max_file_bytes=100_000)[0].width for row in rows]
     assert sizes == pytest.approx([width for name in sorted(names) for width in names[name]], abs=1)
     with pytest.raises(RecordError) as error:
-        open_page(f"s3://scans/new/none.png{bucket}", max_pixels=10_000, max_file_bytes=10_000)
+        open_image(f"s3://scans/new/none.png{bucket}", max_pixels=10_000, max_file_bytes=10_000)
     assert error.value.kind == "missing"
 
 

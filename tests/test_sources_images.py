@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw, TiffImagePlugin
 
 from ocrray.errors import RecordError
-from ocrray.sources.images import count_pages, open_page
+from ocrray.sources import images
+from ocrray.sources import pdf as pdf_format
+from ocrray.sources.open_page import open_image
 
 LIMITS = {"max_pixels": 200_000_000, "max_file_bytes": 100_000_000}
 
@@ -32,13 +34,13 @@ def opened(tmp_path: Path) -> Callable[..., Image.Image]:
 
     def write_and_open(data: bytes, name: str = "scan.png", page: int = 0, **limits: int) -> Image.Image:
         (tmp_path / name).write_bytes(data)
-        return open_page(str(tmp_path / name), page, **LIMITS | limits)[0]
+        return open_image(str(tmp_path / name), page, **LIMITS | limits)[0]
 
     return write_and_open
 
 
 @pytest.mark.parametrize("format_", ["PNG", "JPEG", "WEBP", "TIFF", "JPEG2000", "GIF", "BMP"])
-def test_open_page_each_format_is_read_whatever_its_name(opened: Callable[..., Image.Image], format_: str) -> None:
+def test_open_image_each_format_is_read_whatever_its_name(opened: Callable[..., Image.Image], format_: str) -> None:
     """A file's bytes say what it is: a JPEG called .tif is read as well as a TIFF."""
     image = opened(encoded(scan(), format_), "scan.tif")
     assert image.size == (200, 120)
@@ -47,18 +49,18 @@ def test_open_page_each_format_is_read_whatever_its_name(opened: Callable[..., I
     assert image.convert("L").getpixel((180, 100)) > 200
 
 
-def test_open_page_content_hash_is_that_of_the_file(tmp_path: Path) -> None:
+def test_open_image_content_hash_is_that_of_the_file(tmp_path: Path) -> None:
     """The hash names the file's bytes, and a file that changes gets another."""
     path = tmp_path / "scan.png"
     for image in (scan(), scan(300, 300)):
         path.write_bytes(encoded(image, "PNG"))
-        opened_image, content_hash = open_page(str(path), **LIMITS)
+        opened_image, content_hash = open_image(str(path), **LIMITS)
         assert content_hash == hashlib.sha256(path.read_bytes()).hexdigest()
         assert opened_image.size == image.size
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "P", "LA", "RGB", "RGBA", "CMYK", "I;16", "I", "F"])
-def test_open_page_every_mode_becomes_a_plain_one(opened: Callable[..., Image.Image], mode: str) -> None:
+def test_open_image_every_mode_becomes_a_plain_one(opened: Callable[..., Image.Image], mode: str) -> None:
     """Palettes, CMYK, transparency and deep greys are turned into what engines read, black still black and white white."""
     deep = {"I;16": (np.uint16, 257), "I": (np.int32, 257), "F": (np.float32, 1 / 255)}
     if mode in deep:
@@ -72,20 +74,20 @@ def test_open_page_every_mode_becomes_a_plain_one(opened: Callable[..., Image.Im
     assert plain.convert("L").getpixel((180, 100)) > 250
 
 
-def test_open_page_twelve_bits_in_sixteen_keep_their_contrast(opened: Callable[..., Image.Image]) -> None:
+def test_open_image_twelve_bits_in_sixteen_keep_their_contrast(opened: Callable[..., Image.Image]) -> None:
     """A scanner's 12-bit greys would be near black if they were taken for 16 bits."""
     image = Image.fromarray((np.asarray(scan()).astype(np.uint16) << 4) | 15)
     assert opened(encoded(image, "TIFF"), "scan.tif").getpixel((180, 100)) == 255
 
 
-def test_open_page_transparent_pixels_are_white(opened: Callable[..., Image.Image]) -> None:
+def test_open_image_transparent_pixels_are_white(opened: Callable[..., Image.Image]) -> None:
     """What is transparent shows the paper, not the black that often hides there."""
     image = Image.new("RGBA", (50, 50), (0, 0, 0, 0))
     assert opened(encoded(image, "PNG")).getpixel((10, 10)) == (255, 255, 255)
 
 
 @pytest.mark.parametrize("format_", ["JPEG", "PNG", "TIFF"])
-def test_open_page_rotation_tag_is_applied_once(opened: Callable[..., Image.Image], format_: str) -> None:
+def test_open_image_rotation_tag_is_applied_once(opened: Callable[..., Image.Image], format_: str) -> None:
     """A page that was scanned lying on its side stands upright, in the formats that say so."""
     exif = Image.Exif()
     exif[0x0112] = 6  # to be turned by 90 degrees clockwise
@@ -96,7 +98,7 @@ def test_open_page_rotation_tag_is_applied_once(opened: Callable[..., Image.Imag
 
 
 @pytest.mark.parametrize(("dpi", "believed"), [(300, True), (70, True), (600, True), (1, False), (2.54, False), (30000, False)])
-def test_open_page_resolution_is_kept_only_where_plausible(
+def test_open_image_resolution_is_kept_only_where_plausible(
     opened: Callable[..., Image.Image], dpi: float, believed: bool
 ) -> None:
     """An engine that trusts a tag of 1 dpi reads nothing, so it is told nothing."""
@@ -104,11 +106,11 @@ def test_open_page_resolution_is_kept_only_where_plausible(
     assert info == ({"dpi": (dpi, dpi)} if believed else {})
 
 
-def test_open_page_of_a_multi_page_tiff_is_that_page(opened: Callable[..., Image.Image], tmp_path: Path) -> None:
+def test_open_image_of_a_multi_page_tiff_is_that_page(opened: Callable[..., Image.Image], tmp_path: Path) -> None:
     """Pages are counted from 0, and one beyond the last is missing."""
     data = encoded(scan(100, 100), "TIFF", save_all=True, append_images=[scan(101, 100), scan(102, 100)])
     assert [opened(data, "book.tif", page).width for page in range(3)] == [100, 101, 102]
-    assert count_pages(str(tmp_path / "book.tif"), "image") == 3
+    assert images.count_pages(str(tmp_path / "book.tif")) == 3
     with pytest.raises(RecordError) as error:
         opened(data, "book.tif", 3)
     assert error.value.kind == "missing_page"
@@ -126,7 +128,7 @@ def test_open_page_of_a_multi_page_tiff_is_that_page(opened: Callable[..., Image
     ],
     ids=["tagged pyramid", "untagged pyramid", "pages", "pages with thumbnails", "mask", "thumbnail first"],
 )
-def test_open_page_smaller_versions_are_not_pages(
+def test_open_image_smaller_versions_are_not_pages(
     opened: Callable[..., Image.Image], tmp_path: Path, sizes: list[int], subfile_types: list[int | None], pages: list[int]
 ) -> None:
     """The levels of a pyramid, thumbnails and masks are frames of a TIFF, but no pages of a book."""
@@ -137,19 +139,19 @@ def test_open_page_smaller_versions_are_not_pages(
             scan(size, size).save(writer, format="TIFF", tiffinfo=tags)
             writer.newFrame()
     assert [opened(buffer.getvalue(), "scan.tif", page).width for page in range(len(pages))] == pages
-    assert count_pages(str(tmp_path / "scan.tif"), "image") == len(pages)
+    assert images.count_pages(str(tmp_path / "scan.tif")) == len(pages)
 
 
-def test_open_page_pdf_is_rendered_at_300_dpi(opened: Callable[..., Image.Image], tmp_path: Path) -> None:
+def test_open_image_pdf_is_rendered_at_300_dpi(opened: Callable[..., Image.Image], tmp_path: Path) -> None:
     """A PDF page of 200 x 100 points is 833 x 417 pixels, and its pages are counted."""
     image = opened(pdf(pages=3), "book.pdf", 2)
     assert image.size == (834, 417)
     assert image.mode == "RGB"
     assert image.info == {"dpi": (300, 300)}
-    assert count_pages(str(tmp_path / "book.pdf"), "pdf") == 3
+    assert pdf_format.count_pages(str(tmp_path / "book.pdf")) == 3
 
 
-def test_open_page_large_pdf_page_is_rendered_as_finely_as_fits(opened: Callable[..., Image.Image]) -> None:
+def test_open_image_large_pdf_page_is_rendered_as_finely_as_fits(opened: Callable[..., Image.Image]) -> None:
     """A poster is rendered below 300 dpi rather than refused, down to where nothing could be read."""
     poster = pdf(width_pt=2000, height_pt=2000)
     image = opened(poster, "poster.pdf", max_pixels=10_000_000)
@@ -182,7 +184,7 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_open_page_hostile_file_becomes_an_error_of_its_kind(opened: Callable[..., Image.Image], name: str) -> None:
+def test_open_image_hostile_file_becomes_an_error_of_its_kind(opened: Callable[..., Image.Image], name: str) -> None:
     """What cannot be read says what is wrong, in one line, with the file's name."""
     data, kind = HOSTILE[name]
     with pytest.raises(RecordError) as error:
@@ -192,7 +194,7 @@ def test_open_page_hostile_file_becomes_an_error_of_its_kind(opened: Callable[..
     assert "\n" not in str(error.value)
 
 
-def test_open_page_fax_strip_that_ends_too_early_is_not_filled_with_white(opened: Callable[..., Image.Image]) -> None:
+def test_open_image_fax_strip_that_ends_too_early_is_not_filled_with_white(opened: Callable[..., Image.Image]) -> None:
     """Fax decoders return a white rest of the page where the data ends; here that is a truncated file."""
     one_strip = encoded(noise(800, 800).convert("1"), "TIFF", compression="group4", tiffinfo={TiffImagePlugin.ROWSPERSTRIP: 800})
     tags = Image.open(io.BytesIO(one_strip)).tag_v2
@@ -207,7 +209,7 @@ def test_open_page_fax_strip_that_ends_too_early_is_not_filled_with_white(opened
     assert error.value.kind == "truncated"
 
 
-def test_open_page_large_file_is_refused_unread(opened: Callable[..., Image.Image]) -> None:
+def test_open_image_large_file_is_refused_unread(opened: Callable[..., Image.Image]) -> None:
     """A file beyond the user's limit is an error, not an actor out of memory."""
     with pytest.raises(RecordError) as error:
         opened(encoded(noise(), "BMP"), max_file_bytes=10_000)
@@ -215,17 +217,17 @@ def test_open_page_large_file_is_refused_unread(opened: Callable[..., Image.Imag
 
 
 @pytest.mark.parametrize(("name", "kind"), [("nowhere.png", "missing"), ("folder", "not_a_file")])
-def test_open_page_what_is_no_file_is_an_error(tmp_path: Path, name: str, kind: str) -> None:
+def test_open_image_what_is_no_file_is_an_error(tmp_path: Path, name: str, kind: str) -> None:
     """A path without a file behind it is told from one that is a folder."""
     (tmp_path / "folder").mkdir()
     with pytest.raises(RecordError) as error:
-        open_page(str(tmp_path / name), **LIMITS)
+        open_image(str(tmp_path / name), **LIMITS)
     assert error.value.kind == kind
 
 
 @settings(max_examples=150, deadline=None)
 @given(data=st.data())
-def test_open_page_damaged_bytes_never_raise_anything_else(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
+def test_open_image_damaged_bytes_raise_nothing_else(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
     """Whatever bytes are changed or cut, the result is an image or a RecordError."""
     format_ = data.draw(st.sampled_from(["PNG", "JPEG", "WEBP", "TIFF", "JPEG2000", "GIF", "BMP", "PDF"]))
     content = bytearray(pdf() if format_ == "PDF" else encoded(scan(40, 30), format_))
@@ -234,7 +236,7 @@ def test_open_page_damaged_bytes_never_raise_anything_else(tmp_path_factory: pyt
     path = tmp_path_factory.getbasetemp() / "damaged"
     path.write_bytes(content[: data.draw(st.integers(0, len(content)))])
     try:
-        image, _ = open_page(str(path), max_pixels=1_000_000, max_file_bytes=1_000_000)
+        image, _ = open_image(str(path), max_pixels=1_000_000, max_file_bytes=1_000_000)
     except RecordError:
         return
     assert image.mode in ("1", "L", "RGB")
@@ -251,21 +253,21 @@ def test_open_page_damaged_bytes_never_raise_anything_else(tmp_path_factory: pyt
         ("impresso_samples/RERO2/EZR/data/EZR/18400221_01/MASTER/00001.jp2", 1, (2368, 3027), None),
     ],
 )
-def test_open_page_real_scans(
+def test_open_image_real_scans(
     shared_data: Path, name: str, pages: int, size: tuple[int, int], dpi: tuple[int, int] | None
 ) -> None:
     """Real multi-page, pyramid, 1-bit and JPEG 2000 scans have the pages, the size and the resolution that they have."""
     uri = str(shared_data / "formats" / name)
-    image, _ = open_page(uri, pages - 1, **LIMITS)
-    assert count_pages(uri, "image") == pages
+    image, _ = open_image(uri, pages - 1, **LIMITS)
+    assert images.count_pages(uri) == pages
     assert image.size == size
     assert image.info.get("dpi") == dpi
 
 
 @pytest.mark.shared
-def test_open_page_real_pdf_is_rendered(shared_data: Path) -> None:
+def test_open_image_real_pdf_is_rendered(shared_data: Path) -> None:
     """A scanned PDF gives a page with ink on it."""
     uri = str(shared_data / "formats/dinglehopper/lorem-ipsum/lorem-ipsum-scan.pdf")
-    image, _ = open_page(uri, **LIMITS)
-    assert count_pages(uri, "pdf") == 1
+    image, _ = open_image(uri, **LIMITS)
+    assert pdf_format.count_pages(uri) == 1
     assert min(image.convert("L").getextrema()) < 100 < max(image.convert("L").getextrema())

@@ -330,7 +330,9 @@ def test_text_lines_are_those_of_the_file_however_it_is_read(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(text_files, "_BLOCK_BYTES", block)
         with path.open("rb") as file:
-            lines = [line for batch in text_files.read_units(file, "line", "utf-8") for line in batch.texts.to_pylist()]
+            lines = [
+                line for batch in text_files.read_units(file, "utf-8", by_paragraph=False) for line in batch.texts.to_pylist()
+            ]
     assert lines == (expected[:-1] if expected[-1] == "" and not text.endswith("\f") else expected)
 
 

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from ocrray.errors import RecordError
 from ocrray.records import Line
 from ocrray.sources import mets, xml_parse
-from ocrray.sources.xml_formats import count_pages, read_page, sniff
+from ocrray.sources.kinds import markup_kind_of
+from ocrray.sources.markup import count_pages, read_page
 
 KINDS = ("alto", "page", "hocr")
 ALTO = '<alto xmlns="http://www.loc.gov/standards/alto/ns-v3#"><Layout><Page>{}</Page></Layout></alto>'
@@ -24,6 +25,11 @@ ALTO_LINE = '<TextLine><String CONTENT="{}"/></TextLine>'
 ENTITIES = '<!DOCTYPE x [<!ENTITY a "lol">{}]>'.format(
     "".join(f'<!ENTITY {name} "{10 * f"&{before};"}">' for before, name in zip("abcdefgh", "bcdefghi", strict=True))
 )
+
+
+def sniff(data: bytes) -> str | None:
+    kind = markup_kind_of(data)
+    return kind.name if kind else None
 
 
 def text_of(kind: str, data: bytes, page: int = 0) -> str:

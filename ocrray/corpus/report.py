@@ -19,7 +19,8 @@ from ocrray.corpus.summary import BIN_ENDS, Summary
 from ocrray.corpus.templates import environment
 from ocrray.errors import RecordError
 from ocrray.folder import Folder
-from ocrray.records import IMAGE_KINDS, SCHEMA, edits_from_rows
+from ocrray.records import SCHEMA, edits_from_rows
+from ocrray.sources.kinds import IMAGE_KINDS
 from ocrray.text.edits import edits_between
 from ocrray.text.normalise import for_scoring
 

@@ -18,12 +18,13 @@ from ray.data import Dataset
 from ocrray.engines import correctors, extract, recognizers
 from ocrray.folder import Folder
 from ocrray.guard import GuardConfig
-from ocrray.records import IMAGE_KINDS, SCHEMA
+from ocrray.records import SCHEMA
 from ocrray.runtime import blocks
 from ocrray.runtime.blocks import telling
 from ocrray.runtime.resources import WorkersConfig
-from ocrray.sources.images import open_page
 from ocrray.sources.input import InputConfig
+from ocrray.sources.kinds import IMAGE_KINDS
+from ocrray.sources.open_page import open_image
 from ocrray.stages.correct import Correct, TakeGiven
 from ocrray.stages.extract import Extract
 from ocrray.stages.guard import Guard
@@ -113,7 +114,7 @@ class RecognizePages:
 
     def __init__(self, config: recognizers.RecognizeConfig, limits: InputConfig, monitor: ray.actor.ActorHandle) -> None:
         def open_within_limits(uri: str, page: int):
-            return open_page(uri, page, max_pixels=limits.max_pixels, max_file_bytes=limits.max_file_bytes)
+            return open_image(uri, page, max_pixels=limits.max_pixels, max_file_bytes=limits.max_file_bytes)
 
         def count_attempt(record_id: str) -> int:
             return ray.get(monitor.attempt.remote(record_id))

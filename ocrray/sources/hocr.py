@@ -15,6 +15,9 @@ _BLOCKS = {"ocr_page", "ocr_column", "ocr_carea", "ocr_par", "ocrx_block", "ocr_
 _WORDS = {"ocrx_word", "ocr_word"}
 _NO_TEXT = {"head", "script", "style", "title"}
 
+CLASSES = re.compile(rb"ocr_page|ocr_line|ocrx_line|ocrx_word|ocr_carea|ocr-system")
+"""Occurs in the head of a file that is hOCR, once its NULs (of UTF-16) are removed."""
+
 _NUMBER = r"\s+([-+\d.eE]+)"
 _BBOX = re.compile(r"(?:^|;)\s*bbox" + 4 * _NUMBER)
 _CONFIDENCE = re.compile(r"(?:^|;)\s*x_wconf" + _NUMBER)

@@ -1,17 +1,15 @@
-"""One page of a scan as a plain image: PNG, JPEG, WebP, TIFF, JPEG 2000, GIF, BMP, and PDF rendered.
+"""Raster images, decoded page by page: PNG, JPEG, WebP, TIFF, JPEG 2000, GIF, BMP.
 
-Whatever the file holds (palettes, CMYK, 16 bits, transparency, rotation tags, absurd resolutions) the engines see mode `1`, `L`
-or `RGB`, upright, with `info["dpi"]` only where it can be believed.
+Whatever the file holds (palettes, CMYK, 16 bits, transparency, rotation tags, absurd resolutions), the result is upright, of mode
+`1`, `L` or `RGB`, with `info["dpi"]` only where it is plausible.
 """
 
 import io
-import math
 import re
 import struct
-import threading
 import warnings
 from itertools import pairwise
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -19,20 +17,18 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from ocrray.errors import RecordError
 from ocrray.sources import files
 
-if TYPE_CHECKING:
-    from pypdfium2 import PdfDocument
-
 Image.init()  # until then Pillow knows only a few formats
 # The check of `open_page` is the stricter one: before any pixel is decoded, and against the user's own limit.
 Image.MAX_IMAGE_PIXELS = None
 # What Pillow only warns of (odd tags, bad EXIF) is read all the same; what it cannot read becomes a RecordError.
 warnings.filterwarnings("ignore", module="PIL")
 
+_ONE_PAGE_EXTENSIONS = (".png", ".jpg", ".jpeg", ".jpe", ".webp", ".jp2", ".j2k", ".jpx", ".jpf", ".gif", ".bmp")
+EXTENSIONS = (*_ONE_PAGE_EXTENSIONS, ".tif", ".tiff")
 FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "JPEG2000", "GIF", "BMP")
 MIN_SIDE_PX = 3  # Tesseract reads nothing narrower
 MAX_PAGES = 100_000
-PDF_DPI = 300
-_PLAUSIBLE_DPI = (70, 600)
+PLAUSIBLE_DPI = (70, 600)
 _MAGIC = (
     b"\x89PNG",
     b"\xff\xd8\xff",
@@ -48,47 +44,32 @@ _MAGIC = (
 _NEW_SUBFILE_TYPE, _SUBFILE_TYPE, _STRIP_TAGS, _TILE_TAGS = 254, 255, (273, 279), (324, 325)
 _REDUCED_OR_MASK = 0b101  # NewSubfileType: bit 0 a smaller version of another frame, bit 2 a mask
 _TRUNCATED = re.compile("truncated|broken data stream|only got|beyond the end", re.IGNORECASE)
-_PDFIUM_ERR_PASSWORD = 4
-_pdfium_lock = threading.Lock()  # PDFium is not safe to call from two threads
 
 
-def open_page(uri: str, page: int = 0, *, max_pixels: int, max_file_bytes: int) -> tuple[Image.Image, str]:
-    """The image of one page (0-based), and the sha256 (hex) of the whole file's bytes.
+def count_pages(uri: str) -> int:
+    """Return the number of pages by the file's headers; files of formats that have only one are not opened.
 
-    Raises RecordError: `missing`, `unreadable`, `empty_file`, `truncated`, `not_an_image`, `too_large` (bytes, or pixels as the
-    header gives them), `too_small`, `encrypted`, `missing_page`.
+    Raises RecordError: `missing`, `unreadable`, `empty_file`, `truncated`, `not_an_image`.
     """
     location = files.parse(uri)
-    data, digest = files.read_hashed(location, max_file_bytes)
-    if data[:1024].lstrip().startswith(b"%PDF-"):
-        image = _render_pdf(data, page, uri, max_pixels)
-    else:
-        image = _decode(data, page, uri, max_pixels)
-    return image, digest
+    if location.name.lower().endswith(_ONE_PAGE_EXTENSIONS):
+        return 1
+    with files.open_binary(location) as file, _open_image(file, uri) as image:
+        return check_page_count(len(_page_frames(image, uri)), uri)
 
 
-def count_pages(uri: str, kind: str) -> int:
-    """How many pages a file of `kind` "image" or "pdf" has, by its headers. Raises RecordError as `open_page` does."""
-    with files.open_binary(files.parse(uri)) as file:
-        if kind == "pdf":
-            with _pdfium_lock, _open_pdf(file, uri) as document:
-                count = len(document)
-        else:
-            with _open_image(file, uri) as image:
-                count = len(_page_frames(image, uri))
-    if not 1 <= count <= MAX_PAGES:
-        raise RecordError(f"{uri}: the file claims {count:,} pages", kind="unreadable")
-    return count
+def decode_page(data: bytes, page: int, uri: str, max_pixels: int) -> Image.Image:
+    """Decode one page (0-based) of the file with this content; `uri` names it in messages.
 
-
-def _decode(data: bytes, page: int, uri: str, max_pixels: int) -> Image.Image:
+    Raises RecordError: `empty_file`, `truncated`, `not_an_image`, `unreadable`, `too_large` (pixels, as the header gives them),
+    `too_small`, `missing_page`.
+    """
     with _open_image(io.BytesIO(data), uri) as image:
         frames = _page_frames(image, uri)
-        if not 0 <= page < len(frames):
-            raise RecordError(f"{uri}: page {page} of {len(frames)} (counted from 0)", kind="missing_page")
+        check_page(page, len(frames), uri)
         try:
             image.seek(frames[page])
-            _check_size(*image.size, uri, max_pixels)
+            check_size(*image.size, uri, max_pixels)
             _check_extents(image, len(data))
             dpi = _dpi(image.info.get("dpi"))
             image.load()
@@ -101,6 +82,27 @@ def _decode(data: bytes, page: int, uri: str, max_pixels: int) -> Image.Image:
             raise _broken(uri, err) from None
     plain.info = {"dpi": dpi} if dpi else {}
     return plain
+
+
+def check_page_count(count: int, uri: str) -> int:
+    """Return `count`. Raises RecordError (`unreadable`) when it is outside 1..MAX_PAGES."""
+    if not 1 <= count <= MAX_PAGES:
+        raise RecordError(f"{uri}: the file claims {count:,} pages", kind="unreadable")
+    return count
+
+
+def check_page(page: int, pages: int, uri: str) -> None:
+    """Raise RecordError (`missing_page`) unless the 0-based index `page` is one of `pages`."""
+    if not 0 <= page < pages:
+        raise RecordError(f"{uri}: page {page} of {pages} (counted from 0)", kind="missing_page")
+
+
+def check_size(width: int, height: int, uri: str, max_pixels: int) -> None:
+    """Raise RecordError (`too_large`, `too_small`) for an image of this size in pixels."""
+    if width * height > max_pixels:
+        raise RecordError(f"{uri}: {width:,} x {height:,} pixels, more than input.max_pixels ({max_pixels:,})", kind="too_large")
+    if min(width, height) < MIN_SIDE_PX:
+        raise RecordError(f"{uri}: {width} x {height} pixels, nothing to read", kind="too_small")
 
 
 def _open_image(file: BinaryIO, uri: str) -> Image.Image:
@@ -159,13 +161,6 @@ def _halved(size: tuple[int, int], next_size: tuple[int, int]) -> bool:
     return all(abs(2 * small - large) <= 2 for large, small in zip(size, next_size, strict=True))
 
 
-def _check_size(width: int, height: int, uri: str, max_pixels: int) -> None:
-    if width * height > max_pixels:
-        raise RecordError(f"{uri}: {width:,} x {height:,} pixels, more than input.max_pixels ({max_pixels:,})", kind="too_large")
-    if min(width, height) < MIN_SIDE_PX:
-        raise RecordError(f"{uri}: {width} x {height} pixels, nothing to read", kind="too_small")
-
-
 def _check_extents(image: Image.Image, file_size: int) -> None:
     """Fax decoders fill what is missing at a file's end with white, without a word."""
     if image.format != "TIFF":
@@ -181,7 +176,7 @@ def _dpi(tag: object) -> tuple[float, float] | None:
         x, y = (float(value) for value in tag)  # type: ignore[attr-defined]
     except (TypeError, ValueError, ZeroDivisionError):
         return None
-    low, high = _PLAUSIBLE_DPI
+    low, high = PLAUSIBLE_DPI
     return (round(x, 2), round(y, 2)) if low <= x <= high and low <= y <= high else None
 
 
@@ -201,35 +196,3 @@ def _plain(image: Image.Image) -> Image.Image:
         white.paste(layer, mask=layer.getchannel("A"))
         return white
     return image.convert("RGB")
-
-
-def _open_pdf(source: BinaryIO | bytes, uri: str) -> "PdfDocument":
-    import pypdfium2
-
-    try:
-        return pypdfium2.PdfDocument(source)
-    except pypdfium2.PdfiumError as err:
-        if err.err_code == _PDFIUM_ERR_PASSWORD:
-            raise RecordError(f"{uri}: the PDF needs a password; remove it first", kind="encrypted") from None
-        raise RecordError(f"{uri}: the PDF is truncated or broken: {err}", kind="unreadable") from None
-
-
-def _render_pdf(data: bytes, page: int, uri: str, max_pixels: int) -> Image.Image:
-    """The page at 300 dpi, or at the highest resolution that `max_pixels` allows."""
-    import pypdfium2
-
-    with _pdfium_lock, _open_pdf(data, uri) as document:
-        if not 0 <= page < len(document):
-            raise RecordError(f"{uri}: page {page} of {len(document)} (counted from 0)", kind="missing_page")
-        try:
-            sheet = document[page]
-            width_pt, height_pt = sheet.get_size()
-            dpi = min(PDF_DPI, 72 * math.sqrt(max_pixels / max(1.0, width_pt * height_pt)))
-            if dpi < _PLAUSIBLE_DPI[0]:
-                raise RecordError(f"{uri}: a page of {width_pt / 72:,.0f} x {height_pt / 72:,.0f} inches", kind="too_large")
-            _check_size(int(width_pt * dpi / 72), int(height_pt * dpi / 72), uri, max_pixels)
-            image = sheet.render(scale=dpi / 72, rev_byteorder=True).to_pil().convert("RGB")
-        except pypdfium2.PdfiumError as err:
-            raise RecordError(f"{uri}: page {page} of the PDF cannot be rendered: {err}", kind="unreadable") from None
-    image.info = {"dpi": (dpi, dpi)}
-    return image

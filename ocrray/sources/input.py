@@ -7,8 +7,21 @@ from pydantic import AfterValidator, Field, model_validator
 
 from ocrray.config import StrictModel
 from ocrray.records import RUN_COLUMNS, SCHEMA, WORK_LIST_SCHEMA
+from ocrray.sources.kinds import KINDS
+from ocrray.sources.rows import MAX_TEXT_CHARS
 
-Kind = Literal["auto", "image", "pdf", "alto", "page", "hocr", "mets", "text", "table"]
+AUTO = "auto"
+_KIND_NAMES = (AUTO, *KINDS)
+
+
+def _known_kind(name: str) -> str:
+    if name not in _KIND_NAMES:
+        raise ValueError(f"{name} is none of {', '.join(_KIND_NAMES)}")
+    return name
+
+
+Kind = Annotated[str, AfterValidator(_known_kind), Field(json_schema_extra={"enum": list(_KIND_NAMES)})]
+"""A name in `sources.kinds.KINDS`, or `auto`: every kind that is found."""
 
 
 def _known_encoding(name: str) -> str:
@@ -30,7 +43,7 @@ class InputConfig(StrictModel):
     """What to read: `paths` are files, folders, globs and `@list` files (one path a line), local or `s3://` / `gs://`."""
 
     paths: list[str] = Field(min_length=1)
-    kind: Kind = "auto"
+    kind: Kind = AUTO
     id_column: str | None = None
     text_column: str | None = None
     """Not given: `text` or `ocr`, where a table has one of the two."""
@@ -44,7 +57,7 @@ class InputConfig(StrictModel):
     max_pixels: int = Field(default=200_000_000, gt=0)
     max_file_bytes: int = Field(default=1 << 30, gt=0)
     """Of files that are read whole: scans, OCR files, and text with `text_unit: file`."""
-    max_text_chars: int = Field(default=1_000_000, gt=0)
+    max_text_chars: int = Field(default=MAX_TEXT_CHARS, gt=0)
     """Of one line, paragraph or cell."""
 
     @model_validator(mode="after")

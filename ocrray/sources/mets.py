@@ -9,6 +9,7 @@ from typing import Literal
 from lxml import etree
 
 from ocrray.errors import RecordError
+from ocrray.sources import images, xml_parse
 from ocrray.sources.xml_parse import local_name, parse_xml
 
 # What archives call their file groups, and how much we want them (0 first, None never): the first pattern that fits decides.
@@ -35,8 +36,6 @@ _IMAGE_RANKS: _Ranks = [
     (re.compile(""), 5),
 ]
 _TEXT_TYPE = re.compile(r"alto|page\+xml|hocr|^(?:text|application)/(?:xml|html|xhtml\+xml)$")
-_TEXT_SUFFIXES = {".xml", ".hocr", ".html", ".htm", ".xhtml"}
-_IMAGE_SUFFIXES = {".tif", ".tiff", ".jp2", ".j2k", ".jpx", ".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp"}
 _PAGE_TYPE = re.compile(r"(?:^|[^a-z])page$")
 
 
@@ -141,9 +140,9 @@ def _file(element: etree._Element, href: str) -> _File | None:
 
 
 def _kind(media_type: str, suffix: str) -> Literal["text", "image"] | None:
-    if media_type.startswith("image/") or suffix in _IMAGE_SUFFIXES:
+    if media_type.startswith("image/") or suffix in images.EXTENSIONS:
         return "image"
-    return "text" if _TEXT_TYPE.search(media_type) or suffix in _TEXT_SUFFIXES else None
+    return "text" if _TEXT_TYPE.search(media_type) or suffix in xml_parse.EXTENSIONS else None
 
 
 def _href(element: etree._Element) -> str | None:

@@ -1,56 +1,46 @@
-"""What kind of file each one is, how many pages it has, and which files a METS stands for."""
+"""Inspection of files: which kind each one is, how many pages it has, and which files a METS names."""
 
 import posixpath
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Literal
 from urllib.parse import unquote
 
 from ocrray.errors import ConfigError, RecordError
-from ocrray.sources import files, images, mets, tables, text_files, xml_formats, xml_parse
+from ocrray.sources import files, kinds, markup, xml_parse
 from ocrray.sources.files import FileStat
-from ocrray.sources.input import Kind
+from ocrray.sources.input import AUTO
+from ocrray.sources.kinds import KINDS, MARKUP, ContainerFormat, InputKind, family_of
 from ocrray.sources.rows import Row, page_row
 from ocrray.sources.text_files import decode
 from ocrray.sources.walk import Found
 from ocrray.text.normalise import sanitise
 
-Format = Literal["image", "pdf", "xml", "text", "table"]
 GROUND_TRUTH_SUFFIX = ".gt.txt"
-
-_ONE_PAGE = (".png", ".jpg", ".jpeg", ".jpe", ".webp", ".jp2", ".j2k", ".jpx", ".jpf", ".gif", ".bmp")
-_FORMATS: dict[Format, tuple[str, ...]] = {
-    "image": (*_ONE_PAGE, ".tif", ".tiff"),
-    "pdf": (".pdf",),
-    "xml": (".xml", ".alto", ".hocr", ".html", ".htm", ".xhtml"),
-    "table": tables.EXTENSIONS,
-    "text": text_files.EXTENSIONS,
-}
-_FORMAT_OF_KIND: dict[str, Format] = {"image": "image", "pdf": "pdf", "text": "text", "table": "table"}
 _SNIFF_BYTES = 1 << 16
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A file that a METS names for one page, and the scan behind it where that is another file."""
+    """File that a METS names for one page, and the scan behind it where that is another file."""
 
     found: Found
-    format: Format
+    family: str
     image_uri: str | None = None
 
 
 @dataclass(slots=True)
 class Inspected:
-    """A file is `rows` for its pages, a `stream` of texts still to be read, the `members` of a METS, or `skipped` and why.
+    """Result for one file: `rows` of its pages, a `stream` of texts still to be read, the `members` of a METS, or `skipped`.
 
-    `claims` are the URIs of all files that a METS names, whether it has a better one for the same page or not.
+    `claims` are the URIs of all files that a METS names, including those of which it has a better one for the same page.
+    `skipped` is the reason, or empty.
     """
 
     found: Found
     rows: list[Row] = field(default_factory=list)
-    stream: Literal["text", "table"] | None = None
+    stream: InputKind | None = None
     members: list[Member] = field(default_factory=list)
     claims: list[str] = field(default_factory=list)
     skipped: str = ""
@@ -58,101 +48,109 @@ class Inspected:
 
 @dataclass(frozen=True, slots=True)
 class Inspector:
-    """Tells what a file is, reading no more of it than that and counting its pages takes; `images`: can scans be recognized."""
+    """Determines the kind and the pages of a file, reading no more of it than necessary."""
 
-    kind: Kind
+    kind: str
+    """Name of the only kind that is wanted, or `auto`."""
     images: bool
+    """Scans can be recognized."""
     encoding: str
     whole_text_files: bool
     max_file_bytes: int
 
     def file(self, found: Found) -> Inspected:
-        """What a file found in `input.paths` is; raises ConfigError for a scan that was named and cannot be recognized."""
+        """Inspect a file found in `input.paths`. Raises ConfigError for a scan that the user named and nothing can recognize."""
         named = found.origin == "file"
         if found.location.name.endswith(GROUND_TRUTH_SUFFIX) and not named:
             return Inspected(found, skipped="ground_truth")
-        format_ = self._wanted_format(found)
-        if format_ is None and not named:
+        family = self._wanted_family(found)
+        if family is None and not named:
             return Inspected(found, skipped="unknown_format")
-        if format_ in ("image", "pdf") and not self.images:
+        if family in kinds.IMAGE_KINDS and not self.images:
             if named:
                 raise ConfigError(f"input.paths: {found.name} is a scan, and nothing recognizes it: set `recognize`")
             return Inspected(found, skipped="scan")
-        return self._inspect(found, format_)
+        return self._inspect(found, family)
 
     def member(self, member: Member) -> Inspected:
-        """What a file that a METS names is."""
-        if member.format != "xml" and not self.images:
+        """Inspect a file that a METS names."""
+        if member.family in kinds.IMAGE_KINDS and not self.images:
             return Inspected(member.found, skipped="scan")
         missing = member.found.stat
         if isinstance(missing, RecordError) and missing.kind == "missing":
             problem = RecordError(str(missing), kind="missing_page")
             return Inspected(member.found, [page_row(member.found, "mets", problem=problem)])
-        inspected = self._inspect(member.found, member.format)
+        inspected = self._inspect(member.found, member.family)
         if inspected.members:
             problem = RecordError(f"{member.found.name}: a METS named by a METS", kind="wrong_format")
             return Inspected(member.found, [page_row(member.found, "mets", problem=problem)])
         inspected.rows = [row._replace(image_uri=member.image_uri) for row in inspected.rows]
         return inspected
 
-    def _wanted_format(self, found: Found) -> Format | None:
-        format_ = format_of(found.location.name)
-        if self.kind == "auto":
-            return format_
-        wanted = _FORMAT_OF_KIND.get(self.kind, "xml")
-        # A kind that is given says what nameless files are, and picks from folders that hold other kinds too.
-        trusted = found.origin == "file" or (found.origin == "glob" and format_ is None)
-        return wanted if format_ == wanted or trusted else None
+    def _wanted_family(self, found: Found) -> str | None:
+        family = family_of(found.location.name)
+        if self.kind == AUTO:
+            return family
+        wanted = KINDS[self.kind].family
+        # A kind that is given says what files without a known suffix are, and picks from folders that hold other kinds too.
+        trusted = found.origin == "file" or (found.origin == "glob" and family is None)
+        return wanted if family == wanted or trusted else None
 
-    def _inspect(self, found: Found, format_: Format | None) -> Inspected:
+    def _inspect(self, found: Found, family: str | None) -> Inspected:
         try:
-            if isinstance(found.stat, RecordError):
-                raise found.stat
-            if found.stat.size == 0:
-                raise RecordError(f"{found.name}: the file is empty", kind="empty_file")
-            if format_ is None or (format_ == "table" and format_of(found.location.name) != "table"):
-                raise RecordError(f"{found.name}: not a kind of file that is read", kind="unknown_format")
-            if format_ == "table" or (format_ == "text" and not self.whole_text_files):
-                return Inspected(found, stream=format_)
-            if found.stat.size > self.max_file_bytes:
-                raise RecordError(f"{found.name}: larger than input.max_file_bytes ({self.max_file_bytes:,})", kind="too_large")
-            if format_ == "xml":
-                return self._inspect_xml(found)
-            return Inspected(found, self._pages(found, format_))
-        except (RecordError, OSError) as err:
-            reason = (
-                err if isinstance(err, RecordError) else RecordError(f"{found.name}: cannot be read: {err}", kind="unreadable")
-            )
-            return Inspected(found, [page_row(found, format_ or "unknown", problem=reason)])
+            return self._inspect_content(found, family)
+        except RecordError as err:
+            return Inspected(found, [page_row(found, family or "unknown", problem=err)])
+        except OSError as err:
+            problem = RecordError(f"{found.name}: cannot be read: {err}", kind="unreadable")
+            return Inspected(found, [page_row(found, family or "unknown", problem=problem)])
 
-    def _inspect_xml(self, found: Found) -> Inspected:
+    def _inspect_content(self, found: Found, family: str | None) -> Inspected:
+        if isinstance(found.stat, RecordError):
+            raise found.stat
+        if found.stat.size == 0:
+            raise RecordError(f"{found.name}: the file is empty", kind="empty_file")
+        kind = KINDS.get(family) if family else None
+        # A table is opened by its suffix.
+        if family is None or (kind and kind.texts == "rows" and family_of(found.location.name) != family):
+            raise RecordError(f"{found.name}: not a kind of file that is read", kind="unknown_format")
+        if kind and (kind.texts == "rows" or (kind.texts and not self.whole_text_files)):
+            return Inspected(found, stream=kind)
+        if found.stat.size > self.max_file_bytes:
+            raise RecordError(f"{found.name}: larger than input.max_file_bytes ({self.max_file_bytes:,})", kind="too_large")
+        return Inspected(found, self._pages(found, kind)) if kind else self._inspect_markup(found)
+
+    def _inspect_markup(self, found: Found) -> Inspected:
         with files.open_binary(found.location) as file:
             head = file.read(_SNIFF_BYTES)
-        kind = xml_formats.sniff(head)
-        if found.origin != "file" and (self.kind not in ("auto", kind) or (kind is None and _is_other_markup(found, head))):
+        kind = kinds.markup_kind_of(head)
+        wanted = self.kind == AUTO or (kind is not None and kind.name == self.kind)
+        if found.origin != "file" and (not wanted or (kind is None and _is_other_markup(found, head))):
             return Inspected(found, skipped="unknown_format")
         if kind is None:
-            raise RecordError(f"{found.name}: neither ALTO, PAGE, hOCR nor METS", kind="unknown_format")
-        if kind == "page":
-            return Inspected(found, [page_row(found, kind)])
+            raise RecordError(f"{found.name}: neither {_markup_names()}", kind="unknown_format")
+        if kind.always_one_page:
+            return Inspected(found, [page_row(found, kind.name)])
         data = files.read_bytes(found.location, self.max_file_bytes)
         try:
-            if kind == "mets":
-                return Inspected(found, members=list(_members(found, data)), claims=_claims(found, data))
-            return Inspected(found, [page_row(found, kind, page) for page in range(xml_formats.count_pages(kind, data))])
+            if kind.container:
+                claims = _claims(found, data, kind.container)
+                return Inspected(found, members=list(_members(found, data, kind.container)), claims=claims)
+            count = markup.count_pages(kind.name, data)
+            return Inspected(found, [page_row(found, kind.name, page) for page in range(count)])
         except RecordError as err:
             problem = RecordError(f"{found.name}: {err}", kind=err.kind)
-            return Inspected(found, [page_row(found, kind, problem=problem)])
+            return Inspected(found, [page_row(found, kind.name, problem=problem)])
 
-    def _pages(self, found: Found, format_: Format) -> list[Row]:
-        count = pages_of(found, format_)
+    def _pages(self, found: Found, kind: InputKind) -> list[Row]:
+        count = kind.image.count_pages(found.location.uri) if kind.image else 1
         rows = []
         for page in range(count):
             try:
-                truth = self._ground_truth(found, "" if count == 1 else f".{page}") if format_ != "text" else None
-                rows.append(page_row(found, format_, page, ground_truth=truth))
+                truth = self._ground_truth(found, "" if count == 1 else f".{page}") if kind.image else None
+                rows.append(page_row(found, kind.name, page, ground_truth=truth))
             except RecordError as err:
-                rows.append(page_row(found, format_, page, problem=err))
+                rows.append(page_row(found, kind.name, page, problem=err))
         return rows
 
     def _ground_truth(self, found: Found, page: str) -> str | None:
@@ -171,19 +169,8 @@ class Inspector:
         return sanitise(decode(data, self.encoding, location.uri)).rstrip("\n")
 
 
-def format_of(name: str) -> Format | None:
-    """What the extension of a file's name says; None when that is nothing."""
-    return next((format_ for format_, extensions in _FORMATS.items() if name.lower().endswith(extensions)), None)
-
-
-def pages_of(found: Found, format_: Format) -> int:
-    """How many pages a scan or text file has; only those that can have several are opened. Raises RecordError."""
-    one_page = format_ == "text" or found.location.name.lower().endswith(_ONE_PAGE)
-    return 1 if one_page else images.count_pages(found.location.uri, format_)
-
-
 def named_file(base: Found, reference: str) -> Found:
-    """A file that another file names, relative to its folder; its `stat` is `unsafe_path` where that leads out of the folder."""
+    """Return a file that another file names, relative to its folder; its `stat` is `unsafe_path` where that leads outside it."""
     path = _path_below(reference)
     if path is None:
         problem = f"{base.name} names {sanitise(reference)[:200]}: only files below its own folder are read"
@@ -203,22 +190,28 @@ def _path_below(reference: str) -> str | None:
     return None if leads_out else path
 
 
-def _claims(base: Found, data: bytes) -> list[str]:
+def _claims(base: Found, data: bytes, container: ContainerFormat) -> list[str]:
     folder = base.location.parent()
-    paths = map(_path_below, mets.list_files(data))
+    paths = map(_path_below, container.list_files(data))
     return [folder.child(path).uri for path in paths if path is not None]
 
 
-def _members(base: Found, data: bytes) -> Iterator[Member]:
-    for page in mets.list_pages(data):
+def _members(base: Found, data: bytes, container: ContainerFormat) -> Iterator[Member]:
+    for page in container.list_pages(data):
         image = named_file(base, page.image_href) if page.image_href else None
         image_uri = image.location.uri if image and isinstance(image.stat, FileStat) else None
         if page.text_href:
-            yield Member(named_file(base, page.text_href), "xml", image_uri)
+            yield Member(named_file(base, page.text_href), MARKUP, image_uri)
         elif image:
-            yield Member(image, "pdf" if format_of(image.location.name) == "pdf" else "image")
+            family = family_of(image.location.name)
+            yield Member(image, family if family in kinds.IMAGE_KINDS else "image")
+
+
+def _markup_names() -> str:
+    *names, last = (kind.name for kind in KINDS.values() if kind.family == MARKUP)
+    return f"{', '.join(names)} nor {last}"
 
 
 def _is_other_markup(found: Found, head: bytes) -> bool:
-    """Whether this is some other XML or a web page, rather than a broken file."""
+    """Return True for some other XML or a web page, False for a broken file."""
     return found.location.name.lower().endswith((".html", ".htm", ".xhtml")) or xml_parse.root_name(head) is not None

@@ -16,6 +16,9 @@ from ocrray.sources.seen import Seen
 from ocrray.sources.walk import Found
 from ocrray.text.normalise import sanitise
 
+MAX_TEXT_CHARS = 1_000_000
+"""Default limit on the characters of one text; longer ones become failed records."""
+
 # What `sanitise` would change, as far as it can occur in valid UTF-8.
 _UNCLEAN = r"[\x00-\x08\x0b-\x1f\x7f-\x{9f}]"
 

@@ -4,7 +4,7 @@ import gzip
 import io
 import zlib
 from collections.abc import Iterable, Iterator
-from typing import BinaryIO, Literal, cast
+from typing import BinaryIO, cast
 
 import numpy as np
 import pyarrow as pa
@@ -53,15 +53,15 @@ def decode(data: bytes, encoding: str, where: str) -> str:
         raise RecordError(message, kind="bad_encoding") from None
 
 
-def read_units(file: BinaryIO, unit: Literal["line", "paragraph"], encoding: str) -> Iterator[Texts]:
-    """The lines, or the paragraphs (parted by blank lines) of a text file, numbered from 0, in batches of bounded size.
+def read_units(file: BinaryIO, encoding: str, *, by_paragraph: bool) -> Iterator[Texts]:
+    """Yield the lines, or the paragraphs (separated by blank lines) of a text file, numbered from 0, in batches of bounded size.
 
-    Line ends are LF, CR LF or CR; the last one starts no line. What is no text in `encoding` (one based on ASCII) is a problem of
-    its own line or paragraph.
+    Line ends are LF, CR LF or CR; the last one starts no line. `encoding` is one based on ASCII; a line or paragraph with bytes
+    that it cannot decode has a problem of its own.
     """
     lines = (_split(block, encoding) for block in line_blocks(file))
     first = 0
-    for units in lines if unit == "line" else _paragraphs(lines):
+    for units in _paragraphs(lines) if by_paragraph else lines:
         problems = {i: (text.kind, str(text)) for i, text in enumerate(units) if isinstance(text, RecordError)}
         texts = pa.array([None if i in problems else text for i, text in enumerate(units)] if problems else units, pa.string())
         yield Texts(np.arange(first, first + len(units)), texts, problems)

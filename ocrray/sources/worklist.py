@@ -14,10 +14,11 @@ import pyarrow.parquet as pq
 from ocrray.errors import ConfigError
 from ocrray.folder import Folder
 from ocrray.sources.input import InputConfig
+from ocrray.sources.kinds import IMAGE_KINDS
 from ocrray.sources.pages import Inspected, Inspector
 from ocrray.sources.rows import Row, table_of_rows, with_unique_ids
 from ocrray.sources.seen import Seen
-from ocrray.sources.streams import Streams
+from ocrray.sources.texts import TextReader
 from ocrray.sources.walk import Found, Walk
 
 _TABLE_ROWS, _TABLE_BYTES = 4096, 1 << 25
@@ -77,7 +78,7 @@ def write_work_list(config: InputConfig, folder: Folder, *, images: bool, limit:
 
 class _Lister:
     def __init__(self, config: InputConfig, images: bool) -> None:
-        if not images and (config.image_column or config.kind in ("image", "pdf")):
+        if not images and (config.image_column or config.kind in IMAGE_KINDS):
             raise ConfigError("input: these are scans, and nothing recognizes them: set `recognize`")
         self.config = config
         self.listing = Listing()
@@ -105,17 +106,17 @@ class _Lister:
         listing.digest = self._digest.hexdigest()
 
     def _tables(self, pool: ThreadPoolExecutor) -> Iterator[pa.Table]:
-        streams = Streams(self.config, self._walk, pool)
-        self.listing.passthrough = streams.passthrough
+        reader = TextReader(self.config, self._walk, pool)
+        self.listing.passthrough = reader.passthrough
         for batch in self._walk.batches(self.listing.skipped_by_reason):
             rows: list[Row] = []
             for inspected in self._inspect(batch, pool):
                 rows += inspected.rows
                 if inspected.stream:
-                    yield table_of_rows(rows, streams.passthrough)
+                    yield table_of_rows(rows, reader.passthrough)
                     rows = []
-                    yield from streams.read(inspected.found, inspected.stream)
-            yield table_of_rows(rows, streams.passthrough)
+                    yield from reader.read(inspected.found, inspected.stream)
+            yield table_of_rows(rows, reader.passthrough)
 
     def _inspect(self, batch: Sequence[Found], pool: ThreadPoolExecutor) -> Iterator[Inspected]:
         """Each file once, a METS's members instead of itself; what a METS named before is not even opened."""

@@ -9,6 +9,7 @@ from lxml import etree
 
 from ocrray.errors import RecordError
 
+EXTENSIONS = (".xml", ".alto", ".hocr", ".html", ".htm", ".xhtml")
 MAX_BYTES = 64_000_000
 """The largest document that is parsed: its tree may take 18 times as much memory. libxml2 adds limits of its own: 10 MB a text or
 attribute, elements 256 deep."""

@@ -6,9 +6,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ocrray.errors import RecordError
-from ocrray.records import IMAGE_KINDS, SCHEMA, WORK_LIST_SCHEMA, lines_to_rows
+from ocrray.records import SCHEMA, WORK_LIST_SCHEMA, lines_to_rows
 from ocrray.sources.input import InputConfig
-from ocrray.sources.open_document import LoadedPage, open_document
+from ocrray.sources.kinds import IMAGE_KINDS
+from ocrray.sources.open_page import LoadedPage, open_document
 from ocrray.stages.tables import attempt, under_way, with_columns, with_failures
 
 

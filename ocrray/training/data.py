@@ -13,14 +13,13 @@ import pyarrow.compute as pc
 
 from ocrray.errors import ConfigError, Problems, RecordError
 from ocrray.sources import files, tables
-from ocrray.sources.rows import Texts, clean
+from ocrray.sources.rows import MAX_TEXT_CHARS, Texts, clean
 from ocrray.sources.text_files import BROKEN_GZIP
 from ocrray.sources.walk import Found, Walk
 from ocrray.training.config import DataConfig
 
 BREAKS_OFF = ("bad_table", "missing", "unreadable")  # kinds of a problem after which nothing more of a file is read
 _ENCODING = "utf-8"
-_MAX_TEXT_CHARS = 1_000_000
 _ROWS_PER_FILE = 1 << 40
 _AT_ONCE = 16  # object stores answer slowly, but many at a time
 
@@ -98,7 +97,7 @@ class Reader:
         problem = pa.array(kinds, pa.string())
         arrays = [clean(array.cast(pa.string())) for array in (texts.texts, texts.ground_truths, *texts.passthrough)]
         for array in arrays:
-            problem = pc.if_else(pc.fill_null(pc.greater(pc.utf8_length(array), _MAX_TEXT_CHARS), False), "too_long", problem)
+            problem = pc.if_else(pc.fill_null(pc.greater(pc.utf8_length(array), MAX_TEXT_CHARS), False), "too_long", problem)
         named = dict(zip(self.columns, arrays, strict=False))
         group = arrays[-1] if self.group_column else pa.nulls(len(problem), pa.string())
         row = pa.array(texts.numbers.astype(np.int64) + number * _ROWS_PER_FILE)

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from ocrray.corpus.export.document import write_document
 from ocrray.corpus.export.projection import collapsed, corrected_lines
 from ocrray.errors import RecordError
-from ocrray.sources import xml_formats
+from ocrray.sources import markup
 from ocrray.text.edits import edits_between
 
 
@@ -129,7 +129,7 @@ def test_export_any_correction_of_any_page_reads_back(document: tuple[str, str],
 
     written = write_document(kind, data, {0: edits}, STEP).data
 
-    page = xml_formats.read_page(kind, written, 0)
+    page = markup.read_page(kind, written, 0)
     assert [collapsed(line.text) for line in page.lines] == expected
     for line in page.lines:
         for word in line.words:

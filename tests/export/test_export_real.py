@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 from lxml import etree
 
-from ocrray.corpus.export.document import KINDS, write_document
+from ocrray.corpus.export.document import write_document
 from ocrray.corpus.export.history import ProcessingStep
 from ocrray.corpus.export.projection import collapsed, corrected_lines
 from ocrray.records import Line, Word
-from ocrray.sources import xml_formats
+from ocrray.sources import markup
+from ocrray.sources.kinds import markup_kind_of
 from ocrray.sources.xml_parse import local_name
 from ocrray.text.edits import edits_between
 
@@ -40,13 +41,13 @@ def samples(folder: Path) -> Iterator[tuple[str, bytes, int]]:
     for path in sorted((folder / "formats").rglob("*")):
         if path.suffix in (".xml", ".html", ".hocr"):
             data = path.read_bytes()
-            kind = xml_formats.sniff(data[: 1 << 16])
-            if kind in KINDS:
-                yield kind, data, xml_formats.count_pages(kind, data)
+            kind = markup_kind_of(data[: 1 << 16])
+            if kind and kind.is_exported:
+                yield kind.name, data, markup.count_pages(kind.name, data)
 
 
 def lines_of(kind: str, data: bytes, page: int) -> list[Line]:
-    return list(xml_formats.read_page(kind, data, page).lines)
+    return list(markup.read_page(kind, data, page).lines)
 
 
 def written(kind: str, data: bytes, new: dict[int, str]) -> bytes:
@@ -56,7 +57,7 @@ def written(kind: str, data: bytes, new: dict[int, str]) -> bytes:
 
 def outside_of_text(kind: str, data: bytes) -> Counter[tuple[str, str]]:
     """What is in the file beside texts, and what was said of them and of the file's history."""
-    root = xml_formats.pages(kind, data)[0].getroottree().getroot()
+    root = markup.pages(kind, data)[0].getroottree().getroot()
     found: Counter[tuple[str, str]] = Counter()
     left_out = set()
     for element in root.iter("{*}*"):

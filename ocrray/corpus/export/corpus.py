@@ -18,13 +18,14 @@ from pyarrow import fs as pafs
 import ocrray
 from ocrray.config import StrictModel
 from ocrray.corpus.examples import BATCH_ROWS
-from ocrray.corpus.export.document import KINDS, write_document
+from ocrray.corpus.export.document import write_document
 from ocrray.corpus.export.history import ProcessingStep
 from ocrray.corpus.export.names import RelativeNames
 from ocrray.errors import OcrrayError, RecordError
 from ocrray.folder import Folder
 from ocrray.records import Edit, edits_from_rows
-from ocrray.sources import files, xml_formats
+from ocrray.sources import files
+from ocrray.sources.kinds import EXPORTED_KINDS
 
 NAME = "export.json"
 DOCUMENTS_NAME = "export.parquet"
@@ -75,7 +76,7 @@ class _Document:
     """One file's records read so far."""
 
     uri: str
-    kind: xml_formats.Kind
+    kind: str
     pages: int  # records in the work list
     records: int = 0
     content_hash: str | None = None
@@ -145,7 +146,7 @@ def _survey(work_list: Folder) -> tuple[RelativeNames, dict[str, int], int]:
     for info in work_list.files(".parquet"):
         with pq.ParquetFile(info.path, filesystem=work_list.filesystem) as file:
             for batch in file.iter_batches(BATCH_ROWS, columns=["uri", "kind"]):
-                rows = batch.filter(pc.is_in(batch["kind"], pa.array(list(KINDS))))
+                rows = batch.filter(pc.is_in(batch["kind"], pa.array(EXPORTED_KINDS)))
                 for uri in rows["uri"].to_pylist():
                     if uri == last:
                         pages += 1
@@ -162,9 +163,9 @@ def _documents(data: Folder, pages: dict[str, int]) -> Iterator[_Document]:
     for info in data.files(".parquet"):
         with pq.ParquetFile(info.path, filesystem=data.filesystem) as file:
             for batch in file.iter_batches(BATCH_ROWS, columns=_COLUMNS):
-                for row in batch.filter(pc.is_in(batch["source_kind"], pa.array(list(KINDS)))).to_pylist():
+                for row in batch.filter(pc.is_in(batch["source_kind"], pa.array(EXPORTED_KINDS))).to_pylist():
                     uri = row["source_uri"]
-                    document = waiting.get(uri) or _Document(uri, KINDS[row["source_kind"]], pages.get(uri, 1))
+                    document = waiting.get(uri) or _Document(uri, row["source_kind"], pages.get(uri, 1))
                     _add(document, row)
                     if document.records < document.pages:
                         waiting[uri] = document

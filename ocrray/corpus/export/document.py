@@ -11,11 +11,11 @@ from ocrray.corpus.export.projection import collapsed, corrected_lines
 from ocrray.corpus.export.source import Source
 from ocrray.errors import RecordError
 from ocrray.records import Edit
-from ocrray.sources import xml_formats
+from ocrray.sources import markup
+from ocrray.sources.kinds import KINDS
 
-_WRITERS: dict[xml_formats.Kind, ModuleType] = {"alto": alto, "page": page_xml, "hocr": hocr}
-KINDS: dict[str, xml_formats.Kind] = {kind: kind for kind in _WRITERS}
-"""Kinds of files that can be written, by name."""
+WRITERS: dict[str, ModuleType] = {"alto": alto, "page": page_xml, "hocr": hocr}
+"""Writer of each kind that `sources.kinds` calls exported."""
 
 
 class Written(NamedTuple):
@@ -25,16 +25,16 @@ class Written(NamedTuple):
     changed_lines: int
 
 
-def write_document(kind: xml_formats.Kind, data: bytes, edits: Mapping[int, Sequence[Edit]], step: ProcessingStep) -> Written:
+def write_document(kind: str, data: bytes, edits: Mapping[int, Sequence[Edit]], step: ProcessingStep) -> Written:
     """Apply `edits` (by 0-based page index) to the file `data`; return `data` itself when no line changes.
 
     Edits refer to a page's text, its lines joined by line feeds.
 
-    Raises: RecordError: as `xml_formats.pages`; `missing_page`; `other_text` when the edits do not belong to the file's text;
+    Raises: RecordError: as `markup.pages`; `missing_page`; `other_text` when the edits do not belong to the file's text;
         `not_traceable` when its elements cannot be located in its bytes; `not_written` when the result reads otherwise.
     """
-    pages = xml_formats.pages(kind, data)
-    writer = _WRITERS[kind]
+    pages = markup.pages(kind, data)
+    writer = WRITERS[kind]
     changes: list[tuple[Any, str, str]] = []  # each writer has its own type of place
     expected: dict[int, list[str]] = {}
     for number, page_edits in sorted(edits.items()):
@@ -52,7 +52,7 @@ def write_document(kind: xml_formats.Kind, data: bytes, edits: Mapping[int, Sequ
     if not changes:
         return Written(data, 0)
     root = pages[0].getroottree().getroot()
-    source = Source.of(data, root, is_html=kind == "hocr")
+    source = Source.of(data, root, is_html=KINDS[kind].is_html)
     writer.write(source, root, changes, step)
     written = source.written()
     for number, lines in expected.items():
@@ -60,9 +60,9 @@ def write_document(kind: xml_formats.Kind, data: bytes, edits: Mapping[int, Sequ
     return Written(written, len(changes))
 
 
-def _check(kind: xml_formats.Kind, data: bytes, page: int, expected: Sequence[str]) -> None:
+def _check(kind: str, data: bytes, page: int, expected: Sequence[str]) -> None:
     try:
-        read = [collapsed(line.text) for line in xml_formats.read_page(kind, data, page).lines]
+        read = [collapsed(line.text) for line in markup.read_page(kind, data, page).lines]
     except RecordError as err:
         raise RecordError(f"what was written cannot be read: {err}", kind="not_written") from None
     wanted = [collapsed(line) for line in expected if line]

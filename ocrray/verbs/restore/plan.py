@@ -8,7 +8,6 @@ from pydantic import Field, model_validator
 
 from ocrray.config import StrictModel
 from ocrray.corpus.export.corpus import ExportConfig
-from ocrray.corpus.export.document import KINDS as EXPORT_KINDS
 from ocrray.engines import correctors, extract, recognizers, tagger
 from ocrray.engines.base import EngineInfo
 from ocrray.engines.extract import ExtractConfig
@@ -16,9 +15,10 @@ from ocrray.errors import Problems
 from ocrray.folder import Folder
 from ocrray.guard import GuardConfig
 from ocrray.guard import check as check_guard
-from ocrray.records import IMAGE_KINDS, SCHEMA_VERSION
+from ocrray.records import SCHEMA_VERSION
 from ocrray.runtime.resources import WorkersConfig, gpu_problems
 from ocrray.sources.input import InputConfig
+from ocrray.sources.kinds import EXPORTED_KINDS, IMAGE_KINDS
 from ocrray.sources.worklist import Listing, count_records, write_work_list
 from ocrray.verbs import output
 from ocrray.verbs.base import Plan
@@ -133,7 +133,7 @@ def make_plan(config: RestoreConfig, limit: int | None, problems: Problems, *, d
     recognizer = problems.checked(lambda: recognizers.check(config.recognize)) if config.recognize and reads_images else None
     if listing is not None and not listing.records:
         problems.append("input.paths: the input holds no records")
-    elif listing is not None and config.export and not any(listing.counts.get(kind) for kind in EXPORT_KINDS):
+    elif listing is not None and config.export and not any(listing.counts.get(kind) for kind in EXPORTED_KINDS):
         problems.append("export: the input holds no ALTO, PAGE or hOCR to write corrections into")
     problems += gpu_problems("workers.correct_gpus", config.workers.correct or 1, config.workers.correct_gpus)
     problems.raise_if_any()

@@ -12,8 +12,8 @@ from ocrray.corpus.summary import Summary, summarise
 from ocrray.engines import correctors
 from ocrray.errors import RecordError
 from ocrray.folder import Folder
-from ocrray.sources.images import open_page
 from ocrray.sources.input import InputConfig
+from ocrray.sources.open_page import open_image
 from ocrray.verbs import console
 from ocrray.verbs.base import Result
 from ocrray.verbs.restore.plan import RestoreConfig, RestorePlan
@@ -125,7 +125,7 @@ def _export(config: RestoreConfig, folder: Folder) -> Exported | None:
 
 def _thumbnail(uri: str, page: int, limits: InputConfig) -> bytes | None:
     try:
-        image, _ = open_page(uri, page, max_pixels=limits.max_pixels, max_file_bytes=limits.max_file_bytes)
+        image, _ = open_image(uri, page, max_pixels=limits.max_pixels, max_file_bytes=limits.max_file_bytes)
     except RecordError:
         return None  # the scan may have gone since; the report shows the text alone
     image = image.convert("L")

@@ -1,16 +1,18 @@
-"""Files of many short texts, tables and plain text, as rows of the work list."""
+"""Tables and plain text, files of many short texts, as rows of the work list."""
 
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Literal
+from typing import BinaryIO
 
 import pyarrow as pa
 
 from ocrray.errors import ConfigError, RecordError
 from ocrray.sources import files
-from ocrray.sources.input import InputConfig
-from ocrray.sources.pages import format_of, named_file, pages_of
+from ocrray.sources.files import FileStat
+from ocrray.sources.input import AUTO, InputConfig
+from ocrray.sources.kinds import KINDS, InputKind, family_of
+from ocrray.sources.pages import named_file
 from ocrray.sources.rows import Texts, page_row, table_of_rows, table_of_texts
 from ocrray.sources.tables import Columns, Table, is_text, open_table
 from ocrray.sources.text_files import BROKEN_GZIP, read_units, unzipped
@@ -19,38 +21,43 @@ from ocrray.sources.walk import Found, Walk
 _TEXT_COLUMNS = ("text", "ocr")
 
 
-class Streams:
-    """Reads tables and text files; `passthrough` is the schema of the user's own columns, as the first table has them."""
+class TextReader:
+    """Reader of tables and text files; `passthrough` is the schema of the passthrough columns, as in the first table."""
 
     def __init__(self, config: InputConfig, walk: Walk, pool: ThreadPoolExecutor) -> None:
         self.config = config
         self._pool = pool
         self.passthrough = self._passthrough(walk)
 
-    def read(self, found: Found, kind: Literal["text", "table"]) -> Iterator[pa.Table]:
-        """The rows of one file; where it cannot be read further, a failed one says so. Raises ConfigError for missing columns."""
+    def read(self, found: Found, kind: InputKind) -> Iterator[pa.Table]:
+        """Yield the rows of one file; where it cannot be read further, a failed row says so.
+
+        Raises ConfigError: when a table lacks a column.
+        """
         rows = 0
         try:
             with files.open_binary(found.location) as file:
-                if kind == "table":
-                    table = open_table(file, found.location.name, self.config.encoding)
-                    batches = table.batches(self._columns(table, found))
-                else:
-                    batches = read_units(unzipped(file, found.location.name), self.config.text_unit, self.config.encoding)
-                for batch in batches:
+                for batch in self._batches(file, found, kind):
                     if len(batch.texts):
                         yield self._rows(found, kind, batch)
                         rows = int(batch.numbers[-1]) + 1
         except (RecordError, *BROKEN_GZIP) as err:
             problem = RecordError(f"{found.name}: cannot be read: {err}", kind=getattr(err, "kind", "unreadable"))
-            yield table_of_rows([page_row(found, kind, rows, problem)], self.passthrough)
+            yield table_of_rows([page_row(found, kind.name, rows, problem)], self.passthrough)
 
-    def _rows(self, found: Found, kind: str, batch: Texts) -> pa.Table:
+    def _batches(self, file: BinaryIO, found: Found, kind: InputKind) -> Iterator[Texts]:
+        if kind.texts == "rows":
+            table = open_table(file, found.location.name, self.config.encoding)
+            return table.batches(self._columns(table, found))
+        by_paragraph = self.config.text_unit == "paragraph"
+        return read_units(unzipped(file, found.location.name), self.config.encoding, by_paragraph=by_paragraph)
+
+    def _rows(self, found: Found, kind: InputKind, batch: Texts) -> pa.Table:
         batch.passthrough = [self._cast(found, i, array) for i, array in enumerate(batch.passthrough)] or [
             pa.nulls(len(batch.texts), column.type) for column in self.passthrough
         ]
-        table = table_of_texts(found, kind, batch, self.passthrough, self.config.max_text_chars)
-        return self._with_images(table, found) if kind == "table" and self.config.image_column else table
+        table = table_of_texts(found, kind.name, batch, self.passthrough, self.config.max_text_chars)
+        return self._with_images(table, found) if kind.texts == "rows" and self.config.image_column else table
 
     def _cast(self, found: Found, index: int, array: pa.Array) -> pa.Array:
         column = self.passthrough.field(index)
@@ -63,17 +70,15 @@ class Streams:
             raise ConfigError(message) from None
 
     def _with_images(self, table: pa.Table, found: Found) -> pa.Table:
-        """The same rows as scans: each text is the name of one."""
+        """Return the same rows as scans: each text is the file name of one."""
         rows = table.to_pylist()
-        scans = self._pool.map(lambda row: None if row["text"] is None else _image(found, row["text"]), rows)
+        scans = self._pool.map(lambda row: None if row["text"] is None else _image_columns(found, row["text"]), rows)
         for row, scan in zip(rows, scans, strict=True):
             row["text"] = None
             if isinstance(scan, RecordError):
                 row |= {"ground_truth": None, "error_kind": scan.kind, "error": str(scan)}
             elif scan:
-                size, etag = scan.stat.size, scan.stat.etag
-                kind = format_of(scan.location.name)
-                row |= {"uri": scan.location.uri, "kind": kind, "page": 0, "size": size, "etag": etag}
+                row |= scan
         return pa.Table.from_pylist(rows, schema=table.schema)
 
     def _columns(self, table: Table, found: Found) -> Columns:
@@ -94,34 +99,37 @@ class Streams:
         return columns
 
     def _passthrough(self, walk: Walk) -> pa.Schema:
-        """The types in the first table; a run's tables must all fit them, as a corpus has one schema."""
+        """Return the types in the first table; all tables of a run must fit them, as a corpus has one schema."""
         columns = [(name, pa.string()) for name in self.config.passthrough]
         candidates = (found for batch in walk.batches(Counter()) for found in batch) if columns else iter(())
         for found in candidates:
-            if self.config.kind not in ("auto", "table") or format_of(found.location.name) != "table":
+            family = family_of(found.location.name)
+            kind = KINDS.get(family) if family else None
+            if self.config.kind not in (AUTO, family) or kind is None or kind.texts != "rows":
                 continue
             try:
                 with files.open_binary(found.location) as file:
                     schema = open_table(file, found.location.name, self.config.encoding).schema
             except RecordError:  # it will be a failed record
                 continue
-            return pa.schema([(name, schema.field(name).type if name in schema.names else kind) for name, kind in columns])
+            return pa.schema([(name, schema.field(name).type if name in schema.names else type_) for name, type_ in columns])
         return pa.schema(columns)
 
 
-def _image(base: Found, name: str) -> Found | RecordError:
+def _image_columns(base: Found, name: str) -> dict[str, str | int] | RecordError:
+    """Return the columns of the work list that describe the scan of this name, relative to the folder of `base`."""
     scan = named_file(base, name)
-    if isinstance(scan.stat, RecordError):
+    if not isinstance(scan.stat, FileStat):
         return scan.stat
-    kind = format_of(scan.location.name)
-    if kind not in ("image", "pdf"):
+    family = family_of(scan.location.name)
+    kind = KINDS.get(family) if family else None
+    if kind is None or kind.image is None:
         return RecordError(f"{scan.name}: not a kind of scan that is read", kind="unknown_format")
     try:
-        pages = pages_of(scan, kind)
+        pages = kind.image.count_pages(scan.location.uri)
     except RecordError as err:
         return err
     if pages > 1:
-        return RecordError(
-            f"{scan.name}: {pages} pages, where a row of a table is one; name it in input.paths", kind="many_pages"
-        )
-    return scan
+        message = f"{scan.name}: {pages} pages, where a row of a table is one; name it in input.paths"
+        return RecordError(message, kind="many_pages")
+    return {"uri": scan.location.uri, "kind": kind.name, "page": 0, "size": scan.stat.size, "etag": scan.stat.etag}

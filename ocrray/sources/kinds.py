@@ -1,0 +1,184 @@
+"""Registry of input kinds, the one place that lists them.
+
+The config key `input.kind`, the work list, the openers, the export and the documentation read it. To add an input format, write
+its module, add one entry to `_ALL`, and test it.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from lxml import etree
+from PIL import Image
+
+from ocrray.sources import alto, hocr, images, mets, page_xml, pdf, tables, text_files, xml_parse
+from ocrray.sources.document import Document
+
+MARKUP = "xml"
+"""Family of all kinds that the content of an XML or HTML file tells apart, and `source_kind` of such a file that is none."""
+
+
+class ImageFormat(Protocol):
+    """Module that decodes pages into images."""
+
+    def count_pages(self, uri: str) -> int:
+        """Return the number of pages, reading headers only. Raises RecordError."""
+
+    def decode_page(self, data: bytes, page: int, uri: str, max_pixels: int) -> Image.Image:
+        """Decode one page (0-based) of a file of that content; mode 1, L or RGB. Raises RecordError."""
+
+
+class MarkupFormat(Protocol):
+    """Module that reads the text and layout of pages from a parsed XML or HTML file."""
+
+    def find_pages(self, root: etree._Element) -> list[etree._Element]:
+        """Return the element of every page, at least one."""
+
+    def read(self, page: etree._Element) -> Document:
+        """Return the lines of one page."""
+
+
+class ContainerFormat(Protocol):
+    """Module that reads which files belong to the pages of a digitised item."""
+
+    def list_pages(self, data: bytes) -> list[mets.MetsPage]:
+        """Return the text and image file of each page. Raises RecordError."""
+
+    def list_files(self, data: bytes) -> list[str]:
+        """Return every file that is named. Raises RecordError."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputKind:
+    """One kind of input; exactly one of `image`, `markup`, `container` and `texts` is set and says how it is read."""
+
+    name: str
+    """Value of `input.kind` and of the column `source_kind`."""
+    meaning: str
+    extensions: tuple[str, ...]
+    """Lower-case endings of file names."""
+    image: ImageFormat | None = None
+    markup: MarkupFormat | None = None
+    container: ContainerFormat | None = None
+    texts: Literal["units", "rows"] | None = None
+    """Many short texts a file, read into the work list: lines or paragraphs, or rows of a table."""
+    magic: re.Pattern[bytes] | None = None
+    """Matches the beginning of an image file whatever its name; None: whatever no other image kind matches."""
+    root_name: str | None = None
+    """Local name of the root element of a markup or container file; None: `head_pattern` decides."""
+    head_pattern: re.Pattern[bytes] | None = None
+    is_html: bool = False
+    always_one_page: bool = False
+    """A file need not be opened to know its number of pages."""
+    is_exported: bool = False
+    """`corpus.export` has a writer for it."""
+
+    @property
+    def is_image(self) -> bool:
+        """True for scans, which need a recognizer; all other kinds hold text."""
+        return self.image is not None
+
+    @property
+    def family(self) -> str:
+        """Name of what a file's extension says: `MARKUP`, or the kind itself."""
+        return MARKUP if self.markup or self.container else self.name
+
+
+_ALL = (
+    InputKind(
+        name="image",
+        meaning="scans: PNG, JPEG, WebP, TIFF (each page of it), JPEG 2000, GIF, BMP",
+        extensions=images.EXTENSIONS,
+        image=images,
+    ),
+    InputKind(
+        name="pdf",
+        meaning="PDF, each page rendered to an image",
+        extensions=(".pdf",),
+        image=pdf,
+        magic=pdf.MAGIC,
+    ),
+    InputKind(
+        name="alto",
+        meaning="ALTO XML, versions 1 to 4",
+        extensions=xml_parse.EXTENSIONS,
+        markup=alto,
+        root_name="alto",
+        is_exported=True,
+    ),
+    InputKind(
+        name="page",
+        meaning="PAGE XML (PRImA), 2009 to 2019",
+        extensions=xml_parse.EXTENSIONS,
+        markup=page_xml,
+        root_name="PcGts",
+        always_one_page=True,
+        is_exported=True,
+    ),
+    InputKind(
+        name="hocr",
+        meaning="hOCR, HTML or XHTML",
+        extensions=xml_parse.EXTENSIONS,
+        markup=hocr,
+        head_pattern=hocr.CLASSES,
+        is_html=True,
+        is_exported=True,
+    ),
+    InputKind(
+        name="mets",
+        meaning="METS: the text files (or else scans) that it names for each page of an item",
+        extensions=xml_parse.EXTENSIONS,
+        container=mets,
+        root_name="mets",
+    ),
+    InputKind(
+        name="text",
+        meaning="plain text, gzipped or not; a record is a line, a paragraph or a file (`input.text_unit`)",
+        extensions=text_files.EXTENSIONS,
+        texts="units",
+        always_one_page=True,
+    ),
+    InputKind(
+        name="table",
+        meaning="JSON lines, CSV and TSV (gzipped or not) and Parquet; a record is a row",
+        extensions=tables.EXTENSIONS,
+        texts="rows",
+    ),
+)
+
+KINDS: dict[str, InputKind] = {kind.name: kind for kind in _ALL}
+IMAGE_KINDS = tuple(kind.name for kind in _ALL if kind.is_image)
+EXPORTED_KINDS = tuple(kind.name for kind in _ALL if kind.is_exported)
+
+
+def family_of(file_name: str) -> str | None:
+    """Return the `family` that the extension of a file name stands for; None where it stands for none."""
+    name = file_name.lower()
+    return next((kind.family for kind in _ALL if name.endswith(kind.extensions)), None)
+
+
+def image_format_of(data: bytes) -> ImageFormat:
+    """Return the module that decodes an image file of this content."""
+    return next((kind.image for kind in _ALL if kind.image and kind.magic and kind.magic.match(data)), images)
+
+
+def markup_kind_of(head: bytes) -> InputKind | None:
+    """Return the kind of an XML or HTML file of any namespace or version; None when it is none of those that are read.
+
+    `head` is the beginning of the file, up to the first page's element at least.
+    """
+    root = xml_parse.root_name(head)
+    if kind := kind_of_root(root):
+        return kind
+    text = head.replace(b"\0", b"")  # without its NULs UTF-16 reads like ASCII
+    if not _MARKUP_START.match(text):
+        return None
+    return next((kind for kind in _ALL if kind.head_pattern and kind.head_pattern.search(text)), None)
+
+
+def kind_of_root(root_name: str | None) -> InputKind | None:
+    """Return the kind whose files have a root element of this local name."""
+    return next((kind for kind in _ALL if kind.root_name and kind.root_name == root_name), None)
+
+
+_MARKUP_START = re.compile(rb"(?:\xef\xbb\xbf|\xff\xfe|\xfe\xff)?\s*<")

@@ -1,0 +1,59 @@
+"""Open one page of a file of any kind: as an image, or as the text that the file holds."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from PIL import Image
+
+from ocrray.errors import RecordError
+from ocrray.records import Line
+from ocrray.sources import files, kinds, markup
+from ocrray.sources.text_files import read_text_file
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedPage:
+    """Text of one page; `lines` is None for plain text, `image_uri` where no scan lies beside the file."""
+
+    text: str
+    lines: Sequence[Line] | None
+    image_uri: str | None
+    content_hash: str
+    """sha256 (hex) of the whole file."""
+
+
+def open_image(uri: str, page: int = 0, *, max_pixels: int, max_file_bytes: int) -> tuple[Image.Image, str]:
+    """Return the image of one page (0-based) of a scan, and the sha256 (hex) of the whole file. Its content decides its format.
+
+    Raises RecordError: `missing`, `unreadable`, `empty_file`, `truncated`, `not_an_image`, `too_large` (bytes, or pixels as the
+    header gives them), `too_small`, `encrypted`, `missing_page`.
+    """
+    data, digest = files.read_hashed(files.parse(uri), max_file_bytes)
+    return kinds.image_format_of(data).decode_page(data, page, uri, max_pixels), digest
+
+
+def open_document(kind: str, uri: str, page: int, *, encoding: str, max_file_bytes: int) -> LoadedPage:
+    """Return page `page` (0-based) of the file at `uri`; `kind` is that of a markup format, or `text`.
+
+    Raises RecordError: those of `files.read_bytes`, of `read_text_file` and of `markup.read_page`.
+    """
+    location = files.parse(uri)
+    if kinds.KINDS[kind].texts:
+        text = read_text_file(uri, encoding, max_file_bytes)
+        return LoadedPage(text, None, None, files.read_hashed(location, max_file_bytes)[1])
+    data, content_hash = files.read_hashed(location, max_file_bytes)
+    document = markup.read_page(kind, data, page)
+    text = "\n".join(line.text for line in document.lines)
+    return LoadedPage(text, document.lines, _image_uri(location, document.image_name), content_hash)
+
+
+def _image_uri(document: files.Location, image_name: str | None) -> str | None:
+    """Return the scan that the file names, if it lies in the same folder: a name from a file is never followed elsewhere."""
+    if not image_name:
+        return None
+    image = document.parent().child(image_name.replace("\\", "/").rpartition("/")[2])
+    try:
+        files.stat(image)
+    except RecordError:
+        return None
+    return image.uri
