@@ -25,9 +25,9 @@ import numpy as np
 
 from ocrray.evaluation.refusals import Refusals
 from ocrray.guard import GuardConfig, judge
+from ocrray.guard.evidence import NO_EVIDENCE, ExternalEvidence
 from ocrray.guard.judge import DEFAULT_FOLDER, load_scorer
-from ocrray.guard.learning import Corrected, fit_scorer, labelled, span_gains
-from ocrray.guard.opinions import NONE, Opinions
+from ocrray.guard.labels import LabelledCorrection, label_spans, span_gains
 from ocrray.guard.signals import FAMILIES, signals
 from ocrray.guard.spans import Span, spans_of
 from ocrray.records import Edit
@@ -35,6 +35,7 @@ from ocrray.text.confidences import char_confidences
 from ocrray.text.edits import apply_edits, edits_between
 from ocrray.text.metrics import CerTotals, cer_totals, distances
 from ocrray.text.normalise import for_scoring, sanitise
+from ocrray.training.guard.scorer import fit_scorer
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 OUTPUTS, PAGES = DATA / "llm_outputs" / "bln600.jsonl", DATA / "pages"
@@ -53,12 +54,12 @@ class Record:
     corrected: str
     truth: str
     probabilities: Mapping[int, float] = field(default_factory=dict)
-    opinions: Opinions = NONE
+    evidence: ExternalEvidence = NO_EVIDENCE
 
     @property
-    def known(self) -> Corrected:
+    def known(self) -> LabelledCorrection:
         """The correction as a scorer is fitted on it."""
-        return Corrected(self.raw, self.corrected, self.truth, self.probabilities, self.opinions)
+        return LabelledCorrection(self.raw, self.corrected, self.truth, self.probabilities, self.evidence)
 
     @property
     def edits(self) -> list[Edit]:
@@ -85,7 +86,7 @@ def read_outputs(path: Path, half: int | None = None) -> dict[str, list[Record]]
 def tagged(paths: Iterable[Path], limit: int) -> dict[str, list[Record]]:
     """The shipped tagger's corrections of at most `limit` records of each file, evenly taken; also what that cost."""
     from ocrray.engines.tagger import Tagger, TaggerConfig
-    from ocrray.training.guard import corrected_by
+    from ocrray.training.guard.corrections import apply_corrector
 
     tagger = Tagger(TaggerConfig(engine="tagger", num_threads=1))
     corrected = {}
@@ -94,11 +95,11 @@ def tagged(paths: Iterable[Path], limit: int) -> dict[str, list[Record]]:
         rows = rows[:: -(-len(rows) // limit)]
         pairs = [(sanitise(row["gt"]), sanitise(row["ocr"])) for row in rows]
         started = time.perf_counter()
-        found = list(corrected_by(tagger, pairs))
+        found = list(apply_corrector(tagger, pairs))
         seconds = time.perf_counter() - started
         print(f"tagger: {path.stem}: {sum(len(raw) for _, raw in pairs) / seconds:,.0f} characters/s", flush=True)
         corrected[path.stem] = [
-            Record(str(row.get("doc", number)), *one[:4], Opinions(by_tagger=True))
+            Record(str(row.get("doc", number)), *one[:4], ExternalEvidence(by_tagger=True))
             for number, (row, one) in enumerate(zip(rows, found, strict=True))
         ]
     return corrected
@@ -112,22 +113,22 @@ def scanned(limit: int) -> dict[str, list[Record]]:
     from ocrray.engines.hf import HfConfig
     from ocrray.engines.tagger import TaggerConfig
     from ocrray.engines.tesseract import Tesseract, TesseractConfig
-    from ocrray.training.guard import corrected_by
+    from ocrray.training.guard.corrections import apply_corrector
 
     rows = [json.loads(line) for line in (PAGES / "pages.jsonl").read_text(encoding="utf-8").splitlines()]
     rows = rows[:: -(-len(rows) // limit)]
     tesseract = Tesseract(TesseractConfig())
     read = [tesseract.recognize(Image.open(PAGES / row["image"])) for row in rows]
     tesseract.close()
-    opinions = [Opinions(char_confidences(lines)) for lines in read]
+    evidence = [ExternalEvidence(char_confidences(lines)) for lines in read]
     pairs = [(sanitise(row["gt"]), "\n".join(line.text for line in lines)) for row, lines in zip(rows, read, strict=True)]
     found = {}
     for config in (TaggerConfig(engine="tagger"), TaggerConfig(engine="tagger", threshold=0.3), HfConfig(engine="hf")):
         name = f"{config.engine} {getattr(config, 'threshold', None) or ''}".strip()
-        corrections = corrected_by(open_corrector(config), pairs)
+        corrections = apply_corrector(open_corrector(config), pairs)
         found[name] = [
             Record(row["id"], *one[:4], replace(said, by_tagger=config.engine == "tagger"))
-            for row, one, said in zip(rows, corrections, opinions, strict=True)
+            for row, one, said in zip(rows, corrections, evidence, strict=True)
         ]
     return found
 
@@ -163,7 +164,7 @@ def guarded(records: Sequence[Record], config: GuardConfig) -> tuple[list[str], 
     edits = [record.edits for record in records]
     judge("tbe", edits_between("tbe", "the"), (0, 3), config)  # loads the scorer
     started = time.perf_counter()
-    judgements = [judge(one.raw, made, (0, len(one.raw)), config, one.opinions) for one, made in zip(records, edits, strict=True)]
+    judgements = [judge(one.raw, made, (0, len(one.raw)), config, one.evidence) for one, made in zip(records, edits, strict=True)]
     seconds = time.perf_counter() - started
     texts = [apply_edits(record.raw, judgement.accepted) for record, judgement in zip(records, judgements, strict=True)]
     accepted = [verdict.accepted for judgement in judgements for verdict in judgement.verdicts]
@@ -190,15 +191,15 @@ def cross_validated(
     scorers = []
     for fold in range(FOLDS):
         known = [record for records in outputs.values() for record in records if fold_of[record.document] != fold]
-        spans = labelled((record.known for record in known), knowledge)
+        spans = label_spans((record.known for record in known), knowledge)
         scorers.append(fit_scorer(spans))
     found = {}
     for name, records in outputs.items():
         judged = []
         for record in records:
             spans = record.spans
-            rows = signals(record.raw, record.corrected, spans, knowledge, record.opinions)
-            judged.append((record, spans, scorers[fold_of[record.document]].judge(rows)[0] if spans else np.zeros(0)))
+            rows = signals(record.raw, record.corrected, spans, knowledge, record.evidence)
+            judged.append((record, spans, scorers[fold_of[record.document]].score(rows)[0] if spans else np.zeros(0)))
         gains = np.array([gain for record, spans, _ in judged for gain in span_gains(record.raw, spans, record.truth)])
         wrong = np.concatenate([share for *_, share in judged])
         for limit in limits:

@@ -1,4 +1,4 @@
-"""How sure a recognizer was of its words, brought to the characters of the text."""
+"""Recognizer confidences, per character and per word."""
 
 import numpy as np
 import pyarrow as pa
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from ocrray.records import SCHEMA, Line, Word, lines_to_rows
 from ocrray.stages.confidences import confidences
-from ocrray.text.confidences import char_confidences, spread, word_confidences
+from ocrray.text.confidences import char_confidences, spread_to_chars, word_confidences
 
 WORDS = st.text("ab", min_size=1, max_size=4)
 SHARES = st.none() | st.floats(0, 1, width=32)
@@ -23,17 +23,17 @@ def page(lines: list[list[tuple[str, float | None]]]) -> list[Line]:
 
 @given(LINES)
 def test_char_confidences_of_any_page_come_back_word_by_word(lines: list[list[tuple[str, float | None]]]):
-    """What was said of each word is found again from the characters, and spread over them once more it is the same."""
+    """The confidence of each word can be read back from the characters, and spreads to the same characters again."""
     text = "\n".join(line.text for line in page(lines))
     chars = char_confidences(page(lines))
 
     assert len(chars) == len(text)
     assert word_confidences(text, chars) == [share for line in lines for _, share in line]
-    assert np.array_equal(spread(text, word_confidences(text, chars)), chars, equal_nan=True)
+    assert np.array_equal(spread_to_chars(text, word_confidences(text, chars)), chars, equal_nan=True)
 
 
-def test_char_confidences_word_that_its_line_does_not_hold_is_passed_over():
-    """A file whose words and line disagree costs nothing but that word; a word without a confidence has its line's."""
+def test_char_confidences_word_missing_from_its_line_is_skipped():
+    """A word missing from its line is skipped; a word without a confidence has its line's."""
     line = Line(
         "a bc d",
         confidence=0.5,
@@ -42,10 +42,10 @@ def test_char_confidences_word_that_its_line_does_not_hold_is_passed_over():
     assert char_confidences([line]).tolist() == [0.25, 0.5, 0.5, 0.5, 0.5, 0.75]
 
 
-def test_spread_confidences_of_other_words_are_refused():
-    """One for each word, or the text is not theirs."""
+def test_spread_to_chars_wrong_number_of_words_raises():
+    """There must be one confidence per word."""
     with pytest.raises(ValueError, match="zip"):
-        spread("two words", [0.5])
+        spread_to_chars("two words", [0.5])
 
 
 @given(st.lists(st.none() | LINES, max_size=5))

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from ocrray.cli import main
 from ocrray.evaluation.refusals import Refusals
 from ocrray.guard import GuardConfig, judge
-from ocrray.guard.learning import span_gains
+from ocrray.guard.labels import span_gains
 from ocrray.guard.spans import spans_of
 from ocrray.records import SCHEMA
 from ocrray.text.edits import apply_edits, edits_between

@@ -12,13 +12,14 @@ from pydantic import ValidationError
 
 from ocrray.errors import ConfigError
 from ocrray.guard import GuardConfig, check, judge
+from ocrray.guard.evidence import ExternalEvidence
 from ocrray.guard.judge import CONFUSIONS_FILE, LANGUAGE_FILE, SCORER_FILE, load_scorer
-from ocrray.guard.learning import Corrected, labelled
-from ocrray.guard.opinions import Opinions
+from ocrray.guard.labels import LabelledCorrection, label_spans
 from ocrray.guard.scorer import Scorer
 from ocrray.guard.signals import FAMILIES, NAMES, signals
 from ocrray.guard.spans import spans_of
 from ocrray.text.edits import apply_edits, edits_between, with_probabilities
+from ocrray.training.guard.scorer import fit_scorer
 
 SENTENCE = "The ship arrived at Leith on Tuesday with 240 barrels of oil from tbe north, and sails again on tbe 14th."
 TAIL = " The captain was a man of great courage and of much renown in the whole county."
@@ -152,7 +153,7 @@ def test_guard_word_that_the_recognizer_read_surely_is_less_lightly_changed():
     raw, corrected = "He went to the hause by the river.", "He went to the horse by the river."
     edits = edits_between(raw, corrected)
     unsure, sure = (
-        judge(raw, edits, (0, len(raw)), GuardConfig(), Opinions(np.full(len(raw), share))).verdicts[0].score
+        judge(raw, edits, (0, len(raw)), GuardConfig(), ExternalEvidence(np.full(len(raw), share))).verdicts[0].score
         for share in (0.2, 0.97)
     )
     assert unsure < sure
@@ -163,7 +164,8 @@ def test_guard_change_that_the_tagger_makes_too_is_more_believed():
     raw, corrected = "He went to the hause by the river.", "He went to the house by the river."
     edits = edits_between(raw, corrected)
     followed, alone = (
-        judge(raw, edits, (0, len(raw)), GuardConfig(), Opinions(tagger_edits=own)).verdicts[0].score for own in (edits, [])
+        judge(raw, edits, (0, len(raw)), GuardConfig(), ExternalEvidence(tagger_edits=tagger_edits)).verdicts[0].score
+        for tagger_edits in (edits, [])
     )
     assert followed < alone
 
@@ -187,7 +189,7 @@ def test_scorer_in_bad_company_a_span_is_doubted():
     corrected = raw.replace("seeu", "seen").replace("tbe", "the").replace("bridge", "palace")
     doubtful, honest, invented = signals(raw, corrected, spans_of(raw, edits_between(raw, corrected)), knowledge)
 
-    beside_honest, beside_invented = (scorer.judge(np.stack([doubtful, other, other]))[0][0] for other in (honest, invented))
+    beside_honest, beside_invented = (scorer.score(np.stack([doubtful, other, other]))[0][0] for other in (honest, invented))
 
     assert beside_honest < beside_invented
 
@@ -202,18 +204,18 @@ def test_guard_passage_without_misread_letters_is_left_in_its_style():
 def test_scorer_fitted_on_labelled_spans_tells_them_apart_and_survives_the_file(tmp_path: Path):
     """A scorer learns from corrections whose truth is known, also a signal that speaks in few of them."""
     knowledge = load_scorer("default")[0]
-    honest = [Corrected(SENTENCE.replace("oil", "oii"), SENTENCE, SENTENCE)] * 60
-    invented = [Corrected(SENTENCE, SENTENCE.replace("240", "270"), SENTENCE)] * 4
-    spans = labelled(honest + invented, knowledge)
+    honest = [LabelledCorrection(SENTENCE.replace("oil", "oii"), SENTENCE, SENTENCE)] * 60
+    invented = [LabelledCorrection(SENTENCE, SENTENCE.replace("240", "270"), SENTENCE)] * 4
+    spans = label_spans(honest + invented, knowledge)
     assert (spans.gains > 0).tolist() == [True] * 60 + [False] * 4
 
-    fitted = Scorer.fit(spans.signals, spans.gains > 0)
+    fitted = fit_scorer(spans)
     fitted.save(tmp_path / SCORER_FILE)
-    wrong, said = Scorer.load(tmp_path / SCORER_FILE).judge(spans.signals)
+    wrong, families = Scorer.load(tmp_path / SCORER_FILE).score(spans.signals)
 
     assert wrong[:60].max() < wrong[60:].min()
-    assert np.array_equal(wrong, fitted.judge(spans.signals)[0])
-    assert set(said) <= set(FAMILIES)
+    assert np.array_equal(wrong, fitted.score(spans.signals)[0])
+    assert set(families) <= set(FAMILIES)
 
 
 def test_scorer_ignored_family_has_no_say():
@@ -228,9 +230,9 @@ def test_scorer_ignored_family_has_no_say():
     other = row.copy()
     other[:, [NAMES.index(name) for name in FAMILIES["words"]]] = 0.0
 
-    assert scorer.judge(row)[0] != scorer.judge(other)[0]
-    assert scorer.judge(row, ["words"])[0] == scorer.judge(other, ["words"])[0]
-    assert "words" not in scorer.judge(row, ["words"])[1]
+    assert scorer.score(row)[0] != scorer.score(other)[0]
+    assert scorer.score(row, ["words"])[0] == scorer.score(other, ["words"])[0]
+    assert "words" not in scorer.score(row, ["words"])[1]
 
 
 def test_guard_config_unknown_family_is_refused():
@@ -253,5 +255,5 @@ def test_guard_check_missing_or_broken_scorer_is_one_line(tmp_path: Path):
 
     (tmp_path / SCORER_FILE).write_text("{}")
     load_scorer.cache_clear()
-    with pytest.raises(ConfigError, match="holds no scorer"):
+    with pytest.raises(ConfigError, match="not a scorer"):
         check(GuardConfig(scorer=str(tmp_path)))

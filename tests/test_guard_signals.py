@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ocrray.guard.confusion import UNKNOWN_BITS, Confusions
+from ocrray.guard.evidence import ExternalEvidence
 from ocrray.guard.judge import load_scorer
 from ocrray.guard.language import Language, symbols
-from ocrray.guard.opinions import Opinions
 from ocrray.guard.signals import NAMES, signals
 from ocrray.guard.spans import spans_of
 from ocrray.records import Edit
@@ -99,7 +99,7 @@ def test_signals_engine_tells_its_least_sure_edit():
     rows = signals(raw, corrected, spans_of(raw, edits), load_scorer("default")[0])
     assert rows[:, NAMES.index("model_probability")].tolist() == [0.9, 0.7]
     assert rows[:, NAMES.index("tagger_probability")].tolist() == [-1, -1]
-    rows = signals(raw, corrected, spans_of(raw, edits), load_scorer("default")[0], Opinions(by_tagger=True))
+    rows = signals(raw, corrected, spans_of(raw, edits), load_scorer("default")[0], ExternalEvidence(by_tagger=True))
     assert rows[:, NAMES.index("tagger_probability")].tolist() == [0.9, 0.7]
     assert signal(raw, "the oii", "model_probability") == -1
 
@@ -110,9 +110,9 @@ def test_signals_engine_tells_its_least_sure_edit():
 )
 def test_signals_recognizer_tells_how_sure_it_was_of_this_word(confidences: list[float] | None, expected: float):
     """What is known of the word counts, and of a word of which nothing is known nothing is said."""
-    opinions = Opinions(None if confidences is None else np.array(confidences))
+    evidence = ExternalEvidence(None if confidences is None else np.array(confidences))
     (span,) = spans_of("tbe fox", [Edit(1, 2, "b", "h")])
-    assert opinions.least_confidence(span) == expected
+    assert evidence.min_confidence(span) == expected
 
 
 @pytest.mark.parametrize(
@@ -121,8 +121,8 @@ def test_signals_recognizer_tells_how_sure_it_was_of_this_word(confidences: list
 )
 def test_signals_tagger_agrees_or_not_or_was_not_asked(tagger: list[Edit] | None, expected: float):
     """What it would make of other words says nothing of this one; offsets are those of the whole text."""
-    opinions = Opinions(tagger_edits=tagger).within(8, 15)
-    rows = signals("tbe fox", "the fox", spans_of("tbe fox", [Edit(1, 2, "b", "h")]), load_scorer("default")[0], opinions)
+    evidence = ExternalEvidence(tagger_edits=tagger).slice(8, 15)
+    rows = signals("tbe fox", "the fox", spans_of("tbe fox", [Edit(1, 2, "b", "h")]), load_scorer("default")[0], evidence)
     assert rows[0, NAMES.index("tagger_says")] == expected
 
 
@@ -152,9 +152,9 @@ def test_language_saved_and_loaded_is_surprised_by_the_same(tmp_path: Path):
     assert np.isfinite(loaded.bits("Ж \n語\ufffd")).all()
     assert loaded.bits("").shape == (0,)
     assert "captain" in loaded.words
-    assert loaded.link("the", "captain") == pytest.approx(fitted.link("the", "captain"), abs=0.3)
-    assert loaded.link("the", "captain") > 0 > loaded.link("captain", "the")
-    assert loaded.link("the", "kraken") == 0
+    assert loaded.association("the", "captain") == pytest.approx(fitted.association("the", "captain"), abs=0.3)
+    assert loaded.association("the", "captain") > 0 > loaded.association("captain", "the")
+    assert loaded.association("the", "kraken") == 0
 
 
 def test_confusions_frequent_misreading_costs_less_than_a_rare_or_unknown_one():

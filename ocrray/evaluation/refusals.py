@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ocrray.guard.learning import span_gains
+from ocrray.guard.labels import span_gains
 from ocrray.guard.spans import spans_of
 from ocrray.records import edits_from_rows
 

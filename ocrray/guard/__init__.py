@@ -1,4 +1,4 @@
-"""Accepts or refuses what a corrector proposes, span by span, with a reason a person can read."""
+"""The guard: accept or refuse the edits that a corrector proposes, span by span, with a readable reason."""
 
 from ocrray.guard.judge import GuardConfig, Judgement, check, judge
 

@@ -1,4 +1,4 @@
-"""Sorts the edits of one passage into those that stand and those that do not, span by span, with reasons."""
+"""Accept or refuse the edits of one passage, span by span, with reasons."""
 
 import hashlib
 from collections.abc import Sequence
@@ -11,48 +11,48 @@ from pydantic import Field, field_validator
 from ocrray.config import fingerprint
 from ocrray.errors import ConfigError
 from ocrray.guard.confusion import Confusions
+from ocrray.guard.evidence import NO_EVIDENCE, ExternalEvidence
 from ocrray.guard.language import Language
-from ocrray.guard.opinions import NONE, Opinions
-from ocrray.guard.rules import Rules, repeating, rule_against, span_similarity
+from ocrray.guard.rules import Rules, broken_rule, repeating_spans, span_similarity
 from ocrray.guard.scorer import Scorer
 from ocrray.guard.signals import FAMILIES, Knowledge, signals
-from ocrray.guard.spans import Span, moved_by, spans_of
-from ocrray.guard.surface import of_style
+from ocrray.guard.spans import Span, shifted, spans_of
+from ocrray.guard.surface import style_only
 from ocrray.records import Edit, Verdict
 from ocrray.text.edits import apply_edits
 
-# Where a passage shows no misread letter, only capitals, marks or spaces to change, one must be surer: it may be without fault.
-# With an earlier scorer it halved the faultless records of BLN600 that a Llama-2-13B broke; with this one it costs 0.2 points of
-# CER reduction there and changes nothing else.
-_STYLE_ALONE = 0.6
+# Factor on max_wrong where a passage's edits change only capitals, punctuation and spaces: the passage may have no errors.
+# With an earlier scorer it halved the number of error-free records of BLN600 that a Llama-2-13B broke; with the present one it
+# costs 0.2 points of CER reduction there and changes nothing else.
+_STYLE_ONLY_FACTOR = 0.6
 
 DEFAULT_FOLDER = Path(__file__).parent / "default"
 LANGUAGE_FILE, CONFUSIONS_FILE, SCORER_FILE = "language.npz", "confusions.json", "scorer.json"
 
 
 class GuardConfig(Rules):
-    """What a believable correction is: a scorer that weighs all signals of a span, and rules that hold whatever it says."""
+    """Settings of the guard: a scorer that weighs all signals of a span, and rules that hold whatever its score."""
 
     max_wrong: float | None = Field(0.4, ge=0, le=1)
-    """How likely wrong (0..1) an edit may be and still be made. At 0.5 whatever is sooner right than wrong. null: no scorer."""
+    """Highest probability (0..1) of being wrong at which an edit is accepted. null: no scorer."""
     scorer: str = "default"
-    """The one that ships, for English print of the 19th century, or a folder that jobs/fit_guard.py wrote."""
+    """`default`, fitted for English print of the 19th century, or a folder that `ocrray fit-guard` wrote."""
     ignore: tuple[str, ...] = ()
-    """Families of signals without a say: those of `ocrray.guard.signals.FAMILIES`."""
+    """Families of signals that the scorer leaves out, by the names in `ocrray.guard.signals.FAMILIES`."""
 
     @field_validator("ignore")
     @classmethod
     def _known_families(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         if unknown := [name for name in names if name not in FAMILIES]:
-            raise ValueError(f"no such family of signals: {', '.join(unknown)}; there are {', '.join(FAMILIES)}")
+            raise ValueError(f"unknown families of signals: {', '.join(unknown)}; known are {', '.join(FAMILIES)}")
         if len(set(names)) == len(FAMILIES):
-            raise ValueError("not all families can be ignored; max_wrong: null switches the scorer off")
+            raise ValueError("all families are ignored; set max_wrong: null to switch the scorer off")
         return names
 
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """The edits of one passage, sorted into those that stand and those that do not, with a verdict for each span."""
+    """Accepted and refused edits of one passage, with one verdict per span."""
 
     accepted: Sequence[Edit]
     refused: Sequence[Edit]
@@ -60,7 +60,10 @@ class Judgement:
 
 
 def check(config: GuardConfig) -> str | None:
-    """What tells two states of the scorer apart, None without one; raises ConfigError when it cannot be read."""
+    """Load the scorer and return a hash of its files, None without a scorer.
+
+    Raises: ConfigError: when the scorer cannot be read.
+    """
     if config.max_wrong is None:
         return None
     try:
@@ -72,43 +75,52 @@ def check(config: GuardConfig) -> str | None:
 
 
 def judge(
-    raw: str, edits: Sequence[Edit], passage: tuple[int, int], config: GuardConfig | None, opinions: Opinions = NONE
+    raw: str,
+    edits: Sequence[Edit],
+    passage: tuple[int, int],
+    config: GuardConfig | None,
+    evidence: ExternalEvidence = NO_EVIDENCE,
 ) -> Judgement:
-    """Judge the `edits` that a corrector proposes inside `raw[start:end]`, the passage it saw; None accepts them all.
+    """Judge the proposed `edits` of `raw[start:end]`, the passage that the corrector was given; a config of None accepts all.
 
-    Offsets of edits, opinions and verdicts are those of `raw`. One verdict speaks for each span: whole words that were changed
-    together.
+    Offsets of edits, evidence and verdicts are offsets into `raw`.
     """
     start, end = passage
     source = raw[start:end]
-    spans = spans_of(source, [moved_by(edit, -start) for edit in edits])
-    doubts = _doubts(source, spans, config, opinions.within(start, end)) if config and spans else [(None, "")] * len(spans)
-    accepted, refused, verdicts = [], [], []
-    for span, (wrong, reason) in zip(spans, doubts, strict=True):
-        (refused if reason else accepted).extend(moved_by(edit, start) for edit in span.edits)
+    spans = spans_of(source, [shifted(edit, -start) for edit in edits])
+    results: Sequence[tuple[float | None, str]] = [(None, "")] * len(spans)
+    if config and spans:
+        results = _judge_spans(source, spans, config, evidence.slice(start, end))
+    accepted: list[Edit] = []
+    refused: list[Edit] = []
+    verdicts: list[Verdict] = []
+    for span, (wrong, reason) in zip(spans, results, strict=True):
+        (refused if reason else accepted).extend(shifted(edit, start) for edit in span.edits)
         verdicts.append(Verdict(span.start + start, span.end + start, not reason, reason, span_similarity(span), wrong))
     return Judgement(accepted, refused, verdicts)
 
 
-def _doubts(source: str, spans: Sequence[Span], config: GuardConfig, opinions: Opinions) -> list[tuple[float | None, str]]:
-    """Of each span, how likely it is wrong (None without a scorer), and why it is refused (nothing where it stands)."""
+def _judge_spans(
+    source: str, spans: Sequence[Span], config: GuardConfig, evidence: ExternalEvidence
+) -> list[tuple[float | None, str]]:
+    """Return, for each span, the probability that it is wrong (None without a scorer) and the reason for refusal (or "")."""
     target = apply_edits(source, [edit for span in spans for edit in span.edits])
-    loops = [False] * len(spans) if config.max_repeats is None else repeating(source, target, spans, config.max_repeats)
-    reasons = ["repetition" if loop else rule_against(span, config) for span, loop in zip(spans, loops, strict=True)]
+    loops = [False] * len(spans) if config.max_repeats is None else repeating_spans(source, target, spans, config.max_repeats)
+    reasons = ["repetition" if loop else broken_rule(span, config) for span, loop in zip(spans, loops, strict=True)]
     if config.max_wrong is None:
         return [(None, reason) for reason in reasons]
     knowledge, scorer = load_scorer(config.scorer)
-    wrong, families = scorer.judge(signals(source, target, spans, knowledge, opinions), config.ignore)
-    limit = config.max_wrong * (_STYLE_ALONE if all(map(of_style, spans)) else 1)
+    wrong, families = scorer.score(signals(source, target, spans, knowledge, evidence), config.ignore)
+    limit = config.max_wrong * (_STYLE_ONLY_FACTOR if all(map(style_only, spans)) else 1)
     return [
-        (share, reason or (family if share > limit else ""))
-        for share, reason, family in zip(wrong.tolist(), reasons, families, strict=True)
+        (probability, reason or (family if probability > limit else ""))
+        for probability, reason, family in zip(wrong.tolist(), reasons, families, strict=True)
     ]
 
 
 @lru_cache(maxsize=4)
 def load_scorer(location: str) -> tuple[Knowledge, Scorer]:
-    """The scorer at this location (`default`, or a folder) and what its signals need; read once in each process."""
+    """Load the scorer at `default` or in a folder, and the models that its signals need; cached per process."""
     folder = _folder(location)
     knowledge = Knowledge(Language.load(folder / LANGUAGE_FILE), Confusions.load(folder / CONFUSIONS_FILE))
     return knowledge, Scorer.load(folder / SCORER_FILE)

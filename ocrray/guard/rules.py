@@ -1,4 +1,4 @@
-"""Rules on the surface of one span, each of which can be switched off; they need nothing fitted and hold for any language."""
+"""Rules on the surface of one span, each of which can be switched off; they need no fitted model and hold for any language."""
 
 import re
 from collections import Counter
@@ -9,53 +9,53 @@ from pydantic import Field
 from ocrray.config import StrictModel
 from ocrray.guard.spans import Span
 
-SLACK_CHARS = 6  # a span of a few characters may change wholly: `Tbe` -> `The` must pass rules that speak in shares
+SLACK_CHARS = 6  # spans this short are exempt from limits given as fractions: `Tbe` -> `The` changes a third of its characters
 _NGRAM_WORDS = 3
 _FIGURE = re.compile(r"[^\w\s]?\d[\d.,:/-]*\d[a-z]{0,2}[^\w\s]*")  # two digits or more: `240`, `£1,000`, `14th`, `3/4,`
 _LOOK_ALIKE = str.maketrans("lI|OoSB", "1110058")  # `301.` may become `30l.`, thirty pounds
 
 
 class Rules(StrictModel):
-    """The limits of a believable correction of one span: a word, or words changed together."""
+    """Limits on the correction of one span: a word, or words changed together."""
 
     min_similarity: float | None = Field(None, ge=0, le=1)
-    """1 - (changed characters / characters of the longer text); 0.25 is a good limit where there is no scorer."""
+    """Lowest similarity of a span before and after, 0..1: 1 - (changed characters / characters of the longer text). null: no
+    limit; 0.25 is a good limit where there is no scorer."""
     max_length_change: float | None = Field(None, ge=0)
-    """How much longer or shorter it may become, as a share of its length; 1 is a good limit where there is no scorer."""
+    """Largest change of a span's length, as a fraction of its length. null: no limit; 1 is a good limit where there is no
+    scorer."""
     max_repeats: int | None = Field(3, ge=1)
-    """How many more times than its source a passage may say the same three words, or (x 10) the same character in a run."""
+    """Largest number of times that a passage may repeat the same three words more often than its source, or (times 10) the same
+    character in a run. null: no limit."""
     keep_digits: bool = True
-    """Whether a change is refused that alters a figure or loses one of two digits or more. Letters read as digits are no figures
+    """Refuse edits that change a number or lose one of two digits or more. Letters read as digits do not count as numbers
     (`l85O` may become `1850`, `9treet` `street`, `301.` thirty pounds, `30l.`, and a lone `1` `I`)."""
 
 
-def rule_against(span: Span, rules: Rules) -> str:
-    """The name of the first rule that the span breaks by itself, or nothing."""
-    changed = sum(max(len(edit.raw), len(edit.corrected)) for edit in span.edits)
-    grown = abs(len(span.corrected) - len(span.raw))
-    similarity = span_similarity(span)
-    if rules.max_length_change is not None and grown > max(SLACK_CHARS, rules.max_length_change * len(span.raw)):
+def broken_rule(span: Span, rules: Rules) -> str:
+    """Return the name of the first rule that the span breaks by itself, or an empty string."""
+    growth_chars = abs(len(span.corrected) - len(span.raw))
+    if rules.max_length_change is not None and growth_chars > max(SLACK_CHARS, rules.max_length_change * len(span.raw)):
         return "length"
-    if rules.min_similarity is not None and changed > SLACK_CHARS and similarity < rules.min_similarity:
+    if rules.min_similarity is not None and _changed_chars(span) > SLACK_CHARS and span_similarity(span) < rules.min_similarity:
         return "similarity"
     longest = None if rules.max_repeats is None else 10 * rules.max_repeats
     if longest and len(span.corrected) > longest and _longest_run(span.corrected) > _longest_run(span.raw) + longest:
         return "repetition"
-    if rules.keep_digits and _changes_figure(span.raw, span.corrected):
+    if rules.keep_digits and _changes_number(span.raw, span.corrected):
         return "digits"
     return ""
 
 
 def span_similarity(span: Span) -> float:
-    """1 - (changed characters / characters of the longer text), 0..1."""
-    changed = sum(max(len(edit.raw), len(edit.corrected)) for edit in span.edits)
-    return max(0.0, 1 - changed / max(len(span.raw), len(span.corrected), 1))
+    """Return 1 - (changed characters / characters of the longer text), 0..1."""
+    return max(0.0, 1 - _changed_chars(span) / max(len(span.raw), len(span.corrected), 1))
 
 
-def repeating(raw: str, corrected: str, spans: Sequence[Span], max_repeats: int) -> list[bool]:
-    """Of each span, whether it writes three words that `corrected` says more than `max_repeats` times oftener than `raw`."""
+def repeating_spans(raw: str, corrected: str, spans: Sequence[Span], max_repeats: int) -> list[bool]:
+    """Return, for each span, whether it contains a word trigram that `corrected` has over `max_repeats` times more than `raw`."""
     ngrams = _ngrams(corrected.split())
-    if len(set(ngrams)) == len(ngrams):  # nothing is said twice, as in nearly every text
+    if len(set(ngrams)) == len(ngrams):  # no trigram occurs twice, as in nearly every text
         return [False] * len(spans)
     before, after, words = Counter(_ngrams(raw.split())), Counter(ngrams), list(re.finditer(r"\S+", corrected))
     loops = [
@@ -66,8 +66,12 @@ def repeating(raw: str, corrected: str, spans: Sequence[Span], max_repeats: int)
     return [any(start < span.new_end and span.new_start < end for start, end in loops) for span in spans]
 
 
-def _changes_figure(raw: str, corrected: str) -> bool:
-    """Whether digits of the raw words no longer stand, in order, among the corrected digits and letters that look alike."""
+def _changed_chars(span: Span) -> int:
+    return sum(max(len(edit.raw), len(edit.corrected)) for edit in span.edits)
+
+
+def _changes_number(raw: str, corrected: str) -> bool:
+    """Return True when a number's digits do not occur, in order, among the corrected digits and letters that look like digits."""
     after = re.findall(r"\d", corrected.translate(_LOOK_ALIKE))
     has_digits = any(map(str.isdigit, corrected))
     for word in raw.split():

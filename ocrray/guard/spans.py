@@ -1,4 +1,4 @@
-"""What is judged as one thing: the edits of a word, or of words that were joined, parted or rewritten together."""
+"""Spans, the unit of judgement: the edits of one word, or of words that were joined, split or rewritten together."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,23 +9,25 @@ from ocrray.text.edits import apply_edits
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """`text[start:end]`, whole words, with its edits; it became `corrected`, which begins at `new_start` of the new text."""
+    """Whole words `text[start:end]` and their edits."""
 
     start: int
     end: int
     new_start: int
+    """Offset of the span in the corrected text."""
     raw: str
     corrected: str
     edits: Sequence[Edit]
+    """Offsets are those of the whole text."""
 
     @property
     def new_end(self) -> int:
-        """Where the span ends in the corrected text."""
+        """End offset of the span in the corrected text."""
         return self.new_start + len(self.corrected)
 
 
 def spans_of(text: str, edits: Sequence[Edit]) -> list[Span]:
-    """The edits of `text` (offsets into it, in order) gathered into spans: from white space that no edit touches to the next."""
+    """Group the edits of `text` (in order, not overlapping) into spans, each delimited by white space that no edit touches."""
     groups: list[tuple[int, int, list[Edit]]] = []
     for edit in edits:
         start = _word_start(text, edit.start)
@@ -35,17 +37,16 @@ def spans_of(text: str, edits: Sequence[Edit]) -> list[Span]:
             groups.append((first, max(end, edit.end), [*members, edit]))
         else:
             groups.append((start, end, [edit]))
-    spans, grown = [], 0
+    spans, growth_chars = [], 0
     for start, end, members in groups:
-        moved = [moved_by(edit, -start) for edit in members]
-        corrected = apply_edits(text[start:end], moved)
-        spans.append(Span(start, end, start + grown, text[start:end], corrected, members))
-        grown += len(corrected) - (end - start)
+        corrected = apply_edits(text[start:end], [shifted(edit, -start) for edit in members])
+        spans.append(Span(start, end, start + growth_chars, text[start:end], corrected, members))
+        growth_chars += len(corrected) - (end - start)
     return spans
 
 
-def moved_by(edit: Edit, offset: int) -> Edit:
-    """The same edit of a text of which this one is a piece, or the other way round."""
+def shifted(edit: Edit, offset: int) -> Edit:
+    """Return the edit with `offset` added to its start and end."""
     return Edit(edit.start + offset, edit.end + offset, edit.raw, edit.corrected, edit.probability)
 
 

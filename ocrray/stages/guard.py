@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ocrray.guard import GuardConfig, Judgement, judge
-from ocrray.guard.opinions import Opinions
+from ocrray.guard.evidence import ExternalEvidence
 from ocrray.guard.spans import spans_of
 from ocrray.records import Edit, Status, Verdict, edits_to_rows, verdicts_to_rows
 from ocrray.stages.confidences import confidences
@@ -53,8 +53,8 @@ class Guard:
             edits, tagger_edits = (_edits(columns[name][row]) for name in ("edits", "tagger_edits"))
             passages = [Verdict(**verdict) for verdict in columns["verdicts"][row]]
             known = None if shares is None or len(shares) != len(raw) else shares
-            opinions = Opinions(known, tagger_edits, by_tagger=correctors[row] == "tagger")
-            judgement = self._judge_row(raw, edits or [], opinions, passages)
+            evidence = ExternalEvidence(known, tagger_edits, by_tagger=correctors[row] == "tagger")
+            judgement = self._judge_row(raw, edits or [], evidence, passages)
             corrected = apply_edits(raw, judgement.accepted)
             reasons = [verdict.reason for verdict in judgement.verdicts if not verdict.accepted]
             status: Status = "corrected" if corrected != raw else "kept_raw" if reasons else "unchanged"
@@ -67,15 +67,17 @@ class Guard:
         del columns["tagger_edits"]
         return with_columns(table, columns)
 
-    def _judge_row(self, raw: str, edits: Sequence[Edit], opinions: Opinions, passages: Sequence[Verdict]) -> Judgement:
-        accepted, refused, verdicts = [], [], []
+    def _judge_row(self, raw: str, edits: Sequence[Edit], evidence: ExternalEvidence, passages: Sequence[Verdict]) -> Judgement:
+        accepted: list[Edit] = []
+        refused: list[Edit] = []
+        verdicts: list[Verdict] = []
         for passage in passages:
             place = (passage.start, passage.end)
             first = Judgement((), (), [passage])
             if passage.accepted:
-                first = judge(raw, _within(passage, edits), place, self.config, opinions)
-            instead = _instead(raw, first.verdicts, _within(passage, opinions.tagger_edits or ()))
-            second = judge(raw, instead, place, self.config, replace(opinions, tagger_edits=None, by_tagger=True))
+                first = judge(raw, _within(passage, edits), place, self.config, evidence)
+            instead = _instead(raw, first.verdicts, _within(passage, evidence.tagger_edits or ()))
+            second = judge(raw, instead, place, self.config, replace(evidence, tagger_edits=None, by_tagger=True))
             accepted += sorted([*first.accepted, *second.accepted], key=_place)
             refused += first.refused
             verdicts += sorted([*first.verdicts, *(verdict for verdict in second.verdicts if verdict.accepted)], key=_place)
@@ -93,7 +95,7 @@ def _within(passage: Verdict, edits: Sequence[Edit]) -> list[Edit]:
 
 def _instead(raw: str, verdicts: Sequence[Verdict], tagger_edits: Sequence[Edit]) -> list[Edit]:
     """The tagger's edits where only changes were refused: the model, too, found something wrong with these words."""
-    edits = []
+    edits: list[Edit] = []
     for span in spans_of(raw, tagger_edits) if tagger_edits else ():
         there = [verdict.accepted for verdict in verdicts if verdict.start <= span.end and span.start <= verdict.end]
         if there and not any(there):

@@ -1,4 +1,4 @@
-"""Old and British spellings that models of today like to change: what was printed is no error, however odd it looks."""
+"""Old and British spellings that language models tend to modernise although they were printed so."""
 
 import re
 
@@ -15,17 +15,17 @@ for ever>forever, mean time>meantime, good bye>goodbye, an h>a h
 MODERNISATIONS: tuple[tuple[str, str], ...] = tuple(
     (old, new) for old, _, new in (rule.partition(">") for rule in [*_WORD_PARTS.split(), *map(str.strip, _PHRASES.split(","))])
 )
-"""(old, new): pieces of words, and phrases, in lower case; `wagon` for `waggon`, `color` for `colour`."""
+"""(old, new) parts of words and phrases, in lower case, such as `our` > `or` for `colour` > `color`."""
 _ANY_OLD = re.compile("|".join(re.escape(old) for old, _ in MODERNISATIONS))
 
 
 def modernised(text: str) -> str:
-    """`text` with the first old spelling in it made new; as it was where there is none."""
+    """Return `text` with the first matching rule applied, unchanged when none matches."""
     return next((text.replace(old, new) for old, new in MODERNISATIONS if old in text), text)
 
 
 def modernises(raw: str, corrected: str) -> bool:
-    """Whether one new spelling for an old one is all that differs, but for capitals."""
+    """Return True when the texts differ, capitals aside, only by one modernised spelling."""
     before, after = raw.lower(), corrected.lower()
     if before == after or not _ANY_OLD.search(before):
         return False

@@ -1,10 +1,11 @@
-"""What a careless language model makes of noisy text: corrections that are right, missing or invented, made from clean text.
+"""Simulated corrector: corrections as an unreliable language model would write them, made from noisy text and its ground truth.
 
-A guard is fitted on them, so that it needs no real model's outputs: whoever can say which words were misread can also say what
-a model that guesses, modernises, repeats itself or breaks off would have written in their place.
+Some are right, some are missing, some are wrong: guesses, modernised spellings, loops, truncation. A guard can be fitted on them
+without the outputs of any real model.
 """
 
 import itertools
+import math
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -19,7 +20,7 @@ from ocrray.text.orthography import modernised
 
 _VOCABULARY_WORDS = 15_000
 _FOLLOWERS_KEPT = 40
-_HALF_REPAIRED = 0.15  # of the words that are neither repaired nor left
+_PARTLY_REPAIRED_FRAC = 0.15  # of the misread words that are neither repaired nor left unchanged
 _RESTYLED = (
     ("'", '"'),
     ('"', "'"),
@@ -35,39 +36,45 @@ _RESTYLED = (
 
 
 @dataclass(frozen=True, slots=True)
-class Habits:
-    """How one model errs; shares are 0..1."""
+class ErrorRates:
+    """Error rates of one simulated corrector; fractions are 0..1."""
 
-    repairs: float  # of words slightly misread, how many become what was printed
-    gives_up: float  # by how much that falls (as exp) with the share of the word that was misread
-    leaves: float  # of the words not repaired, how many stay as they were
-    meddles: float  # of the words read well, how many are changed
-    fails: float  # of the records, how many end in a loop, in another text, or too soon
-    restyles: float  # of the records, in how many one manner of writing is changed throughout
+    repair_frac: float
+    """Fraction of slightly misread words that are corrected."""
+    repair_decay: float
+    """Exponential decay of `repair_frac` with the fraction of the word that was misread."""
+    unchanged_frac: float
+    """Fraction of the words not repaired that stay as they were read."""
+    overcorrect_frac: float
+    """Fraction of the correctly read words that are changed."""
+    failure_frac: float
+    """Fraction of the records that are truncated, replaced, or end in a loop or another text."""
+    restyle_frac: float
+    """Fraction of the records in which one convention (capitals, quotation marks, spelling) is changed throughout."""
 
     @classmethod
-    def draw(cls, rng: np.random.Generator) -> "Habits":
-        """Those of some model between a good and a bad one."""
+    def sample(cls, rng: np.random.Generator) -> "ErrorRates":
+        """Sample the rates of a corrector between a good and a bad one."""
         return cls(
-            repairs=rng.uniform(0.75, 0.98),
-            gives_up=10 ** rng.uniform(-0.55, 0.65),
-            leaves=rng.uniform(0.1, 0.7),
-            meddles=10 ** rng.uniform(-3.4, -1.7),
-            fails=10 ** rng.uniform(-2.5, -1.3),
-            restyles=10 ** rng.uniform(-2.5, -1),
+            repair_frac=rng.uniform(0.75, 0.98),
+            repair_decay=10 ** rng.uniform(-0.55, 0.65),
+            unchanged_frac=rng.uniform(0.1, 0.7),
+            overcorrect_frac=10 ** rng.uniform(-3.4, -1.7),
+            failure_frac=10 ** rng.uniform(-2.5, -1.3),
+            restyle_frac=10 ** rng.uniform(-2.5, -1),
         )
 
 
-class CarelessCorrector:
-    """Words, what follows them and names, taken from clean `texts`; equal `rng` states give equal corrections."""
+class SimulatedCorrector:
+    """Writes corrections with the words, bigrams and names of clean `texts`; equal `rng` states give equal corrections."""
 
     def __init__(self, texts: Sequence[str], rng: np.random.Generator) -> None:
         self._rng = rng
         self._tokens = " ".join(texts).split()
         counts = Counter(re.findall(r"[A-Za-z]+", " ".join(self._tokens)))
-        self._vocabulary = [word for word, _ in counts.most_common(_VOCABULARY_WORDS)]
+        self._vocabulary: list[str] = [word for word, _ in counts.most_common(_VOCABULARY_WORDS)]
         self._log_counts = np.log([counts[word] for word in self._vocabulary])
-        self._rarity = {word.lower(): max(0.0, 1 - np.log10(count) / 3) for word, count in counts.items()}
+        self._rarities = {word.lower(): max(0.0, 1 - math.log10(count) / 3) for word, count in counts.items()}
         self._names = [word for word in self._vocabulary if word[0].isupper() and counts[word] > 5 * counts.get(word.lower(), 0)]
         self._followers: dict[str, list[str]] = {}
         for word, following in zip(self._tokens, self._tokens[1:], strict=False):
@@ -75,60 +82,61 @@ class CarelessCorrector:
             if len(known) < _FOLLOWERS_KEPT:
                 known.append(following)
 
-    def correct(self, printed: str, read: str, habits: Habits) -> str:
-        """What a model with these habits, given `read`, writes where `printed` stood."""
-        written, before, trouble = [], "the", 0.0
+    def correct(self, printed: str, read: str, rates: ErrorRates) -> str:
+        """Return a correction of `read`, the noisy version of `printed`, with these error rates."""
+        written: list[str] = []
+        before, noise = "the", 0.0  # the word before, and how much was misread lately
         for true, seen in _aligned_words(printed, read):
             if true == seen:
-                trouble *= 0.7
-                meddles = bool(seen) and self._rng.random() < habits.meddles * (1 + trouble)
-                word = self._meddle(seen, before) if meddles else seen
+                noise *= 0.7
+                overcorrects = bool(seen) and self._rng.random() < rates.overcorrect_frac * (1 + noise)
+                word = self._overcorrect(seen, before) if overcorrects else seen
             else:
-                trouble = 0.7 * trouble + 1
-                word = self._repair(true, seen, before, habits, trouble)
+                noise = 0.7 * noise + 1
+                word = self._repair(true, seen, before, rates, noise)
             if word:
                 written.append(word)
                 before = word.split()[-1] if word.split() else before
-        if written and self._rng.random() < habits.fails:
+        if written and self._rng.random() < rates.failure_frac:
             written = self._fail(written)
-        if self._rng.random() < habits.restyles:
+        if self._rng.random() < rates.restyle_frac and written:
             written = self._restyle(written)
         return " ".join(written)
 
-    def _repair(self, true: str, seen: str, before: str, habits: Habits, trouble: float) -> str:
+    def _repair(self, true: str, seen: str, before: str, rates: ErrorRates, noise: float) -> str:
         misread = Levenshtein.distance(true, seen) / max(len(true), len(seen), 1)
-        # Rare words, and words that are torn apart, are the hardest to guess.
-        misread += 0.4 * self._rarity_of(true) * (misread > 0) + 0.15 * (" " in seen)
-        if self._rng.random() < habits.repairs * np.exp(-habits.gives_up * max(0.0, misread - 0.15) - 0.07 * trouble):
+        # Rare words, and words that were split, are the hardest to guess.
+        misread += 0.4 * self._rarity(true) * (misread > 0) + 0.15 * (" " in seen)
+        if self._rng.random() < rates.repair_frac * np.exp(-rates.repair_decay * max(0.0, misread - 0.15) - 0.07 * noise):
             return true
-        if self._rng.random() < habits.leaves:
+        if self._rng.random() < rates.unchanged_frac:
             return seen
-        if self._rng.random() < _HALF_REPAIRED:
-            return self._half_repair(true, seen)
+        if self._rng.random() < _PARTLY_REPAIRED_FRAC:
+            return self._partly_repaired(true, seen)
         choice = self._rng.random()
         if choice < 0.48:
-            return self._dress(self._look_alike(seen, before), seen)
+            return self._in_style_of(self._similar_word(seen, before), seen)
         if choice < 0.63:
-            return self._dress(self._likely_after(before), seen)
+            return self._in_style_of(self._following_word(before), seen)
         if choice < 0.73:
-            return self._meddle(true, before) if true else ""
+            return self._overcorrect(true, before) if true else ""
         if choice < 0.78:
             return ""
         if choice < 0.84:
             return self._misspell(true)
         if choice < 0.91 and true[:1].isupper():
-            return self._dress(self._names[self._rng.integers(len(self._names))], seen)
+            return self._in_style_of(self._names[self._rng.integers(len(self._names))], seen)
         if choice < 0.95:
-            return f"{true} {self._phrase_after(true)}"
-        return self._dress(self._phrase_after(before), seen)
+            return f"{true} {self._following_phrase(true)}"
+        return self._in_style_of(self._following_phrase(before), seen)
 
-    def _half_repair(self, true: str, seen: str) -> str:
-        """Some of what was misread in the word put right, and the rest left, as taggers do."""
+    def _partly_repaired(self, true: str, seen: str) -> str:
+        """Apply a random half of the edits that would repair the word, as taggers do."""
         edits = edits_between(seen, true)
         return apply_edits(seen, [edit for edit in edits if self._rng.random() < 0.5])
 
-    def _meddle(self, word: str, before: str) -> str:
-        """What is done to a word that was right."""
+    def _overcorrect(self, word: str, before: str) -> str:
+        """Return a wrong or needless change of a word that was read correctly."""
         choice, rng = self._rng.random(), self._rng
         if choice < 0.28:
             if word[-1] in ".,;:!?":
@@ -141,13 +149,13 @@ class CarelessCorrector:
         if choice < 0.53:
             return str(rng.choice([word.lower(), word.upper(), word.capitalize()]))
         if choice < 0.62:
-            return self._dress(self._look_alike(word, before), word)
+            return self._in_style_of(self._similar_word(word, before), word)
         if choice < 0.70:
-            return self._dress(self._likely_after(before), word)
+            return self._in_style_of(self._following_word(before), word)
         if choice < 0.75:
             return ""
         if choice < 0.83:
-            return f"{self._likely_after(before)} {word}" if rng.random() < 0.5 else f"{word} {self._likely_after(word)}"
+            return f"{self._following_word(before)} {word}" if rng.random() < 0.5 else f"{word} {self._following_word(word)}"
         if choice < 0.90 and any(char.isdigit() for char in word):
             return re.sub(r"\d", lambda digit: str(rng.integers(10)) if rng.random() < 0.5 else digit[0], word)
         if choice < 0.95:
@@ -156,7 +164,7 @@ class CarelessCorrector:
         return self._misspell(word)
 
     def _restyle(self, words: list[str]) -> list[str]:
-        """One manner of writing changed wherever it is met: capitals, quotation marks, hyphens, stops, old spellings."""
+        """Change one convention throughout: capitals, quotation marks, hyphens, full stops or old spellings."""
         choice = self._rng.random()
         if choice < 0.4:
             return [words[0], *(word.lower() if word.istitle() else word for word in words[1:])]
@@ -178,47 +186,49 @@ class CarelessCorrector:
             loop = words[max(0, place - int(rng.integers(2, 12))) : place] * int(rng.integers(1, 6))
             return words[:place] + loop + (words[place:] if rng.random() < 0.5 else [])
         if choice < 0.7:
-            return words + self._elsewhere(40)
+            return words + self._other_passage(40)
         if choice < 0.85:
-            return words[:place] + self._elsewhere(12) + words[place + int(rng.integers(0, 8)) :]
+            return words[:place] + self._other_passage(12) + words[place + int(rng.integers(0, 8)) :]
         if choice < 0.95:
             return words[:place] + words[place + int(rng.integers(1, 10)) :]
-        return self._elsewhere(20)
+        return self._other_passage(20)
 
-    def _look_alike(self, word: str, before: str) -> str:
-        """A word drawn by its likeness to this one, by its frequency, and by whether it ever follows the one before."""
+    def _similar_word(self, word: str, before: str) -> str:
+        """Sample a word by its similarity to `word`, its frequency, and whether it ever follows `before`."""
         rng, core = self._rng, re.sub(r"[^A-Za-z]", "", word) or "a"
         limit = max(2, int(0.7 * len(core)))
         distances = process.cdist([core], self._vocabulary, scorer=Levenshtein.distance, score_cutoff=limit)[0]
         noise = rng.gumbel(size=len(distances)) * rng.uniform(0.2, 1.5)
-        merits = 0.35 * self._log_counts - distances * rng.uniform(1.0, 3.0) + noise
-        best = np.argsort(-merits)[:40]
+        scores = 0.35 * self._log_counts - distances * rng.uniform(1.0, 3.0) + noise
+        best = np.argsort(-scores)[:40]
         followers = {follower.strip('.,;:!?"').lower() for follower in self._followers.get(before.lower(), ())}
-        merits[best] += [rng.uniform(0, 4) * (self._vocabulary[place].lower() in followers) for place in best]
-        return self._vocabulary[best[np.argmax(merits[best])]]
+        scores[best] += [rng.uniform(0, 4) * (self._vocabulary[place].lower() in followers) for place in best]
+        return self._vocabulary[int(best[np.argmax(scores[best])])]
 
-    def _likely_after(self, word: str) -> str:
+    def _following_word(self, word: str) -> str:
         known = self._followers.get(word.lower()) or self._tokens
         return known[self._rng.integers(len(known))]
 
-    def _phrase_after(self, word: str) -> str:
-        """One to four words, each a likely one after the last."""
+    def _following_phrase(self, word: str) -> str:
+        """Return one to four words, each of which follows the one before it somewhere in the texts."""
         phrase = [word]
         for _ in range(int(self._rng.integers(1, 5))):
-            phrase.append(self._likely_after(phrase[-1]))
+            phrase.append(self._following_word(phrase[-1]))
         return " ".join(phrase[1:])
 
-    def _rarity_of(self, word: str) -> float:
-        """0 for a word that stands a thousand times in the texts, 1 for one that stands once or never."""
-        return self._rarity.get(re.sub(r"[^a-z]", "", word.lower()), 1.0)
+    def _rarity(self, word: str) -> float:
+        """Return 0 for a word that occurs a thousand times or more in the texts, 1 for one that occurs at most once."""
+        return self._rarities.get(re.sub(r"[^a-z]", "", word.lower()), 1.0)
 
-    def _elsewhere(self, most_words: int) -> list[str]:
+    def _other_passage(self, max_words: int) -> list[str]:
         start = int(self._rng.integers(len(self._tokens)))
-        return self._tokens[start : start + int(self._rng.integers(1, most_words))]
+        return self._tokens[start : start + int(self._rng.integers(1, max_words))]
 
-    def _dress(self, word: str, like: str) -> str:
-        """`word` with the stops and capitals of `like`, mostly."""
-        before, core, after = re.match(r"^(\W*)(.*?)(\W*)$", like, re.DOTALL).groups()
+    def _in_style_of(self, word: str, model: str) -> str:
+        """Return `word` with, most of the time, the punctuation and capitals of `model`."""
+        core = re.sub(r"^\W+|\W+$", "", model)
+        start = model.index(core) if core else len(model)
+        before, after = model[:start], model[start + len(core) :]
         bare = re.sub(r"^\W+|\W+$", "", word) or word
         if self._rng.random() < 0.9:
             if core.isupper() and len(core) > 1:
@@ -235,7 +245,7 @@ class CarelessCorrector:
 
 
 def _aligned_words(printed: str, read: str) -> list[tuple[str, str]]:
-    """The words of both texts side by side, parted at the spaces that stand in both."""
+    """Return pairs of (printed, read) text between the spaces that occur in both texts."""
     cuts = [(-1, -1)]
     for op in Levenshtein.opcodes(printed, read):
         if op.tag == "equal":

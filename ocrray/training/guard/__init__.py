@@ -1,0 +1,1 @@
+"""Fitting the guard's scorer: labelled corrections in, the folder that `guard: {scorer: FOLDER}` takes out."""
