@@ -30,9 +30,10 @@ from ocrray.engines.hf import HfConfig, HfCorrector
 from ocrray.engines.tagger import Tagger
 from ocrray.guard import GuardConfig
 from ocrray.records import SCHEMA
-from ocrray.stages.correct import Correct, TakeGiven
+from ocrray.stages.correct import Correct, Route, TakeGiven
 from ocrray.stages.guard import Guard
 from ocrray.stages.score import Score
+from ocrray.stages.tables import add_run_columns
 from ocrray.text.metrics import CerTotals, cer_totals
 from ocrray.text.normalise import sanitise
 
@@ -41,8 +42,8 @@ ARTICLES = PAIRS / "overproof_smh_articles.jsonl"
 ALL = -1.0  # no estimate is below
 LEAST_KEPT, MOST_SENT = 0.97, 0.6  # what we want of a cascade
 COLUMNS = ("model, source", "records", "tagger alone", "model alone", "sent", "kept", "made worse", "broke clean")
-Second = Callable[[float | None], Callable[[pa.Table], pa.Table]]
-"""The stage after the tagger, for the least estimated CER that it corrects; None for all, untagged, rows."""
+Second = Callable[[pa.Table], pa.Table]
+"""The stage after the tagger and `Route`."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ class Curve:
         """Run the stages over `rows`, with nothing sent on, with everything, and without the tagger."""
         tagged = Correct(tagger)(rows)
         kept, routed, alone = (
-            Score()(Guard(GuardConfig())(table)) for table in (tagged, second(ALL)(tagged), second(None)(rows))
+            Score()(Guard(GuardConfig())(table)) for table in (tagged, second(Route(ALL)(tagged)), second(rows))
         )
         distances = [kept["raw_distance"], *(table["corrected_distance"] for table in (kept, routed, alone))]
         columns = [tagged["estimated_cer"], pc.utf8_length(rows["raw_text"]), kept["ground_truth_chars"], *distances]
@@ -120,7 +121,7 @@ def as_rows(records: list[tuple[str, str, str]]) -> pa.Table:
     raw, given, truth = ([sanitise(text) for text in texts] for texts in zip(*records, strict=True))
     columns = {"raw_text": raw, "ground_truth": truth, "record_id": [str(number) for number in range(len(raw))]}
     rows = pa.table({name: columns.get(name, [None] * len(raw)) for name in SCHEMA.names}, schema=SCHEMA)
-    return rows.append_column("given", pa.array(given))
+    return add_run_columns(rows.append_column("given", pa.array(given)))
 
 
 def made_elsewhere() -> Iterator[tuple[str, pa.Table]]:
@@ -139,10 +140,10 @@ def curves(args: argparse.Namespace) -> Iterator[Curve]:
         model = HfCorrector(HfConfig(engine="hf", dtype="float32"))
         for source in SOURCES:
             rows = read_pairs(PAIRS / f"{source}.jsonl", args.limit)
-            yield Curve.measure(source, rows, tagger, lambda above: Correct(model, above))
+            yield Curve.measure(source, rows, tagger, Correct(model))
     else:
         for name, rows in made_elsewhere():
-            yield Curve.measure(name, rows, tagger, lambda above: TakeGiven("given", EngineInfo("given"), above))
+            yield Curve.measure(name, rows, tagger, TakeGiven("given", EngineInfo("given")))
 
 
 def draw(measured: list[Curve], path: Path, above: float) -> None:

@@ -26,6 +26,7 @@ from ocrray.records import SCHEMA
 from ocrray.stages.correct import Correct
 from ocrray.stages.guard import Guard
 from ocrray.stages.score import Score
+from ocrray.stages.tables import add_run_columns
 from ocrray.text.metrics import CerTotals, cer_totals
 from ocrray.text.normalise import sanitise
 
@@ -63,7 +64,7 @@ def read_pairs(path: Path, limit: int) -> pa.Table:
     columns = {"raw_text": [sanitise(row["ocr"]) for row in rows], "ground_truth": [sanitise(row["gt"]) for row in rows]}
     columns["record_id"] = [str(number) for number in range(len(rows))]
     empty = SCHEMA.empty_table().to_pydict()
-    return pa.table({name: columns.get(name, [None] * len(rows)) for name in empty}, schema=SCHEMA)
+    return add_run_columns(pa.table({name: columns.get(name, [None] * len(rows)) for name in empty}, schema=SCHEMA))
 
 
 def measure(table: pa.Table, guard: GuardConfig | None) -> CerTotals:

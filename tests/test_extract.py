@@ -19,6 +19,7 @@ from ocrray.prompts import PHOTO_METADATA
 from ocrray.records import SCHEMA, PhotoFields
 from ocrray.stages.extract import Extract
 from ocrray.stages.guard import Guard
+from ocrray.stages.tables import add_run_columns
 
 END, EOS = "<END>", tiny_models.EOS
 PHOTOS = [Photo(f"r{number}", "A tbwn hall\n1894", "front" * (number % 3)) for number in range(40)]
@@ -150,7 +151,8 @@ def test_section_that_makes_no_sense_is_refused(settings: dict[str, Any]):
 
 def rows_of(*rows: dict[str, Any]) -> pa.Table:
     schema = pa.schema([*SCHEMA, ("front", pa.string())])
-    return pa.Table.from_pylist([{"record_id": f"r{number}", **row} for number, row in enumerate(rows)], schema=schema)
+    rows = pa.Table.from_pylist([{"record_id": f"r{number}", **row} for number, row in enumerate(rows)], schema=schema)
+    return add_run_columns(rows)
 
 
 def test_stage_description_is_the_text_to_use_and_the_fields_lie_beside_it(writer: Path):

@@ -16,7 +16,7 @@ from ocrray.engines.tagger import Tagger
 from ocrray.guard import GuardConfig
 from ocrray.records import WORK_LIST_SCHEMA
 from ocrray.sources.input import InputConfig
-from ocrray.stages.correct import Correct, TakeGiven
+from ocrray.stages.correct import Correct, Route, TakeGiven
 from ocrray.stages.guard import Guard
 from ocrray.stages.load import Load
 
@@ -72,7 +72,7 @@ def test_estimate_of_a_long_record_counts_all_its_passages(tagger: Tagger):
 
 def test_route_only_the_doubtful_are_sent_on(tagger: Tagger):
     """A good record keeps the tagger's edits and name; a bad one has the model's, with the tagger's beside them."""
-    routed = Correct(model(Thp="The"), ABOVE)(Correct(tagger)(rows_of(MILD, BEYOND, None))).to_pylist()
+    routed = Correct(model(Thp="The"))(Route(ABOVE)(Correct(tagger)(rows_of(MILD, BEYOND, None)))).to_pylist()
     mild, beyond, failed = routed
 
     assert (mild["corrector"], mild["tagger_edits"]) == ("tagger", None)
@@ -91,10 +91,10 @@ def test_route_record_that_the_tagger_could_not_read_is_sent_on():
     tagged = Correct(FakeCorrector(FakeConfig(engine="fake", max_chars=3)))(rows_of(unreadable, CLEAN))
     assert tagged["estimated_cer"].null_count == 2
 
-    routed = Correct(model(committee="Committee"), ABOVE)(tagged).to_pylist()
+    routed = Correct(model(committee="Committee"))(Route(ABOVE)(tagged)).to_pylist()
 
     assert all(row["tagger_edits"] is not None for row in routed)
-    assert routed[0]["verdicts"] == []  # the tagger's `too_long` is gone: the model has read it
+    assert routed[0]["_passages"] == []  # the tagger's `too_long` is gone: the model has read it
 
 
 def test_route_refused_change_gives_the_tagger_another_hearing(tagger: Tagger):
@@ -104,7 +104,7 @@ def test_route_refused_change_gives_the_tagger_another_hearing(tagger: Tagger):
     assert ("b", "h") in [(edit["raw"], edit["corrected"]) for edit in tagged.to_pylist()[0]["edits"]]
     invented = "a most unlikely great many of the"
 
-    routed = Guard(GuardConfig())(Correct(model(tbe=invented, thr="the"), 0.0)(tagged)).to_pylist()[0]
+    routed = Guard(GuardConfig())(Correct(model(tbe=invented, thr="the"))(Route(0.0)(tagged))).to_pylist()[0]
 
     assert "In the year 1871 the c" in routed["corrected_text"]
     assert "of the townsfolk" in routed["corrected_text"]
@@ -117,7 +117,7 @@ def test_route_without_a_guard_takes_all_that_the_model_says(tagger: Tagger):
     """With nothing refused there is nothing to fall back on: the model's text stands as it is."""
     tagged = Correct(tagger)(rows_of(BEYOND))
 
-    row = Guard(None)(Correct(model(Thp="Some"), ABOVE)(tagged)).to_pylist()[0]
+    row = Guard(None)(Correct(model(Thp="Some"))(Route(ABOVE)(tagged))).to_pylist()[0]
 
     assert row["corrected_text"] == BEYOND.replace("Thp", "Some")
 
@@ -126,7 +126,7 @@ def test_route_corrections_made_elsewhere_are_taken_for_the_doubtful_only(tagger
     """`given` behind a tagger: the column counts where the tagger doubts."""
     tagged = Correct(tagger)(rows_of(CLEAN, BEYOND, theirs=["Something else.", BEYOND.replace("Thp", "The")]))
 
-    clean, beyond = TakeGiven("theirs", EngineInfo("given"), ABOVE)(tagged).to_pylist()
+    clean, beyond = TakeGiven("theirs", EngineInfo("given"))(Route(ABOVE)(tagged)).to_pylist()
 
     assert (clean["corrector"], clean["edits"]) == ("tagger", [])
     assert (beyond["corrector"], len(beyond["edits"])) == ("given", 1)
@@ -158,7 +158,8 @@ def test_restore_route_sends_the_same_rows_on_as_the_stages_do(config: Path, tag
     assert main(["restore", str(config)]) == 0
 
     rows = pyarrow.dataset.dataset(config.parent / "out" / "data").to_table().sort_by("record_id")
-    directly = Guard(GuardConfig())(Correct(model(Thp="The"), ABOVE)(Correct(tagger)(rows_of(*(line["ocr"] for line in LINES)))))
+    tagged = Correct(tagger)(rows_of(*(line["ocr"] for line in LINES)))
+    directly = Guard(GuardConfig())(Correct(model(Thp="The"))(Route(ABOVE)(tagged)))
     for column in ("corrected_text", "corrector", "edits", "refused_edits", "tagger_edits"):
         assert rows[column].to_pylist() == directly[column].to_pylist(), column
     assert rows["estimated_cer"].to_pylist() == pytest.approx(directly["estimated_cer"].to_pylist(), rel=1e-3)

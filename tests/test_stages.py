@@ -24,7 +24,7 @@ from ocrray.stages.guard import Guard
 from ocrray.stages.load import Load
 from ocrray.stages.recognize import MAX_ATTEMPTS, Recognize
 from ocrray.stages.score import Score
-from ocrray.stages.tables import with_columns
+from ocrray.stages.tables import to_corpus_schema, with_columns
 
 DUPLICATE = {"text": "x", "error_kind": "duplicate_id", "error": "seen before"}
 LOAD = Load(InputConfig(paths=["unused"]))
@@ -48,7 +48,7 @@ def test_load_work_list_row_keeps_its_text_and_passthrough():
     """A row that carries its text becomes a row of the corpus, the user's columns behind ours."""
     table = LOAD(work({"text": "abc", "ground_truth": "abd"}, year=[1871]))
 
-    assert table.schema.names == [*SCHEMA.names, "year"]
+    assert to_corpus_schema(table).schema.names == [*SCHEMA.names, "year"]
     row = table.to_pylist()[0]
     assert (row["raw_text"], row["ground_truth"], row["year"], row["status"]) == ("abc", "abd", 1871, None)
     assert row["content_hash"] == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"

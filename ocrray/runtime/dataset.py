@@ -18,19 +18,19 @@ from ray.data import Dataset
 from ocrray.engines import correctors, extract, recognizers
 from ocrray.folder import Folder
 from ocrray.guard import GuardConfig
-from ocrray.records import SCHEMA
 from ocrray.runtime import blocks
 from ocrray.runtime.blocks import telling
 from ocrray.runtime.resources import WorkersConfig
 from ocrray.sources.input import InputConfig
 from ocrray.sources.kinds import IMAGE_KINDS
 from ocrray.sources.open_page import open_image
-from ocrray.stages.correct import Correct, TakeGiven
+from ocrray.stages.correct import Correct, Route, TakeGiven
 from ocrray.stages.extract import Extract
 from ocrray.stages.guard import Guard
 from ocrray.stages.load import Load
 from ocrray.stages.recognize import Recognize
 from ocrray.stages.score import Score
+from ocrray.stages.tables import to_corpus_schema
 
 _BLOCKS_DECODED_AT_ONCE = 4  # a text that ends leaves its place to one of another block: no block's tail is decoded alone
 
@@ -78,7 +78,7 @@ def _recognized(rows: Dataset, pipeline: Pipeline, monitor: ray.actor.ActorHandl
 def _tagged(rows: Dataset, pipeline: Pipeline, monitor: ray.actor.ActorHandle) -> Dataset:
     if not pipeline.route:
         return rows
-    return blocks.map_in_pool(
+    rows = blocks.map_in_pool(
         rows,
         CorrectTexts,
         (pipeline.route, monitor),
@@ -86,20 +86,21 @@ def _tagged(rows: Dataset, pipeline: Pipeline, monitor: ray.actor.ActorHandle) -
         on_cluster=pipeline.on_cluster,
         num_cpus=1,
     )
+    return blocks.map_blocks(rows, Route(pipeline.route.above))
 
 
 def _corrected(rows: Dataset, pipeline: Pipeline, monitor: ray.actor.ActorHandle) -> Dataset:
-    config, above = pipeline.extract or pipeline.correct, pipeline.route and pipeline.route.above
+    config = pipeline.extract or pipeline.correct
     if config is None:
         return rows
     if isinstance(config, correctors.GivenConfig):
-        return blocks.map_blocks(rows, TakeGiven(config.column, correctors.check(config), above))
+        return blocks.map_blocks(rows, TakeGiven(config.column, correctors.check(config)))
     if not pipeline.extract and not correctors.has_model(config):
-        return blocks.map_blocks(rows, CorrectTexts(config, monitor, above))
+        return blocks.map_blocks(rows, CorrectTexts(config, monitor))
     return blocks.map_in_pool(
         rows,
         ExtractFields if pipeline.extract else CorrectTexts,
-        (config, monitor) if pipeline.extract else (config, monitor, above),
+        (config, monitor),
         workers=pipeline.workers.correct,
         on_cluster=pipeline.on_cluster,
         num_cpus=pipeline.workers.correct_cpus,
@@ -129,12 +130,12 @@ class RecognizePages:
 
 
 class CorrectTexts:
-    """One corrector process: the model is loaded once and reads batch after batch (of routed rows, those `above`)."""
+    """One corrector process: the model is loaded once and reads batch after batch."""
 
-    def __init__(self, config: correctors.CorrectConfig, monitor: ray.actor.ActorHandle, above: float | None = None) -> None:
+    def __init__(self, config: correctors.CorrectConfig, monitor: ray.actor.ActorHandle) -> None:
         self.monitor = monitor
         with telling(monitor):
-            self.stage = Correct(correctors.open_corrector(config), above)
+            self.stage = Correct(correctors.open_corrector(config))
 
     def __call__(self, table: pa.Table) -> pa.Table:
         with telling(self.monitor):
@@ -163,9 +164,7 @@ class Finish:
         self.monitor = monitor
 
     def __call__(self, table: pa.Table) -> pa.Table:
-        table = self.score(self.guard(table))
-        passthrough = [field for field in table.schema if field.name not in SCHEMA.names]
-        table = table.cast(pa.schema([*SCHEMA, *passthrough], metadata=SCHEMA.metadata))
+        table = to_corpus_schema(self.score(self.guard(table)))
         begun = table.filter(pa.compute.is_in(table["source_kind"], pa.array(IMAGE_KINDS)))["record_id"].to_pylist()
         self.monitor.finish.remote(Counter(table["status"].to_pylist()), begun)
         return table

@@ -23,7 +23,7 @@ from ocrray.errors import ConfigError, RecordError
 from ocrray.folder import Folder
 from ocrray.runtime import blocks
 from ocrray.runtime.blocks import telling
-from ocrray.stages.tables import attempt
+from ocrray.stages.base import attempt
 from ocrray.synth.config import NoiseConfig, PagesConfig
 from ocrray.synth.noise import NoiseModel
 from ocrray.synth.noisy import make_noisy

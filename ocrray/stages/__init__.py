@@ -1,1 +1,1 @@
-"""The verbs of a run: load, recognize, correct or extract, guard, score. Each maps a table of rows to one of the same rows."""
+"""Stages of a run: load, recognize, correct, route, extract, guard, score. Each maps a table of rows to the same rows."""

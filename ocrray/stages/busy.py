@@ -1,11 +1,11 @@
-"""How long calls of a stage take that overlap in several threads."""
+"""Time of calls of a stage that overlap in several threads."""
 
 import time
 from threading import Lock
 
 
 class BusyClock:
-    """Charges each call with its share of the time, so that the seconds of all calls add up to those that anything was done."""
+    """Charge each call with its share of the time, so that the seconds of all calls add up to those in which any call ran."""
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -16,11 +16,11 @@ class BusyClock:
         return BusyClock, ()  # a stage that is sent to another process has its own clock there
 
     def start(self) -> float:
-        """A call begins; what this returns is for `stop`."""
+        """Begin a call; returns the value that `stop` takes."""
         return self._change(1)
 
     def stop(self, started: float) -> float:
-        """The call ends; returns the seconds that it is charged with."""
+        """End a call; returns the seconds that it is charged with."""
         return self._change(-1) - started
 
     def _change(self, calls: int) -> float:

@@ -1,6 +1,8 @@
-"""The work list to rows: text that came with the list, or that waits in an OCR file, is read; images are left for `recognize`."""
+"""Work list to rows of the corpus: reads text that came with the list or that is in an OCR file; images wait for `recognize`."""
 
 import hashlib
+from collections.abc import Mapping
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -9,51 +11,45 @@ from ocrray.errors import RecordError
 from ocrray.records import SCHEMA, WORK_LIST_SCHEMA, lines_to_rows
 from ocrray.sources.input import InputConfig
 from ocrray.sources.kinds import IMAGE_KINDS
-from ocrray.sources.open_page import LoadedPage, open_document
-from ocrray.stages.tables import attempt, under_way, with_columns, with_failures
+from ocrray.sources.open_page import open_document
+from ocrray.stages.base import RowStage, failed
+from ocrray.stages.tables import add_run_columns, with_columns
 
 
-class Load:
-    """Turns rows of the work list into rows of the corpus schema, passthrough columns last."""
+class Load(RowStage):
+    """Turn rows of the work list into rows of the corpus with their passthrough columns, and read the documents among them."""
 
     name = "load"
+    reads = ("source_kind", "page", "image_uri")
+    writes = ("raw_text", "lines", "image_uri", "content_hash")
 
     def __init__(self, config: InputConfig) -> None:
         self.config = config
 
     def __call__(self, work: pa.Table) -> pa.Table:
-        table = _blank_rows(work)
-        listed_as_unusable = {
-            position: RecordError(work["error"][position].as_py(), kind=work["error_kind"][position].as_py())
-            for position in pc.indices_nonzero(pc.is_valid(work["error_kind"])).to_pylist()
+        """Return one row of the corpus for each row of the work list."""
+        return super().__call__(_corpus_rows(work, self.name))
+
+    def select(self, table: pa.Table) -> pa.ChunkedArray:
+        """Select documents: rows that carry no text and are no scans."""
+        waits = pc.and_(super().select(table), pc.is_null(table["raw_text"]))
+        return pc.and_(waits, pc.invert(pc.is_in(table["source_kind"], pa.array(IMAGE_KINDS))))
+
+    def process_row(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """Read one page of a document."""
+        kind, uri, page_index = row["source_kind"], row["source_uri"], row["page"]
+        encoding, max_file_bytes = self.config.encoding, self.config.max_file_bytes
+        page = open_document(kind, uri, page_index, encoding=encoding, max_file_bytes=max_file_bytes)
+        return {
+            "raw_text": page.text,
+            "lines": None if page.lines is None else lines_to_rows(page.lines),
+            "image_uri": page.image_uri or row["image_uri"],
+            "content_hash": page.content_hash,
         }
-        table = with_failures(table, self.name, listed_as_unusable)
-        return self._read_documents(table)
-
-    def _read_documents(self, table: pa.Table) -> pa.Table:
-        kinds, texts = table["source_kind"].to_pylist(), table["raw_text"]
-        waiting = [i for i in under_way(table) if kinds[i] not in IMAGE_KINDS and not texts[i].is_valid]
-        if not waiting:
-            return table
-        columns = {name: table[name].to_pylist() for name in ("raw_text", "lines", "image_uri", "content_hash")}
-        failures: dict[int, RecordError] = {}
-        for position in waiting:
-            uri, page = table["source_uri"][position].as_py(), table["page"][position].as_py()
-            loaded = attempt(lambda kind=kinds[position], uri=uri, page=page: self._open(kind, uri, page), uri)
-            if isinstance(loaded, RecordError):
-                failures[position] = loaded
-                continue
-            columns["raw_text"][position] = loaded.text
-            columns["lines"][position] = None if loaded.lines is None else lines_to_rows(loaded.lines)
-            columns["image_uri"][position] = loaded.image_uri or columns["image_uri"][position]
-            columns["content_hash"][position] = loaded.content_hash
-        return with_failures(with_columns(table, columns), self.name, failures)
-
-    def _open(self, kind: str, uri: str, page: int) -> LoadedPage:
-        return open_document(kind, uri, page, encoding=self.config.encoding, max_file_bytes=self.config.max_file_bytes)
 
 
-def _blank_rows(work: pa.Table) -> pa.Table:
+def _corpus_rows(work: pa.Table, stage: str) -> pa.Table:
+    """Rows of the corpus without results; those that the listing found unusable are failed."""
     known = {
         "record_id": work["record_id"],
         "raw_text": work["text"],
@@ -67,7 +63,19 @@ def _blank_rows(work: pa.Table) -> pa.Table:
     columns = [known[field.name] if field.name in known else pa.nulls(len(work), field.type) for field in SCHEMA]
     passthrough = [field for field in work.schema if field.name not in WORK_LIST_SCHEMA.names]
     schema = pa.schema([*SCHEMA, *passthrough], metadata=SCHEMA.metadata)
-    return pa.table([*columns, *(work[field.name] for field in passthrough)], schema=schema)
+    table = pa.table([*columns, *(work[field.name] for field in passthrough)], schema=schema)
+    return add_run_columns(_with_failures_of_listing(table, work, stage))
+
+
+def _with_failures_of_listing(table: pa.Table, work: pa.Table, stage: str) -> pa.Table:
+    if work["error_kind"].null_count == len(work):
+        return table
+    failures = [
+        None if kind is None else failed(stage, RecordError(message or "", kind=kind))
+        for kind, message in zip(work["error_kind"].to_pylist(), work["error"].to_pylist(), strict=True)
+    ]
+    names = failed(stage, RecordError(""))
+    return with_columns(table, {name: [failure and failure[name] for failure in failures] for name in names})
 
 
 def _text_hashes(texts: pa.ChunkedArray) -> pa.Array:

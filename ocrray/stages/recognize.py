@@ -1,70 +1,54 @@
 """Pixels to text, one page at a time."""
 
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from PIL import Image
 
 from ocrray.engines.base import Recognizer
 from ocrray.errors import RecordError
-from ocrray.records import Line, lines_to_rows
-from ocrray.stages.tables import attempt, under_way, with_columns, with_failures
+from ocrray.records import lines_to_rows
+from ocrray.stages.base import CountAttempt, RowStage
 
 OpenPage = Callable[[str, int], tuple[Image.Image, str]]
-CountAttempt = Callable[[str], int]
 
-MAX_ATTEMPTS = 3  # a page whose process died this often is taken to be the cause
+MAX_ATTEMPTS = 3  # a page that was begun this often and never ended is taken to be what kills its process
 
 
-class Recognize:
-    """Gives every row that has no text yet the lines that `recognizer` reads on its page.
+class Recognize(RowStage):
+    """Read the lines of every page without text with `recognizer`.
 
-    `open_page(uri, page)` returns the image and the sha256 of its file. `count_attempt(record_id)` returns how often that page
-    was begun, this time included, across restarts of this process: a page that kills its process fails after MAX_ATTEMPTS
-    instead of killing the next one for ever.
+    `open_page(uri, page)` returns the image and the sha256 of its file. A page that kills its process fails after MAX_ATTEMPTS
+    attempts instead of killing the next process for ever.
     """
 
     name = "recognize"
+    reads = ("page",)
+    writes = ("raw_text", "content_hash", "lines", "recognize_s", "recognizer")
+    seconds_column = "recognize_s"
 
     def __init__(self, recognizer: Recognizer, open_page: OpenPage, count_attempt: CountAttempt) -> None:
         self.recognizer = recognizer
         self.open_page = open_page
         self.count_attempt = count_attempt
 
-    def __call__(self, table: pa.Table) -> pa.Table:
-        raw_text, hashes = table["raw_text"].to_pylist(), table["content_hash"].to_pylist()
-        lines, seconds, recognizer = (table[name].to_pylist() for name in ("lines", "recognize_s", "recognizer"))
-        info = self.recognizer.info
-        failures: dict[int, RecordError] = {}
-        for position in under_way(table):
-            if raw_text[position] is not None:
-                continue
-            row = {name: table[name][position].as_py() for name in ("record_id", "source_uri", "page")}
-            started = time.perf_counter()
-            outcome = attempt(lambda row=row: self._read(**row), row["source_uri"])
-            seconds[position] = time.perf_counter() - started
-            recognizer[position] = f"{info.engine} {info.model} {info.revision}"
-            if isinstance(outcome, RecordError):
-                failures[position] = outcome
-            else:
-                page_lines, hashes[position] = outcome
-                raw_text[position] = "\n".join(line.text for line in page_lines)
-                lines[position] = lines_to_rows(page_lines)
-        table = with_columns(
-            table,
-            {
-                "raw_text": raw_text,
-                "content_hash": hashes,
-                "lines": lines,
-                "recognize_s": seconds,
-                "recognizer": recognizer,
-            },
-        )
-        return with_failures(table, self.name, failures)
+    def select(self, table: pa.Table) -> pa.ChunkedArray:
+        """Select rows without text."""
+        return pc.and_(super().select(table), pc.is_null(table["raw_text"]))
 
-    def _read(self, record_id: str, source_uri: str, page: int) -> tuple[list[Line], str]:
-        if self.count_attempt(record_id) > MAX_ATTEMPTS:
+    def process(self, rows: pa.Table) -> pa.Table:
+        """Recognize page after page; failed ones name the recognizer too."""
+        info = self.recognizer.info
+        results = super().process(rows)
+        recognizers = pa.repeat(f"{info.engine} {info.model} {info.revision}", len(rows))
+        return results.set_column(results.schema.get_field_index("recognizer"), "recognizer", recognizers)
+
+    def process_row(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """Read one page."""
+        if self.count_attempt(row["record_id"]) > MAX_ATTEMPTS:
             raise RecordError(f"its process died {MAX_ATTEMPTS} times on this page; look at the scan", kind="crashed")
-        image, content_hash = self.open_page(source_uri, page)
-        return self.recognizer.recognize(image), content_hash
+        image, content_hash = self.open_page(row["source_uri"], row["page"])
+        lines = self.recognizer.recognize(image)
+        return {"raw_text": "\n".join(line.text for line in lines), "content_hash": content_hash, "lines": lines_to_rows(lines)}

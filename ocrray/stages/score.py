@@ -1,35 +1,32 @@
-"""How far raw and corrected text are from the truth, where the truth is known."""
+"""Character distances of raw and corrected text to the ground truth."""
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ocrray.stages.tables import with_columns
+from ocrray.stages.base import Stage, table_of
 from ocrray.text.metrics import distances
 from ocrray.text.normalise import for_scoring
 
 
-class Score:
-    """Fills the character distances, after `for_scoring`, of every row with a ground truth that did not fail."""
+class Score(Stage):
+    """Measure every row with a ground truth and a corrected text, after `for_scoring`."""
 
     name = "score"
+    reads = ("raw_text", "corrected_text", "ground_truth")
+    writes = ("ground_truth_chars", "raw_distance", "corrected_distance")
 
-    def __call__(self, table: pa.Table) -> pa.Table:
-        rows = pc.indices_nonzero(pc.and_(pc.is_valid(table["ground_truth"]), pc.is_valid(table["corrected_text"])))
-        if not len(rows):
-            return table
-        scored = table.select(["raw_text", "corrected_text", "ground_truth"]).take(rows)
-        truths = [for_scoring(text) for text in scored["ground_truth"].to_pylist()]
-        raw = distances(scored["raw_text"].to_pylist(), truths)
+    def select(self, table: pa.Table) -> pa.ChunkedArray:
+        """Select rows with both texts, whatever their status."""
+        return pc.and_(pc.is_valid(table["ground_truth"]), pc.is_valid(table["corrected_text"]))
+
+    def process(self, rows: pa.Table) -> pa.Table:
+        """Measure both texts; the distance of a text that was not changed is measured once."""
+        truths = [for_scoring(text) for text in rows["ground_truth"].to_pylist()]
+        raw = distances(rows["raw_text"].to_pylist(), truths)
         corrected = raw.copy()
-        changed = pc.indices_nonzero(pc.not_equal(scored["raw_text"], scored["corrected_text"])).to_pylist()
+        changed = pc.indices_nonzero(pc.not_equal(rows["raw_text"], rows["corrected_text"])).to_pylist()
         if changed:
-            texts = scored["corrected_text"].take(pa.array(changed)).to_pylist()
+            texts = rows["corrected_text"].take(pa.array(changed)).to_pylist()
             corrected[changed] = distances(texts, [truths[row] for row in changed])
-        values = {"ground_truth_chars": [len(truth) for truth in truths], "raw_distance": raw, "corrected_distance": corrected}
-        return with_columns(table, {name: _scattered(column, rows, len(table)) for name, column in values.items()})
-
-
-def _scattered(values, rows: pa.Array, length: int) -> pa.Array:
-    mask = pa.nulls(length, pa.bool_()).fill_null(False).to_numpy(zero_copy_only=False).copy()
-    mask[rows.to_numpy()] = True
-    return pc.replace_with_mask(pa.nulls(length, pa.int32()), pa.array(mask), pa.array(values, pa.int32()))
+        chars = [len(truth) for truth in truths]
+        return table_of(rows, {"ground_truth_chars": chars, "raw_distance": raw, "corrected_distance": corrected})

@@ -86,7 +86,7 @@ def _natural_end(text: str, bounds: Sequence[int], first: int, limit: int, fits:
     return end if end == limit or fits(text[start : bounds[end]]) else limit
 
 
-def _last_end(level: regex.Pattern, text: str, bounds: Sequence[int], low: int, high: int) -> int | None:
+def _last_end(level: regex.Pattern[str], text: str, bounds: Sequence[int], low: int, high: int) -> int | None:
     """Index into `bounds` of the cluster in which the last match of `level` in `text[low:high]` ends."""
     matches = list(level.finditer(text, low, high))
     return bisect_left(bounds, matches[-1].end()) if matches else None
