@@ -1,13 +1,14 @@
 """The project's exceptions: message first and every other argument optional, so that they survive pickling in Ray."""
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import ParamSpec, TypeVar
 
+Parameters = ParamSpec("Parameters")
 ResultT = TypeVar("ResultT")
 
 
 class OcrrayError(Exception):
-    """Anything that ocrray raises on purpose."""
+    """Base class of all errors that ocrray raises on purpose."""
 
 
 class ConfigError(OcrrayError):
@@ -31,12 +32,14 @@ class EngineError(OcrrayError):
 
 
 class Problems(list[str]):
-    """What is wrong with a config or an input, a line each, gathered so that a user is told all of it at once."""
+    """Problems of a config or an input, one line each, collected so that a user sees all of them at once."""
 
-    def checked(self, check: Callable[[], ResultT]) -> ResultT | None:
-        """What `check` returns; None where it raises ConfigError, whose lines are gathered."""
+    def checked(
+        self, check: Callable[Parameters, ResultT], /, *args: Parameters.args, **kwargs: Parameters.kwargs
+    ) -> ResultT | None:
+        """Return `check(*args, **kwargs)`; where it raises ConfigError, add its lines to these problems and return None."""
         try:
-            return check()
+            return check(*args, **kwargs)
         except ConfigError as error:
             self.extend(str(error).splitlines())
             return None

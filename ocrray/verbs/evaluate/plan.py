@@ -97,10 +97,10 @@ def make_plan(config: EvaluateConfig, limit: int | None, problems: Problems, *, 
 
     Raises: ConfigError with one line for each problem.
     """
-    problems.checked(lambda: _require_ours(Folder.at(config.output.path)))
-    system = problems.checked(lambda: System(config.input, "input"))
+    problems.checked(_require_ours, Folder.at(config.output.path))
+    system = problems.checked(System, config.input, "input")
     second = config.second_system
-    baseline = problems.checked(lambda: System(second, "baseline")) if second else None
+    baseline = problems.checked(System, second, "baseline") if second else None
     problems.raise_if_any()
     assert system is not None
     return EvaluatePlan(config=config, limit=limit, system=system, baseline=baseline, settings={})

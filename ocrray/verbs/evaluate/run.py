@@ -30,7 +30,7 @@ def run(plan: EvaluatePlan, folder: Folder) -> Result:
     config = plan.config
     sheet_text = _sheet(folder) if config.sample else None
     if config.sample and sheet_text is None:
-        return _write_sheet(plan, folder)
+        return _write_sheet(plan, config.sample, folder)
     with console.working("Comparing the texts"):
         evaluation = _evaluated(plan) if sheet_text is None else _estimated(plan, sheet_text)
     folder.write_text(NAME, json.dumps(_document(config, evaluation), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
@@ -49,12 +49,12 @@ def _evaluated(plan: EvaluatePlan) -> Evaluation:
     shown, seed = config.output.report_records, config.bootstrap.seed
     with _counting(config.workers) as counting:
         measure = partial(score, normalise=config.normalise, seed=seed, counting=counting)
-        fields = config.fields and FieldScoring(config.fields, config.normalise)
+        fields = FieldScoring(config.fields, config.normalise) if config.fields else None
         scores = measure(plan.system.batches(plan.limit), shown=shown, sample_words=config.bleu_ter_words, fields=fields)
         baseline = measure(plan.baseline.batches(plan.limit), shown=0, sample_words=0) if plan.baseline else None
     if not len(scores):
         raise ConfigError(f"input: nothing can be measured: {_why_nothing(scores.tally, scores.first_problem)}")
-    texts = [tuple(config.normalise(text) for text in entry) for entry in scores.sample]
+    texts = [(config.normalise(raw), config.normalise(fixed), config.normalise(truth)) for raw, fixed, truth in scores.sample]
     return Evaluation(
         name=config.input.called,
         results=results_of(scores, config.bootstrap),
@@ -69,7 +69,7 @@ def _evaluated(plan: EvaluatePlan) -> Evaluation:
         translation=translation_scores(texts),
         fields=scores.fields,
         from_nothing=not config.input.column("raw_column"),
-        baseline_name=plan.baseline and plan.baseline.config.called,
+        baseline_name=plan.baseline.config.called if plan.baseline else None,
         comparison=compare(scores, baseline, config.bootstrap) if baseline is not None else None,
     )
 
@@ -99,10 +99,10 @@ def _sheet(folder: Folder) -> str | None:
         raise ConfigError(f"{folder.path}/{sheet.NAME}: cannot be read ({err}); save it as CSV in UTF-8") from None
 
 
-def _write_sheet(plan: EvaluatePlan, folder: Folder) -> Result:
+def _write_sheet(plan: EvaluatePlan, sample: int, folder: Folder) -> Result:
     config = plan.config
     with console.working("Drawing the sample"):
-        drawn = sheet.draw(plan.system.batches(plan.limit), config.sample, config.bootstrap.seed)
+        drawn = sheet.draw(plan.system.batches(plan.limit), sample, config.bootstrap.seed)
     write_sheet_page(folder, drawn, title=config.output.title)
     folder.write_text(sheet.NAME, sheet.sheet_of(drawn))
     return Result([sheet_instructions(len(drawn), config.output.path)])

@@ -122,21 +122,22 @@ def make_plan(config: RestoreConfig, limit: int | None, problems: Problems, *, d
     """
     config = _with_columns_read(config)
     folder = Folder.at(config.output.path)
-    problems.checked(lambda: output.require_writable(folder))
-    previous = problems.checked(lambda: output.read_run(folder))
-    router = problems.checked(lambda: tagger.check(config.route, "route")) if config.route else None
-    corrector = problems.checked(lambda: _check_corrector(config))
-    scorer = problems.checked(lambda: check_guard(config.guard)) if config.guard else None
+    problems.checked(output.require_writable, folder)
+    previous = problems.checked(output.read_run, folder)
+    router = problems.checked(tagger.check, config.route, "route") if config.route else None
+    corrector = problems.checked(_check_corrector, config)
+    scorer = problems.checked(check_guard, config.guard) if config.guard else None
     list_input = count_records if dry_run or previous or problems else _writing_to(folder)
-    listing = problems.checked(lambda: list_input(config.input, images=config.recognize is not None, limit=limit))
+    listing = problems.checked(list_input, config.input, images=config.recognize is not None, limit=limit)
     reads_images = listing is not None and any(listing.counts.get(kind) for kind in IMAGE_KINDS)
-    recognizer = problems.checked(lambda: recognizers.check(config.recognize)) if config.recognize and reads_images else None
+    recognizer = problems.checked(recognizers.check, config.recognize) if config.recognize and reads_images else None
     if listing is not None and not listing.records:
         problems.append("input.paths: the input holds no records")
     elif listing is not None and config.export and not any(listing.counts.get(kind) for kind in EXPORTED_KINDS):
         problems.append("export: the input holds no ALTO, PAGE or hOCR to write corrections into")
     problems += gpu_problems("workers.correct_gpus", config.workers.correct or 1, config.workers.correct_gpus)
     problems.raise_if_any()
+    assert listing is not None
     settings = {
         **{name: _dumped(getattr(config, name)) for name in ("input", "recognize", "route", "correct", "extract", "guard")},
         "recognizer": recognizer and asdict(recognizer),
@@ -185,7 +186,7 @@ def _with_columns_read(config: RestoreConfig) -> RestoreConfig:
 
 
 def _dumped(model: StrictModel | None) -> dict[str, Any] | None:
-    return model and model.model_dump(mode="json")
+    return model.model_dump(mode="json") if model else None
 
 
 def _engine(info: EngineInfo | None) -> str:

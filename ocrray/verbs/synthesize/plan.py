@@ -152,16 +152,18 @@ def make_plan(config: SynthesizeConfig, limit: int | None, problems: Problems, *
     Raises: ConfigError with one line for each problem.
     """
     folder = Folder.at(config.output.path)
-    problems.checked(lambda: output.require_writable(folder))
-    previous = problems.checked(lambda: output.read_run(folder))
-    font_names = problems.checked(lambda: [path.name for path in typefaces(config.pages)]) if config.pages else []
-    recognizer = problems.checked(lambda: _check_recognizer(config.pages)) if config.pages else None
-    noise_source = problems.checked(lambda: _noise_source(config.noise)) if config.noise else None
+    problems.checked(output.require_writable, folder)
+    previous = problems.checked(output.read_run, folder)
+    font_names = problems.checked(_font_names, config.pages) if config.pages else []
+    recognizer = problems.checked(_check_recognizer, config.pages) if config.pages else None
+    noise_source = problems.checked(_noise_source, config.noise) if config.noise else None
     text = CleanText(config.input, _passage_chars(config))
     found = problems.checked(lambda: sum(1 for _ in text))
     if found == 0:
         problems.append("input.paths: there is no text in the input")
     problems.raise_if_any()
+    assert found
+    assert font_names is not None
     made_with = {"recognizer": recognizer and asdict(recognizer), "fonts": font_names, "noise_source": noise_source}
     settings = {
         **config.model_dump(mode="json", include={"input", "pages", "noise", "seed"}),
@@ -224,6 +226,10 @@ def _work_rows(plan: SynthesizePlan, phase: str, count: int) -> Iterator[dict[st
         for _ in range(times):
             yield {"record_id": f"{_ID_PREFIXES[phase]}-{number:09d}", "text": passage.text, "source": passage.source}
             number += 1
+
+
+def _font_names(config: PagesConfig) -> list[str]:
+    return [path.name for path in typefaces(config)]
 
 
 def _check_recognizer(config: PagesConfig) -> EngineInfo:

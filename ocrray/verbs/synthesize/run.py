@@ -16,6 +16,7 @@ from ocrray.errors import OcrrayError
 from ocrray.folder import Folder
 from ocrray.runtime.resources import block_rows
 from ocrray.synth.clean import straighten
+from ocrray.synth.config import NoiseConfig, PagesConfig
 from ocrray.synth.noise import NoiseModel
 from ocrray.verbs import console
 from ocrray.verbs.base import Result
@@ -36,10 +37,10 @@ def run(plan: SynthesizePlan, folder: Folder) -> Result:
     begun = time.monotonic()
     # One CPU for tasks that read and write beside the pool, and one for the filter that Ray Data starts to resume.
     with ray_session(plan, folder, (plan.config.workers or os.cpu_count() or 1) + 2) as monitor:
-        if "pages" in plan.counts:
-            _make_pages(plan, folder, monitor)
-        if "noise" in plan.counts:
-            _make_noise(plan, folder, monitor)
+        if plan.config.pages:
+            _make_pages(plan, plan.config.pages, folder, monitor)
+        if plan.config.noise:
+            _make_noise(plan, plan.config.noise, folder, monitor)
     with console.working("Gathering the pairs"):
         manifest = _finish(plan, folder)
     return _result(plan, folder, manifest, elapsed_s=time.monotonic() - begun)
@@ -59,20 +60,19 @@ def _result(plan: SynthesizePlan, folder: Folder, manifest: PairsManifest, *, el
     return Result([console.two_columns(_result_rows(manifest, plan.config.output.path, elapsed_s=elapsed_s))])
 
 
-def _make_pages(plan: SynthesizePlan, folder: Folder, monitor: "MonitorHandle") -> None:
+def _make_pages(plan: SynthesizePlan, config: PagesConfig, folder: Folder, monitor: "MonitorHandle") -> None:
     from ocrray.runtime.pairs import MakePages
 
-    config = plan.config
-    arguments = (config.pages, recognizer_config(config.pages), plan.fonts, config.seed, folder)
+    arguments = (config, recognizer_config(config), plan.fonts, plan.config.seed, folder)
     _run_phase("pages", MakePages, arguments, plan, folder, monitor)
 
 
-def _make_noise(plan: SynthesizePlan, folder: Folder, monitor: "MonitorHandle") -> None:
+def _make_noise(plan: SynthesizePlan, config: NoiseConfig, folder: Folder, monitor: "MonitorHandle") -> None:
     from ocrray.runtime.pairs import MakeNoise
 
     with console.working("Fitting the noise model"):
-        model = _noise_model(plan, folder)
-    _run_phase("noise", MakeNoise, (plan.config.noise, model, plan.config.seed), plan, folder, monitor)
+        model = _noise_model(config, folder)
+    _run_phase("noise", MakeNoise, (config, model, plan.config.seed), plan, folder, monitor)
 
 
 def _run_phase(
@@ -104,14 +104,13 @@ def _run_phase(
         )
 
 
-def _noise_model(plan: SynthesizePlan, folder: Folder) -> NoiseModel:
+def _noise_model(config: NoiseConfig, folder: Folder) -> NoiseModel:
     """The model of this run, written down when it is first needed, so that a resumed run goes on with the very same."""
     with TemporaryDirectory() as scratch:
         path = Path(scratch) / _NOISE_FILE
         try:
             path.write_text(folder.read_text(_NOISE_FILE), encoding="utf-8")
         except FileNotFoundError:
-            config = plan.config.noise
             if config.model:
                 model = NoiseModel.load(config.model)
             else:

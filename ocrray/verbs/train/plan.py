@@ -64,15 +64,15 @@ def make_plan(config: TrainConfig, limit: int | None, problems: Problems, *, dry
 
     Raises: ConfigError with one line for each problem.
     """
-    folder = problems.checked(lambda: _local(config.output.path))
-    begun = problems.checked(lambda: output.read_run(folder)) if folder else None
+    folder = problems.checked(_local, config.output.path)
+    begun = problems.checked(output.read_run, folder) if folder else None
     previous = begun if begun and folder and any((Path(folder.path) / CHECKPOINTS).glob("step-*")) else None
     num = config.workers.num
     problems += gpu_problems("workers.gpus", num if isinstance(num, int) else min(num), config.workers.gpus)
-    task = problems.checked(lambda: open_task(config))
+    task = problems.checked(open_task, config)
     if task:
         problems += task.problems()
-    files = problems.checked(lambda: data.find_files(config.data, task.columns())) if task else None
+    files = problems.checked(data.find_files, config.data, task.columns()) if task else None
     problems.raise_if_any()
     assert files is not None
     settings = {

@@ -1,0 +1,100 @@
+"""The table of verbs, and what the one job does for all of them."""
+
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ocrray import cli
+from ocrray.folder import Folder
+from ocrray.verbs import VERBS, output
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_jobs_are_the_verbs():
+    """Every verb has its script for `ray job submit`, every script its verb."""
+    scripts = {path.stem.replace("_", "-") for path in (ROOT / "jobs").glob("*.py")}
+
+    assert scripts >= set(VERBS)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_job_script_runs_its_own_verb(verb: str, monkeypatch: pytest.MonkeyPatch):
+    """It gives its name and its arguments to the command line."""
+    monkeypatch.setattr(sys, "argv", [f"jobs/{verb}.py", "no-such.yaml"])
+    seen: list[list[str]] = []
+    monkeypatch.setattr(cli, "main", lambda arguments: seen.append(arguments) or 0)
+
+    with pytest.raises(SystemExit):
+        runpy.run_path(str(ROOT / "jobs" / f"{verb.replace('-', '_')}.py"), run_name="__main__")
+
+    assert seen == [[verb, "no-such.yaml"]]
+
+
+def evaluation(folder: Path) -> Path:
+    """A config that evaluates two records into `<folder>/out`."""
+    (folder / "pairs.jsonl").write_text('{"ocr": "tbe", "fixed": "the", "gt": "the"}\n{"ocr": "a", "fixed": "b", "gt": "a"}\n')
+    columns = {"raw_column": "ocr", "corrected_column": "fixed", "ground_truth_column": "gt"}
+    config = {"input": {"paths": [str(folder / "pairs.jsonl")], **columns}, "output": {"path": str(folder / "out")}}
+    (folder / "evaluate.yaml").write_text(yaml.safe_dump(config))
+    return folder / "evaluate.yaml"
+
+
+def run_beside(config: Path) -> "subprocess.CompletedProcess[str]":
+    """`ocrray evaluate` in a process of its own."""
+    command = [sys.executable, "-m", "ocrray", "evaluate", str(config)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_evaluate_beside_another_process_is_refused(tmp_path: Path):
+    """The output folder belongs to one process at a time; once it is free, the same command succeeds."""
+    config = evaluation(tmp_path)
+
+    with output.locked(Folder.at(tmp_path / "out")) as problems:
+        assert problems == []
+        beside = subprocess.run(
+            [sys.executable, "-m", "ocrray", "evaluate", str(config)], capture_output=True, text=True, check=False
+        )
+
+    assert beside.returncode == 2
+    assert "another run is writing" in beside.stderr
+    assert cli.main(["evaluate", str(config)]) == 0
+
+
+def test_job_with_a_locked_output_tells_every_problem_at_once(tmp_path: Path):
+    """That the folder is taken is one line beside those about the config."""
+    config = evaluation(tmp_path)
+    (tmp_path / "pairs.jsonl").unlink()
+
+    with output.locked(Folder.at(tmp_path / "out")):
+        beside = subprocess.run(
+            [sys.executable, "-m", "ocrray", "evaluate", str(config)], capture_output=True, text=True, check=False
+        )
+
+    assert "another run is writing" in beside.stderr
+    assert "pairs.jsonl" in beside.stderr
+
+
+@pytest.mark.parametrize(
+    ("program", "command"),
+    [
+        ("/usr/local/bin/ocrray", "ocrray restore my.yaml"),
+        ("/lib/ocrray/__main__.py", "python -m ocrray restore my.yaml"),
+        ("jobs/restore.py", "python jobs/restore.py my.yaml"),
+    ],
+)
+def test_interrupted_run_says_how_it_goes_on(program: str, command: str, monkeypatch: pytest.MonkeyPatch, capsys):
+    """The command that is printed is the one that was started, whichever way it was."""
+    monkeypatch.setattr(sys, "argv", [program])
+
+    def interrupt(*_: object, **__: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("ocrray.verbs.job.carry_out", interrupt)
+
+    assert cli.main(["restore", "my.yaml"]) == 130
+    assert capsys.readouterr().err.rstrip().endswith(command)
