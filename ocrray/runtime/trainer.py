@@ -22,10 +22,9 @@ from ocrray.errors import EngineError, OcrrayError
 from ocrray.runtime import cluster
 from ocrray.runtime.train_monitor import measurements
 from ocrray.training.checkpoint import CHECKPOINTS
-from ocrray.training.config import TrainConfig
+from ocrray.training.config import TrainConfig, open_task
 from ocrray.training.history import hardware, read_state
 from ocrray.training.prepared import Prepared, read_part, read_samples
-from ocrray.training.tasks import open_task
 
 _SCORE = "eval_loss"
 
@@ -92,7 +91,7 @@ def fit(job: Job) -> Trained:
 
 def local_cpus(config: TrainConfig) -> int:
     """Logical CPUs that a cluster on this machine alone must offer: the workers', one to measure and one to read and write."""
-    return _most_workers(config) * config.workers.cpus + 2
+    return config.workers.most * config.workers.cpus + 2
 
 
 def _scaling(config: TrainConfig) -> ray.train.ScalingConfig:
@@ -233,14 +232,9 @@ def _measure_late(job: Job, best: ray.train.Checkpoint) -> str:
     return ""
 
 
-def _most_workers(config: TrainConfig) -> int:
-    num = config.workers.num
-    return num if isinstance(num, int) else num[1]
-
-
 def _spare_gpus(config: TrainConfig) -> int:
     """One where the training uses GPUs and leaves one free, else none."""
-    taken = _most_workers(config) * config.workers.gpus
+    taken = config.workers.most * config.workers.gpus
     return int(taken > 0 and ray.cluster_resources().get("GPU", 0) >= taken + 1)
 
 

@@ -30,12 +30,15 @@ Problems = dict[int, tuple[str, str]]
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Which columns of a table to read; `text` holds the texts, or the names of images."""
+    """Columns of a table to read."""
 
-    text: str
+    text: str | None
+    """Column with texts, or the names of images; None: read nothing but `passthrough`."""
     id: str | None = None
     ground_truth: str | None = None
     passthrough: tuple[str, ...] = ()
+    strings: frozenset[str] = frozenset()
+    """Columns of `passthrough` that must hold text, as `text` and `ground_truth` must."""
 
     @property
     def all(self) -> list[str]:
@@ -97,7 +100,7 @@ class JsonTable:
         parsed = [(first + i, self._parse(line)) for i, line in enumerate(lines) if line is None or line.strip()]
         problems: Problems = {}
         values: dict[str, list[str | None]] = {name: [] for name in columns.all}
-        must_be_text = (columns.text, columns.ground_truth)
+        must_be_text = {columns.text, columns.ground_truth, *columns.strings}
         for position, (_, row) in enumerate(parsed):
             if isinstance(row, RecordError):
                 problems[position], row = (row.kind, str(row)), {}
@@ -213,11 +216,12 @@ class ParquetTable:
         strings: dict[str, pa.Array] = {}
         problems: Problems = {}
         for name, array in arrays.items():
-            if name in (columns.text, columns.id, columns.ground_truth) or array.type == pa.string():
+            if name in (columns.text, columns.id, columns.ground_truth, *columns.strings) or array.type == pa.string():
                 strings[name], undecodable = _as_strings(array)
                 problems |= undecodable
         texts = _texts(np.arange(first, first + len(batch)), arrays | strings, columns, problems)
-        texts.passthrough = [(strings if arrays[name].type == pa.string() else arrays)[name] for name in columns.passthrough]
+        checked = {name for name, array in arrays.items() if name in columns.strings or array.type == pa.string()}
+        texts.passthrough = [(strings if name in checked else arrays)[name] for name in columns.passthrough]
         return texts
 
     def _batch_rows(self) -> int:
@@ -230,7 +234,7 @@ class ParquetTable:
 def _texts(numbers: np.ndarray, arrays: dict[str, pa.Array], columns: Columns, problems: Problems) -> Texts:
     return Texts(
         numbers,
-        arrays[columns.text],
+        arrays[columns.text] if columns.text else pa.nulls(len(numbers), pa.string()),
         problems,
         arrays[columns.ground_truth] if columns.ground_truth else None,
         arrays[columns.id] if columns.id else None,

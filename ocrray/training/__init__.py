@@ -1,1 +1,1 @@
-"""Training the correctors that ship: clean text, pairs, and the loop."""
+"""Training: config, samples, the loop, checkpoints, export."""

@@ -1,14 +1,14 @@
-"""Calibrates an edit tagger on held-out texts: its probabilities are made to mean what they say, and its threshold is chosen.
+"""Calibration of an edit tagger on held-out texts: temperature scaling, and the choice of its threshold.
 
-One temperature (Guo et al. 2017) is fitted on half of the texts and divided out of the head's weights, so that whoever loads the
-folder gets calibrated probabilities; the other half says how well they hold. What counts is the edit that the tagger would make
-(its most probable label, where that is not `keep`): right, or not.
+One temperature (Guo et al. 2017) is fitted on half of the texts and divided out of the head's weights, so that the folder loads
+with calibrated probabilities; the other half measures the calibration error. Each edit that the tagger prefers (its most probable
+label, where that is not `keep`) is right or wrong.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -20,17 +20,20 @@ from ocrray.models.characters import character_encoder
 from ocrray.text.labels import KEEP, apply_labels
 from ocrray.text.metrics import CerTotals, cer_totals, distances
 from ocrray.text.normalise import for_scoring
-from ocrray.training.tasks import Task
+from ocrray.training.tasks.base import Collator, Task
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 THRESHOLDS = tuple(percent / 100 for percent in range(30, 100, 2))
-MAX_BROKE_CLEAN = 0.01
-MAX_MADE_WORSE = 0.04
-NEVER = 1.0  # the threshold of a tagger that does harm at any other
-MAX_CHARS = 300_000  # of held-out text that is looked at
+MAX_BROKE_CLEAN_FRAC = 0.01
+MAX_MADE_WORSE_FRAC = 0.04
+NEVER = 1.0  # threshold of a tagger that does harm at any other
+MAX_CALIBRATION_CHARS = 300_000
 BINS = 10
 TEMPERATURES = np.geomspace(0.25, 4, 57)  # 5 % apart, 1 in the middle
-_AS_TRAINED = len(TEMPERATURES) // 2
-_MIN_EDITS = 50  # with fewer, a fitted temperature would be chance
+_AS_TRAINED = len(TEMPERATURES) // 2  # index of the temperature 1
+_MIN_EDITS = 50  # fewer do not determine a temperature
 _BATCH_CHARS = 8_192
 
 Sample = dict[str, Any]
@@ -38,7 +41,7 @@ Sample = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Bin:
-    """The edits whose probability lies in one tenth of 0..1."""
+    """Edits with a probability in [low, high), 1 included in the last bin."""
 
     low: float
     high: float
@@ -49,24 +52,25 @@ class Bin:
 
 @dataclass(frozen=True, slots=True)
 class Reliability:
-    """How far probabilities can be believed: the bins that hold an edit, lowest first."""
+    """Reliability diagram: the bins that hold an edit, lowest first."""
 
     bins: tuple[Bin, ...]
 
     @property
     def edits(self) -> int:
+        """Number of edits."""
         return sum(one.edits for one in self.bins)
 
     @property
     def calibration_error(self) -> float | None:
-        """The expected calibration error, 0..1: how far probability and share of right edits lie apart; None without edits."""
+        """Expected calibration error, 0..1: mean distance of probability and share of right edits; None without edits."""
         gaps = sum(one.edits * abs(one.mean_probability - one.right_frac) for one in self.bins)
         return gaps / self.edits if self.edits else None
 
 
 @dataclass(frozen=True, slots=True)
 class ThresholdFigures:
-    """What the edits from this probability on do to held-out texts, and to their ground truth, which should stay as it is."""
+    """Effect of the edits from this probability on, on held-out texts and on their ground truth, which should not change."""
 
     threshold: float
     totals: CerTotals
@@ -74,46 +78,52 @@ class ThresholdFigures:
 
     @property
     def harmless(self) -> bool:
-        return (self.totals.made_worse_frac or 0) <= MAX_MADE_WORSE and self.broke_clean_frac <= MAX_BROKE_CLEAN
+        """Whether both shares of damaged texts are within their limits."""
+        worse_frac = self.totals.made_worse_frac or 0
+        return worse_frac <= MAX_MADE_WORSE_FRAC and self.broke_clean_frac <= MAX_BROKE_CLEAN_FRAC
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """What was found and what was done about it."""
+    """Result of a calibration."""
 
     texts: int
     chars: int
     temperature: float
     before: Reliability
     after: Reliability
-    figures: tuple[ThresholdFigures, ...]  # by threshold, upward
+    figures: tuple[ThresholdFigures, ...]
+    """By threshold, ascending."""
     threshold: float
 
 
 @dataclass(frozen=True, slots=True)
 class Edits:
-    """The edits that a tagger would make, as arrays with an entry an edit."""
+    """Edits that a tagger prefers to keeping, as arrays of (edits,)."""
 
-    text: np.ndarray  # number of the text
-    position: np.ndarray  # of the character in it
+    text: np.ndarray  # index of the text
+    position: np.ndarray  # index of the character in it
     label: np.ndarray
     right: np.ndarray  # bool
     log_odds: np.ndarray  # float32 (edits, TEMPERATURES): of the edit's probability under each temperature
 
     def probability(self, temperature: int) -> np.ndarray:
-        """Probability of each edit under the temperature of this number, 0..1."""
+        """Return the probability of each edit, 0..1, under the temperature with this index."""
         return 1 / (1 + np.exp(-self.log_odds[:, temperature].astype(np.float64)))
 
 
 def calibrate(folder: Path, task: Task, samples: pa.Table) -> Calibration:
-    """Bake a temperature and `edit_threshold` into the tagger in `folder`, both found on held-out SAMPLES.
+    """Fit temperature and threshold on held-out SAMPLES and store both in the tagger in `folder`.
 
-    The threshold is the least of THRESHOLDS from which on at most MAX_MADE_WORSE of the texts are made worse and at most
-    MAX_BROKE_CLEAN of the ground truths are changed; NEVER where there is none. Raises ConfigError without any sample.
+    The threshold is the least of THRESHOLDS from which on at most MAX_MADE_WORSE_FRAC of the texts are made worse and at most
+    MAX_BROKE_CLEAN_FRAC of the ground truths are changed; NEVER when there is none.
+
+    Raises:
+        ConfigError: when there is no sample.
     """
     from transformers import AutoModelForTokenClassification, AutoTokenizer
 
-    held_out = _evenly(samples)
+    held_out = _thinned(samples)
     if not held_out:
         raise ConfigError("data: no sample was held out that the tagger could be calibrated on")
     model = AutoModelForTokenClassification.from_pretrained(folder, dtype="float32", use_safetensors=True).eval()
@@ -132,20 +142,20 @@ def calibrate(folder: Path, task: Task, samples: pa.Table) -> Calibration:
 
     figures = tuple(_figures(threshold, held_out, clean, *corrected(threshold)) for threshold in THRESHOLDS)
     threshold = choose_threshold(figures)
-    _bake(folder, float(TEMPERATURES[chosen]), threshold)
-    measured = [reliability(edits.probability(number)[~fitting], edits.right[~fitting]) for number in (_AS_TRAINED, chosen)]
+    _store(folder, float(TEMPERATURES[chosen]), threshold)
+    before, after = (reliability(edits.probability(index)[~fitting], edits.right[~fitting]) for index in (_AS_TRAINED, chosen))
     chars = sum(len(sample["source"]) for sample in held_out)
-    return Calibration(len(held_out), chars, float(TEMPERATURES[chosen]), *measured, figures, threshold)
+    return Calibration(len(held_out), chars, float(TEMPERATURES[chosen]), before, after, figures, threshold)
 
 
-def find_edits(model: Any, collate: Callable, samples: Sequence[Sample]) -> Edits:
-    """The edits of the texts in `samples` (`input_ids` and `labels` of each)."""
+def find_edits(model: "PreTrainedModel", collate: Collator, samples: Sequence[Sample]) -> Edits:
+    """Return the preferred edits of the texts in `samples` (`input_ids` and `labels` of each)."""
     found = [_edits_of(model, batch, rows) for rows, batch in _batches(collate, samples)]
     return Edits(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
 
 
 def fit_temperature(log_odds: np.ndarray, right: np.ndarray) -> int:
-    """The number of the temperature under which the edits' log loss is least; that of 1 where there are too few edits to tell."""
+    """Return the index in TEMPERATURES of the least log loss over the edits; that of 1 when there are fewer than 50 edits."""
     if len(right) < _MIN_EDITS:
         return _AS_TRAINED
     losses = np.where(right[:, None], np.logaddexp(0, -log_odds), np.logaddexp(0, log_odds)).mean(axis=0)
@@ -153,7 +163,7 @@ def fit_temperature(log_odds: np.ndarray, right: np.ndarray) -> int:
 
 
 def reliability(probability: np.ndarray, right: np.ndarray) -> Reliability:
-    """Edits by their probability, in BINS of one width."""
+    """Group edits by probability into BINS of equal width."""
     numbers = np.minimum((probability * BINS).astype(int), BINS - 1)
     bins = []
     for number in np.unique(numbers).tolist():
@@ -164,7 +174,7 @@ def reliability(probability: np.ndarray, right: np.ndarray) -> Reliability:
 
 
 def choose_threshold(figures: Sequence[ThresholdFigures]) -> float:
-    """The least threshold that does no harm, nor does any above it; `figures` by threshold, upward."""
+    """Return the least threshold that is harmless, as all above it are; `figures` ascend by threshold."""
     chosen = NEVER
     for one in reversed(figures):
         if not one.harmless:
@@ -173,19 +183,21 @@ def choose_threshold(figures: Sequence[ThresholdFigures]) -> float:
     return chosen
 
 
-def _evenly(samples: pa.Table) -> list[Sample]:
-    """Samples from the whole table that hold about MAX_CHARS characters."""
+def _thinned(samples: pa.Table) -> list[Sample]:
+    """Return evenly spaced samples with about MAX_CALIBRATION_CHARS characters in all."""
     kept = samples.filter(samples["dropped"].is_null())
     chars = sum(kept["length"].to_pylist())
-    return kept.take(list(range(0, len(kept), max(1, round(chars / MAX_CHARS))))).to_pylist()
+    stride = max(1, round(chars / MAX_CALIBRATION_CHARS))
+    chosen: list[Sample] = kept.take(list(range(0, len(kept), stride))).to_pylist()
+    return chosen
 
 
 def _unchanged(text: str, encode: Callable[[str], np.ndarray]) -> Sample:
     return {"source": text, "target": text, "input_ids": encode(text), "labels": np.zeros(len(text), dtype=np.int64)}
 
 
-def _batches(collate: Callable, samples: Sequence[Sample]) -> Iterator[tuple[list[int], dict[str, torch.Tensor]]]:
-    """Numbers of samples and what the model reads of them: texts of one padded width, so that none hangs on its neighbours."""
+def _batches(collate: Collator, samples: Sequence[Sample]) -> Iterator[tuple[list[int], dict[str, torch.Tensor]]]:
+    """Yield indices of samples with their batch; all of one padded width, so that no result depends on its neighbours."""
     by_width: dict[int, list[int]] = {}
     for number, sample in enumerate(samples):
         by_width.setdefault(collate([sample])["input_ids"].shape[1], []).append(number)
@@ -196,7 +208,7 @@ def _batches(collate: Callable, samples: Sequence[Sample]) -> Iterator[tuple[lis
             yield rows, collate([samples[row] for row in rows])
 
 
-def _edits_of(model: Any, batch: dict[str, torch.Tensor], rows: list[int]) -> tuple[np.ndarray, ...]:
+def _edits_of(model: "PreTrainedModel", batch: dict[str, torch.Tensor], rows: list[int]) -> tuple[np.ndarray, ...]:
     with torch.inference_mode():
         logits = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits.float()
     best = logits.argmax(dim=-1)
@@ -221,13 +233,15 @@ def _figures(
     threshold: float, held_out: Sequence[Sample], clean: Sequence[Sample], corrected: Sequence[str], kept: Sequence[str]
 ) -> ThresholdFigures:
     raw, truth = ([sample[name] for sample in held_out] for name in ("source", "target"))
-    totals = cer_totals([len(for_scoring(text)) for text in truth], distances(raw, truth), distances(corrected, truth))
+    totals = cer_totals(
+        [len(for_scoring(text)) for text in truth], distances(raw, truth).tolist(), distances(corrected, truth).tolist()
+    )
     broken = distances(kept, [sample["source"] for sample in clean]) > 0
     return ThresholdFigures(threshold, totals, float(broken.mean()) if len(broken) else 0.0)
 
 
-def _bake(folder: Path, temperature: float, threshold: float) -> None:
-    """Divide the head by the temperature, in the dtype that the weights are stored in, and write the threshold beside it."""
+def _store(folder: Path, temperature: float, threshold: float) -> None:
+    """Divide the head by the temperature, in the stored dtype, and write the threshold into config.json."""
     from transformers import AutoModelForTokenClassification
 
     model = AutoModelForTokenClassification.from_pretrained(folder, dtype="auto", use_safetensors=True)

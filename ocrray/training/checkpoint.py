@@ -1,4 +1,4 @@
-"""What a checkpoint holds beside what transformers and DeepSpeed write: the run's config, and how its workers shared a step."""
+"""Files of ours in a checkpoint, beside those of transformers and DeepSpeed: the config and the layout of a step."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -17,43 +17,48 @@ _NAME = "step_layout.json"
 
 @dataclass(frozen=True, slots=True)
 class StepLayout:
-    """How one optimizer step is spread over the workers."""
+    """Distribution of one optimizer step over the workers."""
 
     workers: int
+    """Number of processes."""
     step_batches: int
-    """Batches of one step, over all workers: what a step sees stays the same when the group of workers is resized."""
+    """Batches of one step over all workers; stays the same when the number of workers changes."""
 
     @property
     def accumulation(self) -> int:
-        """Batches that each worker takes one after another; the nearest whole number."""
+        """Batches of each worker per step, rounded to the nearest whole number."""
         return max(1, round(self.step_batches / self.workers))
 
     @property
     def is_even(self) -> bool:
-        """Whether the workers can share a step's batches without a rest."""
+        """Whether the batches of a step divide evenly among the workers."""
         return self.accumulation * self.workers == self.step_batches
 
 
 def first_layout(config: TrainConfig, workers: int) -> StepLayout:
-    """A run's layout at its start; an elastic group is taken at its full size."""
-    num = config.workers.num
-    return StepLayout(workers, config.batch.accumulation * (workers if isinstance(num, int) else num[1]))
+    """Return the layout of a new run; an elastic group is counted at its full size."""
+    full_size = config.workers.most if config.workers.is_elastic else workers
+    return StepLayout(workers, config.batch.accumulation * full_size)
 
 
 def write_notes(folder: Path, config: TrainConfig, layout: StepLayout) -> None:
-    """Add to a checkpoint what `read_layout` reads, and the resolved config."""
+    """Add layout and resolved config to a checkpoint."""
     (folder / _NAME).write_text(json.dumps(asdict(layout)), encoding="utf-8")
     write_config(folder, config)
 
 
 def write_config(folder: Path, config: TrainConfig) -> None:
-    """Add the resolved config."""
+    """Add the resolved config to a checkpoint or model folder."""
     settings = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
     (folder / CONFIG_NAME).write_text(settings, encoding="utf-8")
 
 
 def read_layout(checkpoint: Path) -> StepLayout:
-    """The layout of the run that wrote a checkpoint; raises ConfigError where it cannot be read."""
+    """Read the layout of the run that wrote a checkpoint.
+
+    Raises:
+        ConfigError: when it cannot be read.
+    """
     path = checkpoint / _NAME
     try:
         layout = StepLayout(**json.loads(path.read_text(encoding="utf-8")))

@@ -1,8 +1,9 @@
-"""The tables that samples are made of: found, checked, and read row by row."""
+"""Tables of training data: found, checked, and read as typed columns."""
 
 import hashlib
+import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -13,23 +14,29 @@ import pyarrow.compute as pc
 
 from ocrray.errors import ConfigError, Problems, RecordError
 from ocrray.sources import files, tables
+from ocrray.sources.pages import named_file
 from ocrray.sources.rows import MAX_TEXT_CHARS, Texts, clean
 from ocrray.sources.text_files import BROKEN_GZIP
 from ocrray.sources.walk import Found, Walk
-from ocrray.training.config import DataConfig
+from ocrray.training.samples import ARROW_TYPES, IMAGE, Column, ColumnKind
+from ocrray.training.settings import DataConfig
 
-BREAKS_OFF = ("bad_table", "missing", "unreadable")  # kinds of a problem after which nothing more of a file is read
+BREAKS_OFF = ("bad_table", "missing", "unreadable")
+"""Kinds of problems after which nothing more of a file is read."""
+GROUP = "group"
+"""Name of the group column in the tables that `Reader` delivers."""
 _ENCODING = "utf-8"
 _ROWS_PER_FILE = 1 << 40
-_AT_ONCE = 16  # object stores answer slowly, but many at a time
+_PARALLEL_REQUESTS = 16  # object stores have a high latency, but answer many requests at a time
 
 
-def find_files(config: DataConfig, columns: Mapping[str, str]) -> dict[str, list[Found]]:
-    """The tables of `train` and `validation`, in a stable order, each with the columns of a task and the group column.
+def find_files(config: DataConfig, columns: Sequence[Column]) -> dict[str, list[Found]]:
+    """List the tables of `train` and `validation` in a stable order.
 
-    Raises ConfigError with one line for each path that names no table, and each table that cannot be opened or lacks a column.
+    Raises:
+        ConfigError: when a path names no table, or a table cannot be opened or lacks a column; one line for each.
     """
-    wanted = [*columns.values(), *([config.group_column] if config.group_column else [])]
+    wanted = [*(column.source for column in columns), *([config.group_column] if config.group_column else [])]
     found: dict[str, list[Found]] = {}
     problems = Problems()
     for part, paths in (("train", config.train), ("validation", config.validation)):
@@ -40,7 +47,7 @@ def find_files(config: DataConfig, columns: Mapping[str, str]) -> dict[str, list
 
 
 def _tables(paths: Sequence[str], key: str) -> list[Found]:
-    """What else lies in a folder is passed over; a file that is named must be a table."""
+    """List tables; other files of a folder are skipped, but a file that is named must be a table."""
     found = [file for batch in Walk(paths, key).batches(Counter()) for file in batch]
     good = [file for file in found if file.name.lower().endswith(tables.EXTENSIONS)]
     named = [file.name for file in found if file.origin == "file" and file not in good]
@@ -51,7 +58,7 @@ def _tables(paths: Sequence[str], key: str) -> list[Found]:
 
 
 def _column_problems(found: Sequence[Found], wanted: Sequence[str], key: str) -> list[str]:
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
+    with ThreadPoolExecutor(_PARALLEL_REQUESTS) as pool:
         problems = pool.map(lambda file: _column_problem(file, wanted), found)
     return [f"{key}: {problem}" for problem in problems if problem]
 
@@ -68,46 +75,109 @@ def _column_problem(found: Found, wanted: Sequence[str]) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """Reads the rows of tables: the columns of a task, all strings, and `group`, `problem` (why a row is none) and `row`.
+    """Reads the rows of tables as the columns of a task, each of its ARROW_TYPES, with `group`, `problem` and `row`.
 
-    `row` tells a row from all others, and grows with the number of its file and its own.
+    `problem` is the kind of error of a row that cannot be used, else null. `row` is unique, and ascends with the number of the
+    file and the position in it.
     """
 
-    columns: Mapping[str, str]
-    """The task's names for columns, and the files'; the first two must hold text."""
+    columns: Sequence[Column]
     group_column: str | None = None
 
     def read(self, uri: str, number: int) -> Iterator[pa.Table]:
-        """The rows of one file, the `number`-th, a few thousand at a time; where it cannot be read further, one says so."""
-        names = list(self.columns.values())
-        others = (*names[2:], *([self.group_column] if self.group_column else []))
-        wanted = tables.Columns(text=names[0], ground_truth=names[1], passthrough=others)
+        """Yield the rows of one file, the `number`-th, a few thousand at a time; where the file breaks off, one row says so."""
+        columns = self._all_columns()
+        wanted = tables.Columns(
+            text=None,
+            passthrough=tuple(column.source for column in columns),
+            strings=frozenset(column.source for column in columns if column.kind == "text"),
+        )
         try:
             location = files.parse(uri)
             with files.open_binary(location) as file:
                 for texts in tables.open_table(file, location.name, _ENCODING).batches(wanted):
-                    yield self._rows(texts, number)
+                    yield self._rows(texts, number, location)
         except (RecordError, *BROKEN_GZIP) as err:
-            problem = {0: (getattr(err, "kind", "unreadable"), str(err))}
-            blank = pa.nulls(1)
-            yield self._rows(Texts(np.zeros(1), blank, problem, blank, passthrough=[blank] * len(others)), number)
+            yield self._broken(getattr(err, "kind", "unreadable"), number)
 
-    def _rows(self, texts: Texts, number: int) -> pa.Table:
-        kinds = [texts.problems[position][0] if position in texts.problems else None for position in range(len(texts.texts))]
-        problem = pa.array(kinds, pa.string())
-        arrays = [clean(array.cast(pa.string())) for array in (texts.texts, texts.ground_truths, *texts.passthrough)]
-        for array in arrays:
-            problem = pc.if_else(pc.fill_null(pc.greater(pc.utf8_length(array), MAX_TEXT_CHARS), False), "too_long", problem)
-        named = dict(zip(self.columns, arrays, strict=False))
-        group = arrays[-1] if self.group_column else pa.nulls(len(problem), pa.string())
-        row = pa.array(texts.numbers.astype(np.int64) + number * _ROWS_PER_FILE)
-        return pa.table({**named, "group": group, "problem": problem, "row": row})
+    def _all_columns(self) -> tuple[Column, ...]:
+        return (*self.columns, *([Column(GROUP, self.group_column, "scalar")] if self.group_column else []))
+
+    def _rows(self, texts: Texts, number: int, location: files.Location) -> pa.Table:
+        problems = {position: kind for position, (kind, _) in texts.problems.items()}
+        convert: dict[ColumnKind, Callable[[pa.Array], tuple[pa.Array, dict[int, str]]]] = {
+            "text": _text,
+            "scalar": _text,
+            "json": _json,
+            "image": partial(_images, location=location),
+        }
+        arrays = {GROUP: pa.nulls(len(texts.numbers), pa.string())}
+        for column, array in zip(self._all_columns(), texts.passthrough, strict=True):
+            arrays[column.name], found = convert[column.kind](array)
+            problems = found | problems
+        kinds = pa.array([problems.get(position) for position in range(len(texts.numbers))], pa.string())
+        rows = pa.array(texts.numbers.astype(np.int64) + number * _ROWS_PER_FILE)
+        named = {name: arrays[name] for name in (*(column.name for column in self.columns), GROUP)}
+        return pa.table({**named, "problem": kinds, "row": rows})
+
+    def _broken(self, kind: str, number: int) -> pa.Table:
+        blank = {column.name: pa.nulls(1, ARROW_TYPES[column.kind]) for column in self.columns}
+        about = {"problem": pa.array([kind]), "row": pa.array([number * _ROWS_PER_FILE])}
+        return pa.table({**blank, GROUP: pa.nulls(1, pa.string()), **about})
+
+
+def _text(array: pa.Array) -> tuple[pa.Array, dict[int, str]]:
+    """Return the values as strings without control characters, nested ones as JSON text, and which are too long."""
+    if pa.types.is_nested(array.type):
+        return _json(array)
+    strings = clean(array.cast(pa.string()))
+    too_long = pc.fill_null(pc.greater(pc.utf8_length(strings), MAX_TEXT_CHARS), False)
+    return strings, dict.fromkeys(pc.indices_nonzero(too_long).to_pylist(), "too_long")
+
+
+def _json(array: pa.Array) -> tuple[pa.Array, dict[int, str]]:
+    """Return the values as JSON text, and which strings are none (`bad_json`)."""
+    if array.type in (pa.string(), pa.large_string(), pa.string_view(), pa.null()):
+        strings, problems = _text(array)
+        bad = {position: "bad_json" for position, text in enumerate(strings.to_pylist()) if not (text is None or _is_json(text))}
+        return strings, bad | problems
+    values = [None if value is None else json.dumps(value, ensure_ascii=False, default=str) for value in array.to_pylist()]
+    return _text(pa.array(values, pa.string()))
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _images(array: pa.Array, *, location: files.Location) -> tuple[pa.Array, dict[int, str]]:
+    """Return IMAGE references, and which name no file: paths are relative to the folder of the table, and stay below it.
+
+    The kinds of problems begin with `image_`: of those of the table itself, some end the run.
+    """
+    table = Found(location.name, location, files.FileStat(0, ""), "file")
+    references: list[dict[str, bytes | str] | None] = []
+    problems: dict[int, str] = {}
+    for position, value in enumerate(array.to_pylist()):
+        data, path = (value.get("bytes"), value.get("path")) if isinstance(value, dict) else (value, None)
+        if isinstance(data, str):
+            data, path = None, data
+        if not data and path:
+            file = named_file(table, path)
+            if isinstance(file.stat, RecordError):
+                problems[position] = f"image_{file.stat.kind}"
+            path = file.location.uri
+        references.append({"bytes": data, "path": path} if (data or path) and position not in problems else None)
+    return pa.array(references, IMAGE), problems
 
 
 def draws(rows: pa.Table, columns: Sequence[str], salt: str, by_group: bool = False) -> np.ndarray:
-    """A number in [0, 1) for each row, the same for rows that hold the same; with `by_group`, for all of a group."""
+    """Return a float in [0, 1) for each row: a hash of its values, or, with `by_group`, of its group where it has one."""
     texts = zip(*(rows[name].to_pylist() for name in columns), strict=True)
-    groups = rows["group"].to_pylist() if by_group else [None] * len(rows)
+    groups = rows[GROUP].to_pylist() if by_group else [None] * len(rows)
     keys = [repr(row) if group is None else f"group {group}" for row, group in zip(texts, groups, strict=True)]
     digests = b"".join(hashlib.blake2b(f"{salt} {key}".encode(), digest_size=8).digest() for key in keys)
     return np.frombuffer(digests, np.uint64) / 2.0**64

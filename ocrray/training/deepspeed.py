@@ -1,23 +1,23 @@
-"""The DeepSpeed JSON of a run, rendered from its one config."""
+"""DeepSpeed settings of a run, rendered from its config."""
 
 from typing import Any
 
-from ocrray.training.config import TrainConfig
+from ocrray.training.settings import RunSettings
 
 
-def prepare(config: TrainConfig) -> None:
-    """Have DeepSpeed's workers on CPUs talk by gloo alone: its shared memory would need a C++ compiler, and a minute of it."""
+def prepare(config: RunSettings) -> None:
+    """Make DeepSpeed communicate by gloo alone on CPUs: its shared-memory operator is compiled first, with g++, for 30 s."""
     if config.deepspeed and not config.workers.gpus:
         import deepspeed.ops
 
         deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
 
 
-def render(config: TrainConfig) -> dict[str, Any] | None:
-    """DeepSpeed's settings (https://www.deepspeed.ai/docs/config-json), or None where the run does not use it.
+def render(config: RunSettings) -> dict[str, Any] | None:
+    """Return DeepSpeed's settings (https://www.deepspeed.ai/docs/config-json), None for a run without it.
 
-    `auto` values are filled in by transformers from the same numbers. The optimizer is torch's own, which needs no compiler, but
-    where a GPU's worker leaves its steps to the CPU.
+    transformers fills in the `auto` values. The optimizer is torch's own, which needs no compiler, except where the worker of a
+    GPU offloads its optimizer to the CPU.
     """
     settings = config.deepspeed
     if settings is None:

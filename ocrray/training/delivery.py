@@ -1,4 +1,4 @@
-"""Moving a model folder about: packed into one file, or uploaded to a hub."""
+"""Delivery of a model folder: one zip file, or an upload to a hub."""
 
 import shutil
 import zipfile
@@ -6,11 +6,11 @@ from pathlib import Path
 
 from ocrray.engines.base import engine_errors
 
-_TIME = (1980, 1, 1, 0, 0, 0)  # the same content gives the same bytes, whenever it is packed
+_TIME = (1980, 1, 1, 0, 0, 0)  # fixed, so that the same content gives the same bytes
 
 
 def pack(folder: Path) -> Path:
-    """Pack a folder into `<folder>.zip` beside it and return its path; stored, because weights do not compress."""
+    """Pack a folder into `<folder>.zip` beside it, uncompressed (weights do not compress), and return its path."""
     packed = folder.with_name(f"{folder.name}.zip")
     partial = folder.with_name(f".{packed.name}.partial")
     with zipfile.ZipFile(partial, "w") as archive:
@@ -23,7 +23,11 @@ def pack(folder: Path) -> Path:
 
 
 def push(folder: Path, repository: str) -> None:
-    """Upload a folder to a hub repository, made private where it is new; raises EngineError with what the hub said."""
+    """Upload a folder to a hub repository; a new repository is private.
+
+    Raises:
+        EngineError: when the hub refuses or cannot be reached.
+    """
     from huggingface_hub import HfApi
 
     with engine_errors(f"output.push_to_hub: {repository} was not uploaded, the model is complete in {folder}"):

@@ -1,52 +1,49 @@
-"""What comes out of a training run: a model folder that loads by itself, and what is made of it on request."""
+"""Export of a trained model: a folder that loads by itself, and on request its merged, packed or uploaded form."""
 
 import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 
 from ocrray.errors import ConfigError
 from ocrray.models.folders import ADAPTER_FILES, adapter_problems, model_problems
-from ocrray.models.loading import load_generator, missing_weights
-from ocrray.training import curve, delivery
-from ocrray.training.calibration import Calibration, calibrate
+from ocrray.models.loading import Dtype, load_generator, missing_weights
+from ocrray.training import delivery, plots
 from ocrray.training.card import write_card
 from ocrray.training.checkpoint import write_config
-from ocrray.training.config import TrainConfig
+from ocrray.training.config import TrainConfig, open_task
 from ocrray.training.history import TrainedRun, read_state
-from ocrray.training.tasks import open_task
-
-ADAPTER_METHODS = ("lora", "qlora")
+from ocrray.training.tasks.base import Finished, Task
 
 
 def export(config: TrainConfig, checkpoint: Path, out: Path, *, run: TrainedRun, held_out: pa.Table) -> None:
-    """Make the model folder `out` from a checkpoint of transformers' Trainer, and beside it what else `config.output` asks for.
+    """Make the model folder `out` from a checkpoint of transformers' Trainer, and the further forms of `config.output`.
 
-    The folder holds weights, tokenizer, training_config.yaml, a card and its pictures, and takes the place of an earlier one when
-    it is complete; `merged` and `<out>.zip` lie beside it. An edit tagger is calibrated on `held_out`, the validation SAMPLES.
-    Raises ConfigError where the checkpoint holds no usable weights, and, at the very end, EngineError where the hub refuses them.
+    The folder holds weights, tokenizer, training_config.yaml, card and plots, and replaces an earlier one when it is complete;
+    `merged` and `<out>.zip` lie beside it. The task finishes the model on `held_out`, the validation SAMPLES.
+
+    Raises:
+        ConfigError: when the checkpoint holds no usable weights.
+        EngineError: at the very end, when the hub refuses the upload.
     """
     from transformers.utils import logging
 
-    logging.disable_progress_bar()
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # transformers has no type here
+    task = open_task(config)
     step = read_state(checkpoint)["global_step"]
     with _replacing(out) as folder:
-        calibration = None
-        if config.method.kind in ADAPTER_METHODS:
+        if config.trains_adapter:
             save_adapter(config, checkpoint, folder)
         else:
             save_model(config, checkpoint, folder)
-        if config.task.kind == "edit_tagging":
-            calibration = calibrate(folder, open_task(config), held_out)
-        _describe(config, folder, out.name, step, run, calibration)
+        _describe(config, task, folder, out.name, step, run, task.finish(folder, held_out))
     if config.output.merge:
         with _replacing(out.with_name("merged")) as folder:
             merge(config, out, folder)
-            _describe(config, folder, "merged", step, run)
+            _describe(config, task, folder, "merged", step, run)
     if config.output.zip:
         delivery.pack(out)
     if config.output.push_to_hub:
@@ -54,9 +51,10 @@ def export(config: TrainConfig, checkpoint: Path, out: Path, *, run: TrainedRun,
 
 
 def save_model(config: TrainConfig, checkpoint: Path, folder: Path) -> None:
-    """Write a fully trained model and its tokenizer, its weights in `output.dtype`; the optimizer's state stays behind.
+    """Write a fully trained model and its tokenizer, with weights in `output.dtype`, without the optimizer's state.
 
-    Raises ConfigError where weights are missing or too large for that dtype.
+    Raises:
+        ConfigError: when weights are missing or too large for that dtype.
     """
     from transformers import AutoTokenizer
 
@@ -64,22 +62,27 @@ def save_model(config: TrainConfig, checkpoint: Path, folder: Path) -> None:
         raise ConfigError("\n".join(problems))
     trust = config.model.trust_remote_code
     dtype = config.output.dtype or config.precision
-    model, report = _family(config).from_pretrained(
-        checkpoint, dtype=dtype, use_safetensors=True, output_loading_info=True, trust_remote_code=trust
+    model, report = (
+        open_task(config)
+        .model_class()
+        .from_pretrained(checkpoint, dtype=dtype, use_safetensors=True, output_loading_info=True, trust_remote_code=trust)
     )
     if problem := missing_weights(report):
         raise ConfigError(f"{checkpoint}: {problem}")
     for name, weight in model.named_parameters():
         if not weight.isfinite().all():
-            raise ConfigError(f"{checkpoint}: {name} holds no finite numbers as {dtype}; set output.dtype: bfloat16 or float32")
+            raise ConfigError(
+                f"{checkpoint}: {name} is not finite as {dtype}; set output.dtype: bfloat16 or float32"
+            )
     model.save_pretrained(folder)
     AutoTokenizer.from_pretrained(checkpoint, trust_remote_code=trust).save_pretrained(folder)
 
 
 def save_adapter(config: TrainConfig, checkpoint: Path, folder: Path) -> None:
-    """Write a PEFT adapter and its tokenizer; a base model that is a folder is named by its full path.
+    """Write a PEFT adapter and its tokenizer; a local base model is named by its absolute path.
 
-    Raises ConfigError where the checkpoint holds no adapter.
+    Raises:
+        ConfigError: when the checkpoint holds no adapter.
     """
     from transformers import AutoTokenizer
 
@@ -87,9 +90,9 @@ def save_adapter(config: TrainConfig, checkpoint: Path, folder: Path) -> None:
         raise ConfigError("\n".join(problems))
     settings_name, weights_name = ADAPTER_FILES
     settings = json.loads((checkpoint / settings_name).read_text(encoding="utf-8"))
-    base = Path(config.model.name)
+    base = Path(config.model.pretrained)
     settings |= {
-        "base_model_name_or_path": str(base.resolve()) if base.is_dir() else config.model.name,
+        "base_model_name_or_path": str(base.resolve()) if base.is_dir() else config.model.pretrained,
         "revision": config.model.revision,
     }
     (folder / settings_name).write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n", encoding="utf-8")
@@ -101,40 +104,40 @@ def merge(config: TrainConfig, adapter: Path, folder: Path) -> None:
     """Write the base model with the adapter in `adapter` merged in, on the CPU and in the base's own dtype."""
     from transformers import AutoConfig
 
-    origin = {"revision": config.model.revision or "main", "trust_remote_code": config.model.trust_remote_code}
-    dtype = AutoConfig.from_pretrained(config.model.name, **origin).dtype
+    model = config.model
+    settings = AutoConfig.from_pretrained(
+        model.pretrained, revision=model.revision or "main", trust_remote_code=model.trust_remote_code
+    )
     generator = load_generator(
-        config.model.name,
-        revision=config.model.revision,
+        model.pretrained,
+        revision=model.revision,
         adapter=str(adapter),
         merge_adapter=True,
-        dtype=str(dtype or "float32").removeprefix("torch."),
+        dtype=_dtype_name(settings.dtype),
         device="cpu",
-        trust_remote_code=config.model.trust_remote_code,
+        trust_remote_code=model.trust_remote_code,
     )
     generator.model.save_pretrained(folder)
     generator.tokenizer.save_pretrained(folder)
 
 
-def _family(config: TrainConfig) -> Any:
-    from transformers import AutoModelForCausalLM, AutoModelForTokenClassification
-
-    return AutoModelForTokenClassification if config.task.kind == "edit_tagging" else AutoModelForCausalLM
+def _dtype_name(dtype: object) -> Dtype:
+    """Return the name of a torch dtype that models are stored in; float32 for any other."""
+    name = str(dtype).removeprefix("torch.")
+    return name if name == "bfloat16" or name == "float16" else "float32"
 
 
 def _describe(
-    config: TrainConfig, folder: Path, name: str, step: int, run: TrainedRun, calibration: Calibration | None = None
+    config: TrainConfig, task: Task, folder: Path, name: str, step: int, run: TrainedRun, finished: Finished | None = None
 ) -> None:
     write_config(folder, config)
-    curve.draw_losses(run, config.output.published_losses, folder / curve.LOSSES_NAME)
-    if calibration:
-        curve.draw_reliability(calibration, folder / curve.RELIABILITY_NAME)
-    write_card(config, folder, name=name, step=step, run=run, calibration=calibration)
+    plots.draw_losses(run, config.output.published_losses, folder / plots.LOSSES_NAME)
+    write_card(config, task, folder, name=name, step=step, run=run, finished=finished)
 
 
 @contextmanager
 def _replacing(folder: Path) -> Iterator[Path]:
-    """A folder to fill, which takes the place of `folder` only when nothing went wrong."""
+    """Yield a new folder that replaces `folder` if no exception is raised."""
     building = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(building, ignore_errors=True)
     building.mkdir(parents=True)

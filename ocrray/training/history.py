@@ -1,4 +1,4 @@
-"""What is known of a run when it is over: losses by step, figures of its checkpoints, data and machines."""
+"""Record of a finished run: losses by step, evaluations of its checkpoints, data and hardware."""
 
 import json
 import os
@@ -15,43 +15,48 @@ STATE_NAME = "trainer_state.json"
 
 @dataclass(frozen=True, slots=True)
 class DataPart:
-    """The training or the validation data: rows read, samples made of them, and rows that gave none, by reason."""
+    """Counts of the training or the validation data."""
 
     name: str
+    """`train` or `validation`."""
     rows: int
+    """Rows read."""
     samples: int
+    """Samples made of them."""
     tokens: int
+    """Tokens of all samples."""
     dropped: dict[str, int] = field(default_factory=dict)
+    """Rows, or pieces of rows, that gave no sample, by reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class TrainedRun:
-    """A run as its card tells of it."""
+    """Inputs of the model card that come from the run itself."""
 
     log: Sequence[dict[str, Any]]
-    """What was logged, each entry with its `step`: rows of the run's monitor, or the `log_history` that `read_state` gives."""
+    """Logged metrics, each entry with its `step`: rows of the run's monitor, or the `log_history` of `read_state`."""
     measured: Sequence[dict[str, float]] = ()
-    """`Task.measure` of checkpoints, each with its `step`."""
+    """Results of `Task.measure` for checkpoints, each with its `step`."""
     data: Sequence[DataPart] = ()
     hardware: str = ""
-    """Of one training worker; empty: unknown."""
+    """Hardware of one training worker; empty: unknown."""
     seconds: float | None = None
-    """Of training alone, over all restarts; None: unknown."""
+    """Duration of training, over all restarts; None: unknown."""
 
     def training_losses(self) -> dict[int, float]:
-        """Training loss by step."""
+        """Return the training loss by step."""
         return self._logged("loss")
 
     def validation_losses(self) -> dict[int, float]:
-        """Validation loss by step."""
+        """Return the validation loss by step."""
         return self._logged("eval_loss")
 
     def learning_rates(self) -> dict[int, float]:
-        """Learning rate by step."""
+        """Return the learning rate by step."""
         return self._logged("learning_rate")
 
     def epochs(self) -> dict[int, float]:
-        """How often the training data had been seen, by step."""
+        """Return the passes over the training data by step."""
         return self._logged("epoch")
 
     def _logged(self, name: str) -> dict[int, float]:
@@ -59,19 +64,21 @@ class TrainedRun:
 
 
 def read_state(checkpoint: Path) -> dict[str, Any]:
-    """The state that transformers' Trainer wrote into a checkpoint: `global_step`, `log_history` and more.
+    """Read the state that transformers' Trainer wrote into a checkpoint: `global_step`, `log_history` and more.
 
-    Raises ConfigError where it cannot be read.
+    Raises:
+        ConfigError: when it cannot be read.
     """
     path = checkpoint / STATE_NAME
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        state: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as err:
         raise ConfigError(f"{path}: cannot be read as the state of a training run: {err}") from None
+    return state
 
 
 def hardware() -> str:
-    """What this process computes on: the GPU's name, or the processor's and the number of its cores."""
+    """Return the name of the GPU of this process, or of its processor with the number of cores."""
     import torch
 
     if torch.cuda.is_available():

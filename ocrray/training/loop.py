@@ -1,10 +1,11 @@
-"""The one training loop: transformers.Trainer with PEFT and DeepSpeed, told what to do by the config and the task."""
+"""Training loop: transformers.Trainer with PEFT and DeepSpeed, configured by the run and the task."""
 
 import logging
 import math
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from transformers import PrinterCallback, Trainer, TrainingArguments
 from transformers.utils import logging as transformers_logging
@@ -13,13 +14,17 @@ from ocrray.errors import EngineError
 from ocrray.training import deepspeed
 from ocrray.training.adapters import with_adapter
 from ocrray.training.checkpoint import StepLayout, first_layout, read_layout
-from ocrray.training.config import TrainConfig
+from ocrray.training.config import TrainConfig, open_task
 from ocrray.training.history import read_state
 from ocrray.training.optimizers import MuonWithAdamW
 from ocrray.training.order import SampleOrder
-from ocrray.training.packing import Packed
+from ocrray.training.packing import Packed, SampleData
 from ocrray.training.progress import Progress, Report
-from ocrray.training.tasks import NO_LOSS, Facts, Task, open_task
+from ocrray.training.samples import Facts
+from ocrray.training.tasks.base import Task
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 _SCHEDULES = {
     "cosine": "cosine",
@@ -36,46 +41,45 @@ def train(
     *,
     task: Task,
     facts: Facts,
-    train_data: Any,
-    validation_data: Any,
+    train_data: SampleData,
+    validation_data: SampleData,
     folder: Path,
     report: Report,
     resume_from: Path | None = None,
 ) -> None:
-    """Train to the end; `train_data` and `validation_data` are `datasets.Dataset`s of SAMPLES, checkpoints go into `folder`.
+    """Train to the end, on datasets with the columns of SAMPLES; checkpoints go into `folder`.
 
-    A run that goes on from a checkpoint computes what the uninterrupted one would have, also with another number of workers; but
-    DeepSpeed's optimizer begins anew then. Raises EngineError when the loss is no longer a number.
+    A run resumed from the checkpoint `resume_from` computes what the uninterrupted one would have, also with another number of
+    workers; then only DeepSpeed's optimizer starts anew.
+
+    Raises:
+        EngineError: when the loss is not finite, or the workers do not train together.
     """
-    transformers_logging.disable_progress_bar()
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # transformers has no type here
     torch.manual_seed(config.seed)
     torch.set_num_threads(config.workers.threads or config.workers.cpus)
     layout, is_resized = _layout(config, resume_from)
-    lengths = train_data.lengths if isinstance(train_data, Packed) else train_data.with_format("arrow")["length"][:].to_numpy()
-    step_samples = config.batch.size * layout.accumulation * layout.workers
-    order = SampleOrder(lengths, step_samples, config.seed, grouped=config.data.grouping == "length")
+    order = _order(config, layout, train_data)
     steps = config.max_steps or math.ceil(config.epochs * order.steps_per_epoch)
     if resume_from and read_state(resume_from)["global_step"] >= steps:
         return
-    begins_anew = is_resized and config.deepspeed is not None
-    if begins_anew:
-        _log.warning(
-            "the checkpoint is of another number of workers: its weights are taken up, DeepSpeed's optimizer begins anew"
-        )
+    new_optimizer = is_resized and config.deepspeed is not None
+    if new_optimizer:
+        _log.warning("the checkpoint has another number of workers: its weights are loaded, DeepSpeed's optimizer starts anew")
     deepspeed.prepare(config)
-    arguments = _arguments(config, folder, layout, steps)  # before the model: under ZeRO-3 it is built in pieces
-    model, tokenizer = _build(config, task, facts, resume_from if begins_anew else None)
+    arguments = _arguments(config, folder, layout, steps)  # before the model: ZeRO-3 partitions it while it is built
+    model, tokenizer = _build(config, task, facts, resume_from if new_optimizer else None)
     trainer = _Trainer(
         config=config,
         order=order,
-        begins_anew=begins_anew,
+        new_optimizer=new_optimizer,
         model=model,
         args=arguments,
         data_collator=task.collator(tokenizer),
         train_dataset=train_data,
         eval_dataset=validation_data,
         processing_class=tokenizer,
-        compute_loss_func=_token_loss if config.task.kind == "edit_tagging" else None,
+        compute_loss_func=task.loss(),
         callbacks=[Progress(config, layout, order, report)],
         optimizers=(_muon(model, config), None),
     )
@@ -84,8 +88,8 @@ def train(
 
 
 def _layout(config: TrainConfig, resume_from: Path | None) -> tuple[StepLayout, bool]:
-    """How this group of workers shares a step, and whether it is another group than the checkpoint's."""
-    workers = torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1
+    """Return how this group of workers shares a step, and whether its size differs from the checkpoint's."""
+    workers = _world_size()
     if not resume_from:
         return first_layout(config, workers), False
     before = read_layout(resume_from)
@@ -99,46 +103,56 @@ def _layout(config: TrainConfig, resume_from: Path | None) -> tuple[StepLayout, 
     return layout, workers != before.workers
 
 
-def _build(config: TrainConfig, task: Task, facts: Facts, weights: Path | None) -> tuple[Any, Any]:
-    """The model as it is trained, and its tokenizer; with the weights of a checkpoint where they are given."""
-    if weights and config.method.kind in ("full", "from_scratch"):
+def _order(config: TrainConfig, layout: StepLayout, train_data: Any) -> SampleOrder:
+    lengths: np.ndarray = (
+        train_data.lengths if isinstance(train_data, Packed) else train_data.with_format("arrow")["length"][:].to_numpy()
+    )
+    step_samples = config.batch.size * layout.accumulation * layout.workers
+    return SampleOrder(lengths, step_samples, config.seed, grouped=config.data.grouping == "length")
+
+
+def _build(config: TrainConfig, task: Task, facts: Facts, weights: Path | None) -> "tuple[Any, PreTrainedTokenizerBase]":
+    """Return the model to train, with the weights of a checkpoint where given, and its tokenizer."""
+    if weights and not config.trains_adapter:
         whole = {"model": {"name": str(weights), "trust_remote_code": config.model.trust_remote_code}, "method": {"kind": "full"}}
         task = open_task(TrainConfig.model_validate(config.model_dump() | whole))
     model, tokenizer = task.build(facts)
-    return with_adapter(model, tokenizer, config, weights), tokenizer
+    return with_adapter(model, tokenizer, config, weights, task_type=task.peft_task_type), tokenizer
 
 
 class _Trainer(Trainer):
-    """A Trainer that finds every sample again, knows shares of a run, and makes sure of the engine that it trains with."""
+    """Trainer with a reproducible order of samples, schedules in fractions of a run, and a check of its engine."""
 
-    def __init__(self, *, config: TrainConfig, order: SampleOrder, begins_anew: bool, **arguments: Any) -> None:
+    def __init__(self, *, config: TrainConfig, order: SampleOrder, new_optimizer: bool, **arguments: Any) -> None:
         self._config = config
         self._order = order
-        self._begins_anew = begins_anew
+        self._new_optimizer = new_optimizer
         super().__init__(**arguments)
 
     def _get_train_sampler(self, train_dataset: Any = None) -> SampleOrder:  # noqa: ARG002
         return self._order
 
     def create_scheduler(self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None) -> Any:
+        """Create the learning-rate schedule; `decay_frac` becomes a number of steps."""
         if self.args.lr_scheduler_type == "warmup_stable_decay":
             decay_steps = math.ceil(self._config.optimizer.decay_frac * num_training_steps)
             self.args.lr_scheduler_kwargs = {"num_decay_steps": decay_steps, "decay_type": "linear"}
         return super().create_scheduler(num_training_steps, optimizer)
 
     def _prepare_for_training(self, max_steps: int, train_dataloader: Any, resume_from_checkpoint: str | None) -> tuple[Any, Any]:
-        state = None if self._begins_anew else resume_from_checkpoint
-        model, train_dataloader = super()._prepare_for_training(max_steps, train_dataloader, state)
+        state = None if self._new_optimizer else resume_from_checkpoint
+        prepared = super()._prepare_for_training(max_steps, train_dataloader, state)  # type: ignore[no-untyped-call]  # untyped there
+        model, train_dataloader = prepared
         self._require_engine(model)
-        if self._begins_anew:
-            schedule = self.lr_scheduler.scheduler  # inside of accelerate's
+        if self._new_optimizer:
+            schedule = self.lr_scheduler.scheduler  # type: ignore[union-attr]  # accelerate wraps the schedule
             schedule.last_epoch = self.state.global_step - 1
             schedule.step()
         return model, train_dataloader
 
     def _require_engine(self, model: Any) -> None:
-        """Raise EngineError where the workers do not train together, or without DeepSpeed: nobody would notice."""
-        workers = torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1
+        """Raise EngineError unless the workers train together, under DeepSpeed where configured: nothing else would show it."""
+        workers = _world_size()
         engine = type(model).__name__
         wanted = "DeepSpeedEngine" if self._config.deepspeed else "DistributedDataParallel" if workers > 1 else engine
         if (engine, self.args.world_size) != (wanted, workers):
@@ -149,23 +163,19 @@ class _Trainer(Trainer):
         _log.info("%s over %d workers, %s", engine, workers, self._config.precision)
 
 
+def _world_size() -> int:
+    return torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1
+
+
 def _arguments(config: TrainConfig, folder: Path, layout: StepLayout, steps: int) -> TrainingArguments:
-    optimizer = config.optimizer
     on_cpu = not config.workers.gpus
     return TrainingArguments(
+        **_optimizer_arguments(config),
         output_dir=str(folder),
         per_device_train_batch_size=config.batch.size,
         per_device_eval_batch_size=config.batch.size,
         gradient_accumulation_steps=layout.accumulation,
         max_steps=steps,
-        learning_rate=optimizer.learning_rate,
-        adam_beta1=optimizer.betas[0],
-        adam_beta2=optimizer.betas[1],
-        adam_epsilon=optimizer.eps,
-        weight_decay=optimizer.weight_decay,
-        max_grad_norm=optimizer.max_grad_norm,
-        lr_scheduler_type=_SCHEDULES[optimizer.schedule],
-        warmup_steps=optimizer.warmup_steps,
         seed=config.seed,
         data_seed=config.seed,
         bf16=config.precision == "bfloat16",
@@ -175,7 +185,7 @@ def _arguments(config: TrainConfig, folder: Path, layout: StepLayout, steps: int
         use_cpu=on_cpu,
         dataloader_pin_memory=not on_cpu,
         remove_unused_columns=False,
-        train_sampling_strategy="group_by_length",  # of the validation samples; SampleOrder orders the others
+        train_sampling_strategy="group_by_length",  # orders the validation samples; SampleOrder orders the others
         length_column_name="length",
         prediction_loss_only=True,
         eval_strategy="steps",
@@ -184,22 +194,28 @@ def _arguments(config: TrainConfig, folder: Path, layout: StepLayout, steps: int
         save_steps=config.checkpoint.every_steps,
         logging_steps=min(_LOG_EVERY_STEPS, config.evaluation.every_steps),
         logging_first_step=True,
-        logging_nan_inf_filter=False,  # it would hide what ends the run
+        logging_nan_inf_filter=False,  # it would hide a loss that is not finite
         report_to=["tensorboard"] if config.output.tensorboard else [],
         disable_tqdm=True,
         ddp_find_unused_parameters=False,
     )
 
 
-def _token_loss(outputs: Any, labels: torch.Tensor, num_items_in_batch: torch.Tensor | None = None) -> torch.Tensor:
-    """The mean over all tokens of a step; models for token classification know but that of a batch, and means do not add up."""
-    logits = outputs["logits"].flatten(0, 1).float()
-    if num_items_in_batch is None:
-        return torch.nn.functional.cross_entropy(logits, labels.flatten(), ignore_index=NO_LOSS)
-    return torch.nn.functional.cross_entropy(logits, labels.flatten(), ignore_index=NO_LOSS, reduction="sum") / num_items_in_batch
+def _optimizer_arguments(config: TrainConfig) -> dict[str, Any]:
+    optimizer = config.optimizer
+    return {
+        "learning_rate": optimizer.learning_rate,
+        "adam_beta1": optimizer.betas[0],
+        "adam_beta2": optimizer.betas[1],
+        "adam_epsilon": optimizer.eps,
+        "weight_decay": optimizer.weight_decay,
+        "max_grad_norm": optimizer.max_grad_norm,
+        "lr_scheduler_type": _SCHEDULES[optimizer.schedule],
+        "warmup_steps": optimizer.warmup_steps,
+    }
 
 
-def _muon(model: Any, config: TrainConfig) -> torch.optim.Optimizer | None:
+def _muon(model: torch.nn.Module, config: TrainConfig) -> torch.optim.Optimizer | None:
     optimizer = config.optimizer
     if optimizer.kind != "muon":
         return None

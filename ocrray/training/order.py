@@ -1,4 +1,4 @@
-"""The order in which a run sees its samples."""
+"""Order of the samples of a run."""
 
 from collections.abc import Iterator
 
@@ -9,10 +9,10 @@ _STEPS_SORTED_TOGETHER = 50
 
 
 class SampleOrder(Sampler[int]):
-    """Positions of all samples in the order of one epoch: given by seed and epoch alone, so that a run finds its place again.
+    """Positions of all samples in the order of one epoch, a pure function of seed and epoch, so that a run can be resumed.
 
-    With `grouped`, the samples of one optimizer step are about equally long; the longest come first, so that memory that does
-    not suffice is noticed at once.
+    With `grouped`, the samples of one optimizer step are of similar length, and the longest come first, so that too little memory
+    is noticed at once. `lengths` are in tokens; `step_samples` is the number of samples of one optimizer step over all workers.
     """
 
     def __init__(self, lengths: np.ndarray, step_samples: int, seed: int, grouped: bool) -> None:
@@ -25,11 +25,11 @@ class SampleOrder(Sampler[int]):
 
     @property
     def steps_per_epoch(self) -> int:
-        """Optimizer steps of one epoch; the last one may be smaller."""
+        """Optimizer steps of one epoch; the last one may have fewer samples."""
         return -(-len(self._lengths) // self._step_samples)
 
     def set_epoch(self, epoch: int) -> None:
-        """Give the order of the epoch of that number, from 0, from now on."""
+        """Select the epoch, from 0, whose order is iterated."""
         self._epoch = epoch
 
     def __len__(self) -> int:
@@ -39,7 +39,7 @@ class SampleOrder(Sampler[int]):
         return iter(self._positions(self._epoch).tolist())
 
     def tokens_seen(self, step: int) -> int:
-        """Tokens of all samples that were seen when `step` optimizer steps were done, without any padding."""
+        """Return the tokens of all samples of the first `step` optimizer steps, without padding."""
         epoch, steps = divmod(step, self.steps_per_epoch)
         if epoch != self._counted[0]:
             self._counted = epoch, np.cumsum(self._lengths[self._positions(epoch)])

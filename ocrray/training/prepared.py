@@ -1,11 +1,10 @@
-"""The folder of samples that a run trains on: what is in it, whether it is still good, and reading it in one order for ever."""
+"""The folder of prepared samples: its summary, checks of its content, and reading in the order of the rows."""
 
 import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -13,11 +12,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ocrray.errors import Problems
-from ocrray.training.config import TrainConfig
+from ocrray.training.config import TrainConfig, open_task
 from ocrray.training.data import BREAKS_OFF
 from ocrray.training.history import DataPart
-from ocrray.training.packing import Packed
-from ocrray.training.tasks import SAMPLES, Facts
+from ocrray.training.packing import Packed, SampleData
+from ocrray.training.samples import SAMPLES, Facts
 
 PARTS = ("train", "validation")
 _SUMMARY = "summary.json"
@@ -25,21 +24,24 @@ _SUMMARY = "summary.json"
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """Samples that are complete: the facts they were made with, and what each part holds."""
+    """Complete samples of a run."""
 
     fingerprint: str
+    """Of everything that the samples depend on."""
     facts: Facts
+    """With which the rows were encoded."""
     parts: Sequence[DataPart]
+    """Training and validation data."""
 
     def write(self, folder: Path) -> None:
-        """Write it into `folder`; its presence says that all samples are there."""
+        """Write the summary into `folder`, last of all: its presence means that the samples are complete."""
         temporary = folder / f".{_SUMMARY}"
         temporary.write_text(json.dumps(asdict(self), ensure_ascii=False, indent=1), encoding="utf-8")
         temporary.rename(folder / _SUMMARY)
 
 
 def read_prepared(folder: Path) -> Prepared | None:
-    """What an earlier run prepared; None where it did not come to the end."""
+    """Return the summary of samples prepared earlier; None when they are not complete."""
     try:
         tree = json.loads((folder / _SUMMARY).read_text(encoding="utf-8"))
         return Prepared(tree["fingerprint"], tree["facts"], [DataPart(**part) for part in tree["parts"]])
@@ -48,7 +50,7 @@ def read_prepared(folder: Path) -> Prepared | None:
 
 
 def summarise(folder: Path, part: str) -> tuple[DataPart, float]:
-    """What one part holds, and the share of its rows that was dropped, where a piece of a row counts as that part of it."""
+    """Return counts of one part and the share of its rows that was dropped, 0..1; a piece counts as its fraction of the row."""
     table = _read_columns(folder / part, ["row", "dropped", "length"])
     _, row, samples_of_row = np.unique(table["row"].to_numpy(), return_inverse=True, return_counts=True)
     is_dropped = pc.is_valid(table["dropped"]).to_numpy()
@@ -60,7 +62,11 @@ def summarise(folder: Path, part: str) -> tuple[DataPart, float]:
 
 
 def require_enough(parts: Sequence[tuple[DataPart, float]], max_dropped_frac: float) -> None:
-    """Raise ConfigError where a part is empty, a file of it breaks off, or too much of it was dropped, with all reasons."""
+    """Check every part with its dropped share.
+
+    Raises:
+        ConfigError: when a part is empty, a file of it is truncated, or too much of it was dropped; with all reasons.
+    """
     problems = Problems()
     for part, lost in parts:
         if broken := [kind for kind in part.dropped if kind in BREAKS_OFF]:
@@ -74,29 +80,31 @@ def require_enough(parts: Sequence[tuple[DataPart, float]], max_dropped_frac: fl
     problems.raise_if_any()
 
 
-def read_samples(config: TrainConfig, folder: Path, part: str, cache: Path) -> Any:
-    """The samples of a part in the order of the rows they were made of: a memory-mapped `datasets.Dataset`, or Packed rows of it.
+def read_samples(config: TrainConfig, folder: Path, part: str, cache: Path) -> SampleData:
+    """Open the samples of a part in the order of their rows: a `datasets.Dataset` memory-mapped in `cache`, or Packed ones.
 
-    The mapped file is put into `cache`.
+    Columns are `input_ids`, `labels`, `length` and, where the task reads images, `images` (references, not decoded).
     """
     from datasets import Dataset, disable_progress_bars
 
     disable_progress_bars()
     order, lengths = _order(folder / part)
     mapped = Dataset.from_parquet([str(file) for file in _files(folder / part)], cache_dir=str(cache))
-    samples = mapped.select_columns(["input_ids", "labels", "length"]).with_format("numpy").select(order)
+    has_images = any(column.kind == "image" for column in open_task(config).columns())
+    columns = ["input_ids", "labels", "length", *(["images"] if has_images else [])]
+    samples: SampleData = mapped.select_columns(columns).with_format("numpy").select(order)
     if part == "train" and config.data.grouping == "packed":
-        return Packed(samples, lengths, config.data.max_length_tokens)
+        return Packed(samples, lengths.tolist(), config.data.max_length_tokens)
     return samples
 
 
 def read_part(folder: Path, part: str) -> pa.Table:
-    """SAMPLES of a part, all of them, in the order of the rows they were made of."""
+    """Read all SAMPLES of a part, without the dropped ones, in the order of their rows."""
     return _read_columns(folder / part).take(_order(folder / part)[0])
 
 
 def _order(folder: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Positions of all samples among the rows of the files, and their lengths: whoever wrote the files, in whatever order."""
+    """Return positions in the files of all samples, sorted by row, and their lengths in tokens; file names have no order."""
     keys = _read_columns(folder, ["row", "dropped", "length"])
     order = np.argsort(keys["row"].to_numpy(), kind="stable")
     order = order[pc.is_null(keys["dropped"]).to_numpy()[order]]

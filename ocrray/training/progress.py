@@ -1,4 +1,4 @@
-"""What the loop tells while it trains: figures by step, checkpoints, and that the loss is no longer a number."""
+"""Reports of the training loop: metrics by step, checkpoints, and a loss that is not finite."""
 
 import math
 import time
@@ -14,20 +14,20 @@ from ocrray.training.order import SampleOrder
 
 
 class Report(Protocol):
-    """Where the loop's news goes; every worker calls it equally often."""
+    """Receiver of the loop's reports; every worker calls it equally often."""
 
     def log(self, step: int, steps: int, metrics: dict[str, float]) -> None:
-        """Figures of one step, of so many."""
+        """Receive metrics of one of `steps` steps."""
 
     def checkpoint(self, step: int, metrics: dict[str, float], folder: Path) -> None:
-        """A checkpoint was written into `folder`, this worker's part of it; `metrics` are the newest of every kind."""
+        """Receive this worker's part of a checkpoint, in `folder`; `metrics` holds the newest value of each."""
 
 
 class Progress(TrainerCallback):
-    """Passes on what the trainer logs and saves, with the tokens that it sees in a second; stops at a loss of NaN.
+    """Passes logs, with tokens per second, and checkpoints to a `Report`; ends the run at a loss that is not finite.
 
-    It has every step of an evaluation or a checkpoint logged, so that what is logged next is the same after a restart; and it has
-    the first step, the last one and every checkpoint evaluated: the best one is chosen by its own loss.
+    Every step with an evaluation or a checkpoint is logged, so that later logs are the same after a restart. The first step, the
+    last one and every checkpoint are evaluated: the best checkpoint is chosen by its own validation loss.
     """
 
     def __init__(self, config: TrainConfig, layout: StepLayout, order: SampleOrder, report: Report) -> None:
@@ -39,43 +39,55 @@ class Progress(TrainerCallback):
         self._logged_step = 0
         self._trains_since = 0.0
 
-    def on_train_begin(self, _args: TrainingArguments, state: TrainerState, _control: TrainerControl, **_: Any) -> None:
+    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """Start the clock."""
+        del args, control, kwargs
         self._logged_step = state.global_step
         self._trains_since = time.perf_counter()
 
-    def on_epoch_begin(self, _args: TrainingArguments, state: TrainerState, _control: TrainerControl, **_: Any) -> None:
-        # The data loader of a run that goes on is wrapped too deep for accelerate to reach the sampler.
+    def on_epoch_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """Set the epoch of the order."""
+        del args, control, kwargs
+        # In a resumed run accelerate does not reach the sampler: the data loader is wrapped once more.
         self._order.set_epoch(state.global_step // self._order.steps_per_epoch)
 
-    def on_step_end(self, _args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """Have the step evaluated and logged where it must be."""
+        del args, kwargs
         control.should_evaluate |= control.should_save or state.global_step in (1, state.max_steps)
         control.should_log |= control.should_evaluate
 
-    def on_log(self, _args: TrainingArguments, state: TrainerState, _control: TrainerControl, logs: dict, **_: Any) -> None:
-        figures = {name: float(value) for name, value in logs.items() if isinstance(value, int | float)}
-        self._require_numbers(figures, state.global_step)
-        if "loss" in figures:
+    def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """Report the logged numbers; tokens per second cover the steps since the log before."""
+        del args, control
+        metrics = {name: float(value) for name, value in kwargs["logs"].items() if isinstance(value, int | float)}
+        self._require_finite(metrics, state.global_step)
+        if "loss" in metrics:
             tokens = self._order.tokens_seen(state.global_step) - self._order.tokens_seen(self._logged_step)
-            figures["tokens_per_s"] = tokens / (time.perf_counter() - self._trains_since)
-            state.log_history[-1]["tokens_per_s"] = figures["tokens_per_s"]
+            metrics["tokens_per_s"] = tokens / (time.perf_counter() - self._trains_since)
+            state.log_history[-1]["tokens_per_s"] = metrics["tokens_per_s"]
             self._logged_step = state.global_step
-        self._newest |= figures
-        self._report.log(state.global_step, state.max_steps, figures)
+        self._newest |= metrics
+        self._report.log(state.global_step, state.max_steps, metrics)
         self._trains_since = time.perf_counter()
 
-    def on_evaluate(self, _args: TrainingArguments, _state: TrainerState, _control: TrainerControl, **_: Any) -> None:
+    def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """Restart the clock: evaluation is no training."""
+        del args, state, control, kwargs
         self._trains_since = time.perf_counter()
 
-    def on_save(self, args: TrainingArguments, state: TrainerState, _control: TrainerControl, **_: Any) -> None:
-        folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """Complete the checkpoint and report it."""
+        del control, kwargs
+        folder = Path(args.output_dir or "") / f"checkpoint-{state.global_step}"
         if args.should_save:
             write_notes(folder, self._config, self._layout)
         self._report.checkpoint(state.global_step, dict(self._newest), folder)
         self._trains_since = time.perf_counter()
 
-    def _require_numbers(self, figures: dict[str, float], step: int) -> None:
-        """A gradient in float16 may be infinite: its step is left out, and its scale is lowered."""
+    def _require_finite(self, metrics: dict[str, float], step: int) -> None:
+        # In float16 an infinite gradient is no error: the gradient scaler skips the step and lowers its scale.
         watched = ("loss", "eval_loss", *(() if self._config.precision == "float16" else ("grad_norm",)))
         for name in watched:
-            if not math.isfinite(figures.get(name, 0.0)):
-                raise EngineError(f"{name} is {figures[name]} at step {step}: lower the learning rate, or train in bfloat16")
+            if not math.isfinite(metrics.get(name, 0.0)):
+                raise EngineError(f"{name} is {metrics[name]} at step {step}: lower the learning rate, or train in bfloat16")

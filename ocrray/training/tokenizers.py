@@ -1,15 +1,38 @@
-"""The tokenizer that a model is trained with."""
+"""Tokenizers to train with."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
-from ocrray.training.config import ModelConfig
+from ocrray.errors import ConfigError
+from ocrray.training.settings import ModelConfig
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 
-def published_tokenizer(model: ModelConfig) -> Any:
-    """The tokenizer that `model.tokenizer` names, or the model's own; `model.revision` says nothing of another repository's."""
-    from transformers import AutoTokenizer
+def published_tokenizer(model: ModelConfig) -> "PreTrainedTokenizerBase":
+    """Load the tokenizer that `model.tokenizer` names, or the model's own; `model.revision` applies to the latter only."""
+    from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
     revision = None if model.tokenizer else model.revision
-    return AutoTokenizer.from_pretrained(
-        model.tokenizer or model.name, revision=revision or "main", trust_remote_code=model.trust_remote_code
+    tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
+        model.tokenizer or model.pretrained, revision=revision or "main", trust_remote_code=model.trust_remote_code
     )
+    return tokenizer
+
+
+def load_tokenizer(model: ModelConfig) -> "PreTrainedTokenizerBase":
+    """Load the tokenizer of a causal language model, `bytes` included.
+
+    Raises:
+        ConfigError: when it has no end-of-text token.
+    """
+    from transformers import ByT5Tokenizer
+
+    if model.tokenizer == "bytes":
+        return ByT5Tokenizer(extra_ids=0)
+    tokenizer = published_tokenizer(model)
+    if tokenizer.eos_token_id is None:
+        raise ConfigError(
+            f"model: the tokenizer of {model.tokenizer or model.name} has no end-of-text token, so no answer could end"
+        )
+    return tokenizer

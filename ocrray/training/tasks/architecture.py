@@ -1,21 +1,21 @@
-"""What can be said against a model before it is loaded."""
+"""Checks of a model's settings before it is loaded."""
 
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ocrray.training.config import TrainConfig
+from ocrray.training.settings import RunSettings
 
 
-def architecture_problems(config: TrainConfig) -> list[str]:
-    """Why `model.architecture` is none, a line each; transformers would take a misspelt key without a word."""
-    settings = config.model.architecture or {}
-    if not settings or config.method.kind != "from_scratch":
+def architecture_problems(run: RunSettings) -> list[str]:
+    """Return errors in `model.architecture`, a line each; transformers would accept a misspelt key silently."""
+    settings = run.model.architecture or {}
+    if not settings or not run.from_scratch:
         return []
     from transformers import AutoConfig
 
-    kind = settings.get("model_type")
+    kind = str(settings.get("model_type"))
     try:
         known = AutoConfig.for_model(kind).to_dict()
     except ValueError:
@@ -23,12 +23,12 @@ def architecture_problems(config: TrainConfig) -> list[str]:
     return [f"model.architecture.{key}: {kind} models have no such setting" for key in settings if key not in known]
 
 
-def known_settings(config: TrainConfig) -> Mapping[str, Any]:
-    """The model's own settings, where they can be told without a download; else none."""
-    if config.model.architecture:
-        return config.model.architecture
+def known_settings(run: RunSettings) -> Mapping[str, Any]:
+    """Return the model's settings where they can be read without a download, else none."""
+    if run.model.architecture:
+        return run.model.architecture
     try:
-        settings = json.loads((Path(config.model.name or "") / "config.json").read_text(encoding="utf-8"))
+        settings = json.loads((Path(run.model.name or "") / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return settings if isinstance(settings, dict) else {}

@@ -1,10 +1,11 @@
-"""What all tasks for causal language models share: samples of prompt and answer, the model, the batch."""
+"""Base of the tasks for causal language models: samples of prompt and answer, the model, the batch."""
 
 import importlib.util
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -13,20 +14,28 @@ from ocrray.errors import ConfigError
 from ocrray.models.encoding import prompt_ids, text_ids
 from ocrray.models.folders import ADAPTER_FILES, model_problems
 from ocrray.models.loading import missing_weights
-from ocrray.training.config import ModelConfig, TrainConfig
+from ocrray.models.vocabulary import extend_tokenizer, extend_vocabulary
 from ocrray.training.packing import keeps_boundaries
-from ocrray.training.tasks import NO_LOSS, SAMPLES
+from ocrray.training.samples import NO_LOSS, SAMPLES, Facts
+from ocrray.training.settings import RunSettings
 from ocrray.training.tasks.architecture import architecture_problems, known_settings
-from ocrray.training.tokenizers import published_tokenizer
+from ocrray.training.tasks.base import Collator, Sample, Task
+from ocrray.training.tokenizers import load_tokenizer
 
-_PAD_MULTIPLE = 8  # tensor cores want it
+if TYPE_CHECKING:
+    from torch import Tensor
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+_PAD_MULTIPLE = 8  # tensor cores work on multiples of 8
+_END_TOKENS = ("bos_token_id", "eos_token_id", "pad_token_id")
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """What a model is to read and to answer, or why it is not taught that (`dropped`); made of the row of that number."""
+    """Prompt and completion of one sample, or the reason why there is none (`dropped`)."""
 
     row: int
+    """Position of the row that it was made of."""
     source: str
     target: str
     prompt: str = ""
@@ -34,20 +43,141 @@ class Example:
     dropped: str | None = None
 
 
-def to_samples(examples: Sequence[Example], tokenizer: Any, template: str, limit_tokens: int) -> pa.Table:
-    """SAMPLES of the examples, in order: loss on the completion and the end-of-text token; `too_long` beyond the limit."""
-    end = tokenizer.eos_token_id
-    taught = [example for example in examples if not example.dropped]
-    prompts = iter(prompt_ids(tokenizer, [example.prompt for example in taught], template, (end,)))
-    answers = iter(text_ids(tokenizer, [example.completion for example in taught]))
-    rows = []
-    for example in examples:
-        row = {"row": example.row, "source": example.source, "target": example.target, "dropped": example.dropped}
-        if not example.dropped:
-            prompt, answer = next(prompts), [*next(answers), end]
-            row |= _tokens(prompt, answer) if len(prompt) + len(answer) <= limit_tokens else {"dropped": "too_long"}
-        rows.append(row)
-    return pa.Table.from_pylist(rows, schema=SAMPLES)
+class CausalTask(Task):
+    """Task whose model reads a prompt and writes a completion; subclasses say how rows become examples."""
+
+    def __init__(self, run: RunSettings) -> None:
+        self._run = run
+
+    @property
+    def added_tokens(self) -> Sequence[str]:
+        """Tags of the prompts that become tokens of their own."""
+        return ()
+
+    def problems(self) -> list[str]:
+        """Return reasons why the model cannot be trained as configured, as far as its files tell; a line each."""
+        found = []
+        model, method = self._run.model, self._run.method
+        if model.name and not self._run.from_scratch:
+            found += [f"model.name: {problem}" for problem in model_problems(model.name)]
+        if method.kind == "qlora" and not self._run.workers.gpus:
+            found.append("method.kind: qlora runs on GPUs only; set workers.gpus, or take lora")
+        if method.kind == "qlora" and importlib.util.find_spec("bitsandbytes") is None:
+            found.append("method.kind: qlora needs bitsandbytes; pip install bitsandbytes, or take lora")
+        found += architecture_problems(self._run)
+        return found + self._packing_problems(known_settings(self._run).get("model_type"))
+
+    def model_class(self) -> Any:
+        """Return AutoModelForCausalLM."""
+        from transformers import AutoModelForCausalLM
+
+        return AutoModelForCausalLM
+
+    def build(self, facts: Facts) -> "tuple[PreTrainedModel, PreTrainedTokenizerBase]":
+        """Return the causal language model to train, random or pretrained, and its tokenizer."""
+        del facts
+        tokenizer = load_tokenizer(self._run.model)
+        model = self._new_model(tokenizer) if self._run.from_scratch else self._pretrained_model()
+        if problems := self._packing_problems(model.config.model_type):  # the type of a hub's model was not known before
+            raise ConfigError(problems[0])
+        if self.added_tokens:
+            extend_vocabulary(model, tokenizer, self.added_tokens)
+        return model, tokenizer
+
+    def collator(self, tokenizer: "PreTrainedTokenizerBase") -> Collator:
+        """Return a collator that pads on the right."""
+        return RightPadding(tokenizer.pad_token_id or 0)
+
+    def _to_samples(self, examples: Sequence[Example], template: str) -> pa.Table:
+        """Return SAMPLES of the examples, in order: loss on the completion and the end-of-text token."""
+        tokenizer = self._tokenizer
+        end = tokenizer.eos_token_id
+        kept = [example for example in examples if not example.dropped]
+        prompts = iter(prompt_ids(tokenizer, [example.prompt for example in kept], template, (end,)))
+        answers = iter(text_ids(tokenizer, [example.completion for example in kept]))
+        rows = []
+        for example in examples:
+            row = {"row": example.row, "source": example.source, "target": example.target, "dropped": example.dropped}
+            if not example.dropped:
+                prompt, answer = next(prompts), [*next(answers), end]
+                fits = len(prompt) + len(answer) <= self._limit_tokens
+                row |= _tokens(prompt, answer) if fits else {"dropped": "too_long"}
+            rows.append(row)
+        return pa.Table.from_pylist(rows, schema=SAMPLES)
+
+    def _engine_weights(self, folder: Path) -> dict[str, Any]:
+        """Return the config keys by which an engine loads a checkpoint: a whole model, or an adapter on its base model."""
+        model = self._run.model
+        trusted = {"trust_remote_code": model.trust_remote_code}
+        if (folder / ADAPTER_FILES[0]).is_file():
+            return {"model": model.name, "revision": model.revision, "adapter": str(folder), **trusted}
+        return {"model": str(folder), **trusted}
+
+    @cached_property
+    def _tokenizer(self) -> "PreTrainedTokenizerBase":
+        tokenizer = load_tokenizer(self._run.model)
+        if self.added_tokens:
+            extend_tokenizer(tokenizer, self.added_tokens)
+        return tokenizer
+
+    @cached_property
+    def _limit_tokens(self) -> int:
+        """Tokens of the longest sample that the config allows and the model takes."""
+        from transformers import AutoConfig
+
+        model = self._run.model
+        if self._run.from_scratch:
+            settings = AutoConfig.for_model(**(model.architecture or {}))
+        else:
+            settings = AutoConfig.from_pretrained(
+                model.pretrained, revision=model.revision or "main", trust_remote_code=model.trust_remote_code
+            )
+        limit = self._run.data.max_length_tokens
+        return min(limit, getattr(settings, "max_position_embeddings", None) or limit)
+
+    def _packing_problems(self, model_type: str | None) -> list[str]:
+        if self._run.data.grouping != "packed" or model_type is None or keeps_boundaries(model_type):
+            return []
+        return [f"data.grouping: {model_type} models are not known to keep packed samples apart; take length"]
+
+    def _new_model(self, tokenizer: "PreTrainedTokenizerBase") -> "PreTrainedModel":
+        from transformers import AutoConfig
+
+        known = {"vocab_size": len(tokenizer), **{name: getattr(tokenizer, name) for name in _END_TOKENS}}
+        model: PreTrainedModel = self.model_class().from_config(
+            AutoConfig.for_model(**known | (self._run.model.architecture or {}))
+        )
+        return model
+
+    def _pretrained_model(self) -> "PreTrainedModel":
+        model = self._run.model
+        network: PreTrainedModel
+        network, report = self.model_class().from_pretrained(
+            model.pretrained,
+            revision=model.revision or "main",
+            trust_remote_code=model.trust_remote_code,
+            use_safetensors=True,
+            output_loading_info=True,
+            **self._precision(),
+        )
+        if problem := missing_weights(report):
+            raise ConfigError(f"model.name: {model.name}: {problem}")
+        return network
+
+    def _precision(self) -> dict[str, Any]:
+        """Return dtype arguments: trained weights in float32, frozen ones in the precision of the run or in 4 bits."""
+        if self._run.method.kind == "full":
+            return {"dtype": "float32"}
+        if self._run.method.kind == "lora":
+            return {"dtype": self._run.precision}
+        import torch
+        from transformers import BitsAndBytesConfig
+
+        compute = getattr(torch, self._run.precision)
+        four_bits = BitsAndBytesConfig(  # type: ignore[no-untyped-call]  # transformers leaves its **kwargs without a type
+            load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=compute
+        )
+        return {"dtype": compute, "quantization_config": four_bits}
 
 
 def _tokens(prompt: list[int], answer: list[int]) -> dict[str, Any]:
@@ -58,125 +188,27 @@ def _tokens(prompt: list[int], answer: list[int]) -> dict[str, Any]:
     }
 
 
-def problems(config: TrainConfig) -> list[str]:
-    """Why the model cannot be trained as the config says, as far as its files tell; a line each."""
-    found = []
-    model = config.model
-    if model.name and config.method.kind != "from_scratch":
-        found += [f"model.name: {problem}" for problem in model_problems(model.name)]
-    if config.method.kind == "qlora" and not config.workers.gpus:
-        found.append("method.kind: qlora runs on GPUs only; set workers.gpus, or take lora")
-    if config.method.kind == "qlora" and importlib.util.find_spec("bitsandbytes") is None:
-        found.append("method.kind: qlora needs bitsandbytes; pip install bitsandbytes, or take lora")
-    found += architecture_problems(config)
-    return found + _packing_problems(config, known_settings(config).get("model_type"))
+@dataclass(frozen=True, slots=True)
+class RightPadding:
+    """Collator: int64 tensors of (samples, longest length rounded up to a multiple of 8), padded on the right.
 
-
-def _packing_problems(config: TrainConfig, model_type: str | None) -> list[str]:
-    if config.data.grouping != "packed" or model_type is None or keeps_boundaries(model_type):
-        return []
-    return [f"data.grouping: {model_type} models are not known to keep packed samples apart; take length"]
-
-
-def max_length_tokens(config: TrainConfig) -> int:
-    """The longest sample that the config allows and the model takes."""
-    from transformers import AutoConfig
-
-    model = config.model
-    if config.method.kind == "from_scratch":
-        settings = AutoConfig.for_model(**model.architecture)
-    else:
-        settings = AutoConfig.from_pretrained(
-            model.name, revision=model.revision or "main", trust_remote_code=model.trust_remote_code
-        )
-    context = getattr(settings, "max_position_embeddings", None)
-    return min(config.data.max_length_tokens, context or config.data.max_length_tokens)
-
-
-def load_tokenizer(model: ModelConfig) -> Any:
-    """The tokenizer to train with; raises ConfigError where it has no end-of-text token."""
-    from transformers import ByT5Tokenizer
-
-    if model.tokenizer == "bytes":
-        return ByT5Tokenizer(extra_ids=0)
-    tokenizer = published_tokenizer(model)
-    if tokenizer.eos_token_id is None:
-        raise ConfigError(
-            f"model: the tokenizer of {model.tokenizer or model.name} has no end-of-text token, so no answer could end"
-        )
-    return tokenizer
-
-
-def build_model(config: TrainConfig, tokenizer: Any) -> Any:
-    """The causal language model to train, random or pretrained; raises ConfigError when weights are missing."""
-    from transformers import AutoConfig, AutoModelForCausalLM
-
-    model = config.model
-    if config.method.kind == "from_scratch":
-        words = {"vocab_size": len(tokenizer), **{name: getattr(tokenizer, name) for name in _END_TOKENS}}
-        network = AutoModelForCausalLM.from_config(AutoConfig.for_model(**words | model.architecture))
-    else:
-        network, report = AutoModelForCausalLM.from_pretrained(
-            model.name,
-            revision=model.revision or "main",
-            trust_remote_code=model.trust_remote_code,
-            use_safetensors=True,
-            output_loading_info=True,
-            **_precision(config),
-        )
-        if problem := missing_weights(report):
-            raise ConfigError(f"model.name: {model.name}: {problem}")
-    if unpackable := _packing_problems(config, network.config.model_type):  # of a hub's model, nothing was known before
-        raise ConfigError(unpackable[0])
-    return network
-
-
-_END_TOKENS = ("bos_token_id", "eos_token_id", "pad_token_id")
-
-
-def _precision(config: TrainConfig) -> dict[str, Any]:
-    """How the weights are held: those that are trained in float32, frozen ones in the precision of the run or in 4 bits."""
-    if config.method.kind == "full":
-        return {"dtype": "float32"}
-    if config.method.kind == "lora":
-        return {"dtype": config.precision}
-    import torch
-    from transformers import BitsAndBytesConfig
-
-    compute = getattr(torch, config.precision)
-    four_bits = BitsAndBytesConfig(
-        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=compute
-    )
-    return {"dtype": compute, "quantization_config": four_bits}
-
-
-def pad_right(pad_id: int) -> Callable[[Sequence[dict[str, Any]]], dict[str, Any]]:
-    """Batches of samples, int64 tensors of (samples, longest length rounded up to a multiple of 8).
-
-    Packed samples bring their position ids, which tell them apart; a mask would make the model overlook that.
+    Packed samples have position ids, which tell them apart; beside an attention mask the model would ignore these.
     """
 
-    def collate(samples: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    pad_id: int
+
+    def __call__(self, samples: Sequence[Sample]) -> "dict[str, Tensor]":
+        """Return `input_ids`, `labels` and `attention_mask` (or `position_ids` of packed samples)."""
         import torch
 
         packed = "position_ids" in samples[0]
         width = max(len(sample["input_ids"]) for sample in samples)
         shape = (len(samples), -(-width // _PAD_MULTIPLE) * _PAD_MULTIPLE)
-        inputs, labels = np.full(shape, pad_id, np.int64), np.full(shape, NO_LOSS, np.int64)
-        seen = np.zeros(shape, np.int64)  # the mask, or the position ids: a row of zeros is padding to either
+        inputs, labels = np.full(shape, self.pad_id, np.int64), np.full(shape, NO_LOSS, np.int64)
+        places = np.zeros(shape, np.int64)  # the mask, or the position ids: zeros stand for padding in both
         for row, sample in enumerate(samples):
             length = len(sample["input_ids"])
             inputs[row, :length], labels[row, :length] = sample["input_ids"], sample["labels"]
-            seen[row, :length] = sample["position_ids"] if packed else 1
-        arrays = {"input_ids": inputs, "position_ids" if packed else "attention_mask": seen, "labels": labels}
+            places[row, :length] = sample["position_ids"] if packed else 1
+        arrays = {"input_ids": inputs, "position_ids" if packed else "attention_mask": places, "labels": labels}
         return {name: torch.from_numpy(array) for name, array in arrays.items()}
-
-    return collate
-
-
-def weights(config: TrainConfig, folder: Path) -> dict[str, Any]:
-    """How an engine loads what training left in `folder`: a whole model, or an adapter on the model that was trained."""
-    trusted = {"trust_remote_code": config.model.trust_remote_code}
-    if (folder / ADAPTER_FILES[0]).is_file():
-        return {"model": config.model.name, "revision": config.model.revision, "adapter": str(folder), **trusted}
-    return {"model": str(folder), **trusted}

@@ -1,90 +1,104 @@
 """Correction: a causal language model reads a text in its prompt and writes the corrected text after it."""
 
-import zlib
-from collections.abc import Callable, Iterator, Sequence
-from functools import cached_property
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
+from pydantic import PositiveInt
 
 from ocrray import prompts
 from ocrray.errors import ConfigError
+from ocrray.text.choices import stable_choice
+from ocrray.text.limits import MAX_ALIGNED_CHARS
 from ocrray.text.pieces import aligned_pieces
-from ocrray.training.config import TrainConfig
-from ocrray.training.tasks import MAX_ALIGNED_CHARS, Facts, causal
-from ocrray.training.tasks.causal import Example
+from ocrray.training.samples import Column, Facts
+from ocrray.training.settings import RunSettings
+from ocrray.training.tasks.base import BaseTaskConfig, CardText
+from ocrray.training.tasks.causal import CausalTask, Example
+
+_COLUMNS = ("source", "target", "instruction")
 
 
-class Correction:
-    """Pairs of OCR and truth, one sample each, or one a piece."""
+class CorrectionConfig(BaseTaskConfig):
+    """A causal language model that writes the corrected text after its prompt."""
 
-    def __init__(self, config: TrainConfig) -> None:
+    kind: Literal["correction"]
+    prompt: str = "alpaca_ocr"
+    """Name of a prompt in `ocrray/prompts.py`, or a template that holds `{text}` once."""
+    piece_bytes: tuple[PositiveInt, ...] = ()
+    """Widths in UTF-8 bytes; each text selects one by its hash and is cut, where source and target agree, into pieces of at most
+    that width. Empty: texts are not cut."""
+
+    def open(self, run: RunSettings) -> "CorrectionTask":
+        """Return the task of one run."""
+        return CorrectionTask(self, run)
+
+
+class CorrectionTask(CausalTask):
+    """Pairs of OCR text and correct text: one sample each, or one for each piece."""
+
+    def __init__(self, config: CorrectionConfig, run: RunSettings) -> None:
+        super().__init__(run)
         self._config = config
-        self._prompt = prompts.resolve(config.task.prompt)
-        self._widths = config.task.piece_bytes
+        self._prompt = prompts.resolve(config.prompt)
         widest = self._prompt.width_bytes
-        if self._widths and widest and max(self._widths) > widest:
+        if config.piece_bytes and widest and max(config.piece_bytes) > widest:
             raise ConfigError(f"task.piece_bytes: prompt {self._prompt.name} holds {widest} bytes at most")
 
-    def columns(self) -> dict[str, str]:
-        data = self._config.data
-        named = {"source": data.source_column, "target": data.target_column, "instruction": data.instruction_column}
-        return {name: column for name, column in named.items() if column}
+    def columns(self) -> tuple[Column, ...]:
+        """Return source, target and, where the config names it, instruction."""
+        data = self._run.data
+        columns = (Column("source", data.source_column), Column("target", data.target_column))
+        instruction = data.instruction_column
+        return (*columns, Column("instruction", instruction, "scalar")) if instruction else columns
 
-    def problems(self) -> list[str]:
-        return causal.problems(self._config)
-
-    def survey(self, sample: Callable[[], pa.Table]) -> Facts:  # noqa: ARG002 (nothing need be known)
-        return {}
-
-    def encode(self, rows: pa.Table, facts: Facts) -> pa.Table:  # noqa: ARG002
-        """Dropped are `empty_source`, `empty_target`, `too_long` and `other_instruction`: a row that asks for something else."""
-        texts = [rows[name].to_pylist() if name in rows.column_names else [""] * len(rows) for name in _ROW]
+    def encode(self, rows: pa.Table, facts: Facts) -> pa.Table:
+        """Return SAMPLES; reasons to drop are `empty_source`, `empty_target`, `too_long` and `other_instruction`."""
+        del facts
+        texts = [rows[name].to_pylist() if name in rows.column_names else [""] * len(rows) for name in _COLUMNS]
         pairs = enumerate(zip(*texts, strict=True))
         examples = [example for row, pair in pairs for example in self._examples(row, *(text or "" for text in pair))]
-        return causal.to_samples(examples, self._tokenizer, self._prompt.template, self._limit_tokens)
-
-    def build(self, facts: Facts) -> tuple[Any, Any]:  # noqa: ARG002
-        return causal.build_model(self._config, self._tokenizer), self._tokenizer
-
-    def collator(self, tokenizer: Any) -> Callable[[Sequence[dict[str, Any]]], dict[str, Any]]:
-        return causal.pad_right(tokenizer.pad_token_id or 0)
+        return self._to_samples(examples, self._prompt.template)
 
     def measure(self, folder: Path, samples: pa.Table) -> dict[str, float]:
-        """`correction_figures`; a text that is not corrected stays as it is."""
+        """Return `correction_figures`; a text without a correction counts as it is."""
         from ocrray.engines.hf import HfConfig, HfCorrector
         from ocrray.evaluation.text import correction_figures
 
-        corrector = HfCorrector(HfConfig(engine="hf", prompt=self._config.task.prompt, **causal.weights(self._config, folder)))
+        corrector = HfCorrector(HfConfig(engine="hf", prompt=self._config.prompt, **self._engine_weights(folder)))
         raw, truth = samples["source"].to_pylist(), samples["target"].to_pylist()
-        fixed = [source if done.text is None else done.text for source, done in zip(raw, corrector.correct(raw), strict=True)]
+        corrections = corrector.correct(raw)
         corrector.close()
-        return correction_figures(raw, fixed, truth)
+        return correction_figures(raw, _texts(raw, [correction.text for correction in corrections]), truth)
 
-    @cached_property
-    def _limit_tokens(self) -> int:
-        return causal.max_length_tokens(self._config)
-
-    @cached_property
-    def _tokenizer(self) -> Any:
-        return causal.load_tokenizer(self._config.model)
+    def card(self, weights: Mapping[str, Any]) -> CardText:
+        """Return the parts of the card of a corrector."""
+        prompt = " ".join(self._config.prompt.replace("`", "'").split())
+        return CardText(
+            summary=f"A causal language model that writes the corrected text after a prompt with OCR text (prompt `{prompt}`).",
+            pipeline_tag="text-generation",
+            auto_class="AutoModelForCausalLM",
+            restore={"correct": {"engine": "hf", **weights, "prompt": self._config.prompt}},
+            usage="Generate greedily, and stop at the end-of-text token.",
+            data="Rows are cut into pieces first, which count one by one." if self._config.piece_bytes else "",
+            hyperparameters=[("greatest length, tokens", self._run.data.max_length_tokens)],
+        )
 
     def _examples(self, row: int, source: str, target: str, instruction: str) -> Iterator[Example]:
         if instruction.strip() not in self._prompt.template:
             yield Example(row, source, target, dropped="other_instruction")
-        elif self._widths and max(len(source), len(target)) > MAX_ALIGNED_CHARS:
+        elif self._config.piece_bytes and max(len(source), len(target)) > MAX_ALIGNED_CHARS:
             yield Example(row, source, target, dropped="too_long")
         else:
             yield from (self._example(row, *piece) for piece in self._pieces(source, target))
 
     def _pieces(self, source: str, target: str) -> list[tuple[str, str]]:
-        if not self._widths:
-            return [(source, target)]
-        return aligned_pieces(source, target, self._widths[zlib.crc32(source.encode()) % len(self._widths)])
+        widths = self._config.piece_bytes
+        return aligned_pieces(source, target, stable_choice(source, widths)) if widths else [(source, target)]
 
     def _example(self, row: int, source: str, target: str) -> Example:
-        """As the engine does: the model reads and writes a text without the white space around it."""
+        """Strip source and target, as the engine does."""
         source, completion = source.strip(), self._prompt.completion(target)
         dropped = None if source and completion else "empty_target" if source else "empty_source"
         if dropped is None and not self._prompt.fits(source):
@@ -92,4 +106,5 @@ class Correction:
         return Example(row, source, completion, self._prompt.render(source), completion, dropped)
 
 
-_ROW = ("source", "target", "instruction")
+def _texts(raw: Sequence[str], corrected: Sequence[str | None]) -> list[str]:
+    return [source if text is None else text for source, text in zip(raw, corrected, strict=True)]

@@ -1,81 +1,85 @@
 """Extraction: a causal language model reads the OCR of a photograph's back and front and writes its fields."""
 
 import re
-from collections.abc import Callable, Sequence
-from functools import cached_property
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 
-from ocrray.models.vocabulary import extend_tokenizer, extend_vocabulary
 from ocrray.prompts import PHOTO_METADATA
 from ocrray.records import PhotoFields
-from ocrray.training.config import TrainConfig
-from ocrray.training.tasks import Facts, causal
-from ocrray.training.tasks.causal import Example
+from ocrray.training.samples import Column, Facts
+from ocrray.training.settings import RunSettings
+from ocrray.training.tasks.base import BaseTaskConfig, CardText
+from ocrray.training.tasks.causal import CausalTask, Example
 
-_COLUMNS = ("back", "front", "language", *PhotoFields.__slots__)
+_TEXTS = ("back", "front")
+_OTHERS = ("language", *PhotoFields.__slots__)
 _LANGUAGE = re.compile(r"\w+")
-_SIDE_END = "\f"  # no cell holds one, control characters are not let in
+_SIDE_END = "\f"  # control characters do not get into a cell
 
 
-class Extraction:
-    """Rows with both sides' OCR, the language of the answer, and the fields; a sample's source is `language, back, front`."""
+class ExtractionConfig(BaseTaskConfig):
+    """A causal language model that writes the fields of a photograph from the OCR of its front and back.
 
-    def __init__(self, config: TrainConfig) -> None:
-        self._config = config
+    The columns are `front`, `back`, `language`, `description`, `title`, `agency`, `photographer` and `date`.
+    """
 
-    def columns(self) -> dict[str, str]:
-        return {name: name for name in _COLUMNS}
+    kind: Literal["extraction"]
 
-    def problems(self) -> list[str]:
-        return causal.problems(self._config)
+    def open(self, run: RunSettings) -> "ExtractionTask":
+        """Return the task of one run."""
+        return ExtractionTask(run)
 
-    def survey(self, sample: Callable[[], pa.Table]) -> Facts:  # noqa: ARG002 (nothing need be known)
-        return {}
 
-    def encode(self, rows: pa.Table, facts: Facts) -> pa.Table:  # noqa: ARG002
-        """Dropped are `empty_source`, `empty_target` (no field is filled), `bad_language` (not one word) and `too_long`."""
-        examples = [self._example(number, row) for number, row in enumerate(rows.select(_COLUMNS).to_pylist())]
-        return causal.to_samples(examples, self._tokenizer, PHOTO_METADATA.template, self._limit_tokens)
+class ExtractionTask(CausalTask):
+    """Rows with the OCR of both sides, the language of the answer and the fields; a sample's source is language, back, front."""
 
-    def build(self, facts: Facts) -> tuple[Any, Any]:  # noqa: ARG002
-        tokenizer = causal.load_tokenizer(self._config.model)
-        model = causal.build_model(self._config, tokenizer)
-        extend_vocabulary(model, tokenizer, PHOTO_METADATA.tokens)
-        return model, tokenizer
+    @property
+    def added_tokens(self) -> Sequence[str]:
+        """Tags in front of sides and fields."""
+        return PHOTO_METADATA.tokens
 
-    def collator(self, tokenizer: Any) -> Callable[[Sequence[dict[str, Any]]], dict[str, Any]]:
-        return causal.pad_right(tokenizer.pad_token_id or 0)
+    def columns(self) -> tuple[Column, ...]:
+        """Return both sides, the language and the fields."""
+        return (*(Column(name, name) for name in _TEXTS), *(Column(name, name, "scalar") for name in _OTHERS))
+
+    def encode(self, rows: pa.Table, facts: Facts) -> pa.Table:
+        """Return SAMPLES; reasons to drop are `empty_source`, `empty_target` (no field is filled), `bad_language` (not one word)
+        and `too_long`."""
+        del facts
+        examples = [self._example(number, row) for number, row in enumerate(rows.select([*_TEXTS, *_OTHERS]).to_pylist())]
+        return self._to_samples(examples, PHOTO_METADATA.template)
 
     def measure(self, folder: Path, samples: pa.Table) -> dict[str, float]:
-        """Exact match and similarity of each field, and the share of records right in all, of the most likely answers."""
+        """Return exact match and similarity of each field, and the share of records correct in all, of greedy answers."""
         from ocrray.engines.extract import ExtractConfig, Extractor, Photo
         from ocrray.evaluation.fields import score_fields
 
         sources = [source.split(_SIDE_END) for source in samples["source"].to_pylist()]
         truth = [PHOTO_METADATA.parse(target) for target in samples["target"].to_pylist()]
-        said: dict[int, PhotoFields | None] = {}
-        for language in sorted({one for one, *_ in sources}):
+        found: dict[int, PhotoFields | None] = {}
+        for language in sorted({source[0] for source in sources}):
             rows = [row for row, source in enumerate(sources) if source[0] == language]
             extractor = Extractor(
-                ExtractConfig(language=language, temperature=0, num_return_sequences=1, **causal.weights(self._config, folder))
+                ExtractConfig(language=language, temperature=0, num_return_sequences=1, **self._engine_weights(folder))
             )
             answers = extractor.extract([Photo(str(row), *sources[row][1:]) for row in rows])
-            said |= {row: answer.fields for row, answer in zip(rows, answers, strict=True)}
+            found |= {row: answer.fields for row, answer in zip(rows, answers, strict=True)}
             extractor.close()
-        return score_fields((said[row], fields) for row, fields in enumerate(truth)).metrics()
+        return score_fields((found[row], fields) for row, fields in enumerate(truth)).metrics()
 
-    @cached_property
-    def _limit_tokens(self) -> int:
-        return causal.max_length_tokens(self._config)
-
-    @cached_property
-    def _tokenizer(self) -> Any:
-        tokenizer = causal.load_tokenizer(self._config.model)
-        extend_tokenizer(tokenizer, PHOTO_METADATA.tokens)
-        return tokenizer
+    def card(self, weights: Mapping[str, Any]) -> CardText:
+        """Return the parts of the card of an extractor."""
+        return CardText(
+            summary="A causal language model that writes description, title, agency, photographer and date of a photograph from "
+            "the OCR of its back and front.",
+            pipeline_tag="text-generation",
+            auto_class="AutoModelForCausalLM",
+            restore={"correct": None, "extract": dict(weights)},
+            hyperparameters=[("greatest length, tokens", self._run.data.max_length_tokens)],
+        )
 
     def _example(self, number: int, row: dict[str, str | None]) -> Example:
         language, back, front = ((row[name] or "").strip() for name in ("language", "back", "front"))

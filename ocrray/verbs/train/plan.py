@@ -10,19 +10,17 @@ from pyarrow import fs as pafs
 
 from ocrray.errors import ConfigError, Problems
 from ocrray.folder import Folder
-from ocrray.models.folders import weights_revision
 from ocrray.runtime.resources import gpu_problems
 from ocrray.sources.files import open_binary
 from ocrray.sources.walk import Found
 from ocrray.training import data, deepspeed
 from ocrray.training.checkpoint import CHECKPOINTS
-from ocrray.training.config import TrainConfig
-from ocrray.training.tasks import open_task
+from ocrray.training.config import TrainConfig, open_task
+from ocrray.training.fingerprints import run_settings
 from ocrray.verbs import output
 from ocrray.verbs.base import Plan
 from ocrray.verbs.console import Rows
 
-_FREE = {"workers", "output"}  # may differ when a run goes on
 _FILES_SHOWN = 20
 
 
@@ -67,20 +65,14 @@ def make_plan(config: TrainConfig, limit: int | None, problems: Problems, *, dry
     folder = problems.checked(_local, config.output.path)
     begun = problems.checked(output.read_run, folder) if folder else None
     previous = begun if begun and folder and any((Path(folder.path) / CHECKPOINTS).glob("step-*")) else None
-    num = config.workers.num
-    problems += gpu_problems("workers.gpus", num if isinstance(num, int) else min(num), config.workers.gpus)
+    problems += gpu_problems("workers.gpus", config.workers.least, config.workers.gpus)
     task = problems.checked(open_task, config)
     if task:
         problems += task.problems()
     files = problems.checked(data.find_files, config.data, task.columns()) if task else None
     problems.raise_if_any()
     assert files is not None
-    settings = {
-        **config.model_dump(mode="json", exclude=_FREE),
-        "model_revision": config.model.name and weights_revision(config.model.name, config.model.revision),
-        "files": {part: [[file.name, file.stat.size, file.stat.etag] for file in found] for part, found in files.items()},
-        "limit": limit,
-    }
+    settings = run_settings(config, files, limit)
     return TrainPlan(config=config, limit=limit, files=files, settings=settings, previous=previous)
 
 
@@ -104,5 +96,5 @@ def _extent(file: Found) -> str:
 
 
 def _workers(config: TrainConfig) -> str:
-    num = config.workers.num
-    return str(num) if isinstance(num, int) else f"{num[0]} to {num[1]}"
+    workers = config.workers
+    return f"{workers.least} to {workers.most}" if workers.is_elastic else str(workers.most)
