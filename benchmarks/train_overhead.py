@@ -30,11 +30,10 @@ import psutil
 
 from ocrray.config import load
 from ocrray.synth.noise import NoiseModel
-from ocrray.training.config import TrainConfig
+from ocrray.training.config import TrainConfig, open_task
 from ocrray.training.order import SampleOrder
 from ocrray.training.packing import Packed
 from ocrray.training.prepared import read_samples
-from ocrray.training.tasks import open_task
 
 TEXTS = Path(__file__).parents[1] / "configs" / "restore" / "demo" / "texts.md"
 MAX_LENGTH_TOKENS = 512

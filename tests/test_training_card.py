@@ -12,7 +12,8 @@ from PIL import Image
 from safetensors.numpy import save_file
 
 from ocrray.errors import ConfigError
-from ocrray.training import card, curve
+from ocrray.training import card, plots
+from ocrray.training.config import open_task
 from ocrray.training.history import DataPart, TrainedRun, hardware, read_state
 from ocrray.verbs.restore.plan import RestoreConfig
 
@@ -42,7 +43,7 @@ def write(
     save_file({"a": np.zeros((3, 4), np.float16), "b": np.zeros(5, np.float32)}, folder / f"{weights}.safetensors")
     if weights == "adapter_model":
         (folder / "adapter_config.json").write_text("{}")
-    card.write_card(config, folder, name="model", step=step, run=run)
+    card.write_card(config, open_task(config), folder, name="model", step=step, run=run)
     return (folder / "README.md").read_text(encoding="utf-8")
 
 
@@ -172,9 +173,9 @@ def test_card_survives_hostile_texts(tmp_path: Path) -> None:
 def test_draw_losses_gives_a_picture_with_a_line_for_each_loss(tmp_path: Path) -> None:
     """The published losses add a line in their own colour; nothing logged gives an empty picture, not an error."""
     pictures = [tmp_path / f"{name}.png" for name in ("published", "plain", "empty")]
-    curve.draw_losses(TrainedRun(log=LOG), PUBLISHED, pictures[0])
-    curve.draw_losses(TrainedRun(log=LOG), {}, pictures[1])
-    curve.draw_losses(TrainedRun(log=[]), {}, pictures[2])
+    plots.draw_losses(TrainedRun(log=LOG), PUBLISHED, pictures[0])
+    plots.draw_losses(TrainedRun(log=LOG), {}, pictures[1])
+    plots.draw_losses(TrainedRun(log=[]), {}, pictures[2])
     pixels = [np.asarray(Image.open(picture).convert("RGB")).reshape(-1, 3) for picture in pictures]
     orange, blue = (
         [np.any((one == colour).all(axis=1)) for one in pixels] for colour in ((0xD9, 0x5F, 0x02), (0x08, 0x51, 0x9C))

@@ -8,8 +8,7 @@ import pytest
 from ocrray.config import load
 from ocrray.errors import Problems
 from ocrray.prompts import resolve
-from ocrray.training.config import TrainConfig
-from ocrray.training.tasks import open_task
+from ocrray.training.config import TrainConfig, open_task
 from ocrray.verbs.train.plan import make_plan
 
 ROOT = Path(__file__).parents[1] / "configs" / "train"
@@ -19,7 +18,7 @@ CONFIGS = sorted(ROOT.glob("*.yaml"))
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_training_config_that_ships_is_a_possible_run(path: Path, tmp_path: Path):
     """All but the user's own data and GPUs checks out."""
-    columns = open_task(load(path, TrainConfig)).columns().values()
+    columns = [column.source for column in open_task(load(path, TrainConfig)).columns()]
     table = tmp_path / "data.jsonl"
     table.write_text(json.dumps(dict.fromkeys([*columns, "source", "doc"], "x")), encoding="utf-8")
     given = [f"data.train=[{table}]", "data.validation=[]", f"output.path={tmp_path / 'out'}"]

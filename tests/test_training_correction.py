@@ -20,9 +20,9 @@ from ocrray.errors import ConfigError
 from ocrray.models.loading import load_generator
 from ocrray.prompts import resolve
 from ocrray.text.metrics import distance
-from ocrray.training.config import TrainConfig
+from ocrray.training.config import TrainConfig, open_task
 from ocrray.training.loop import train
-from ocrray.training.tasks import NO_LOSS, open_task
+from ocrray.training.samples import NO_LOSS
 
 LLAMA = {
     "model_type": "llama",

@@ -17,11 +17,10 @@ import tiny_models
 
 from ocrray.config import load
 from ocrray.prompts import PROMPTS
-from ocrray.training.config import TrainConfig
+from ocrray.training.config import TrainConfig, open_task
 from ocrray.training.history import read_state
 from ocrray.training.loop import train
 from ocrray.training.prepared import read_samples
-from ocrray.training.tasks import open_task
 from ocrray.verbs import VERBS
 from ocrray.verbs.job import run_config
 
@@ -204,7 +203,7 @@ from ocrray.config import load
 from ocrray.training.config import TrainConfig
 from ocrray.training.loop import train
 from ocrray.training.prepared import read_samples
-from ocrray.training.tasks import open_task
+from ocrray.training.config import open_task
 from ocrray.verbs import VERBS
 from ocrray.verbs.job import run_config
 

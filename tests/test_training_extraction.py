@@ -11,9 +11,9 @@ from datasets import Dataset
 
 from ocrray.models.loading import load_generator
 from ocrray.prompts import PHOTO_METADATA
-from ocrray.training.config import TrainConfig
+from ocrray.training.config import TrainConfig, open_task
 from ocrray.training.loop import train
-from ocrray.training.tasks import NO_LOSS, open_task
+from ocrray.training.samples import NO_LOSS
 
 COLUMNS = ("back", "front", "language", "description", "title", "agency", "photographer", "date")
 DOIG = {

@@ -32,11 +32,10 @@ from ocrray.models.loading import load_generator
 from ocrray.models.vocabulary import extend_vocabulary
 from ocrray.training.adapters import with_adapter
 from ocrray.training.checkpoint import CONFIG_NAME, StepLayout, first_layout, read_layout
-from ocrray.training.config import TrainConfig
+from ocrray.training.config import TrainConfig, open_task
 from ocrray.training.loop import train
 from ocrray.training.order import SampleOrder
 from ocrray.training.packing import Packed
-from ocrray.training.tasks import open_task
 
 
 @dataclass

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ocrray.training.packing import _KEEP_BOUNDARIES, Packed, keeps_boundaries, pack
-from ocrray.training.tasks import NO_LOSS
-from ocrray.training.tasks.causal import pad_right
+from ocrray.training.samples import NO_LOSS
+from ocrray.training.tasks.causal import RightPadding
 
 _SMALL = {
     "vocab_size": 300,
@@ -68,7 +68,7 @@ def test_pack_puts_each_sample_once_and_fills_the_rows(lengths, capacity):
 @pytest.mark.parametrize("attention", ["sdpa", "eager"])
 def test_packed_batch_has_the_loss_of_its_samples_one_by_one(kind, attention):
     """Attention ends and positions begin anew where a sample does: the same loss, packed, padded or alone."""
-    model, collate = model_of(kind), pad_right(pad_id=1)
+    model, collate = model_of(kind), RightPadding(pad_id=1)
     if kind not in ("gptj",) or attention == "eager":
         model.set_attn_implementation(attention)
     lengths = [9, 21, 5, 13, 17, 8]
@@ -85,7 +85,7 @@ def test_packed_batch_has_the_loss_of_its_samples_one_by_one(kind, attention):
 def test_packed_samples_seen_by_each_other_have_another_loss():
     """The check above can fail: without position ids that begin anew, the second sample reads the first."""
     model, lengths = model_of("llama"), [9, 21]
-    batch = pad_right(pad_id=1)([Packed(samples(lengths), lengths, capacity=40)[0]])
+    batch = RightPadding(pad_id=1)([Packed(samples(lengths), lengths, capacity=40)[0]])
     told = summed_loss(model, batch)
 
     assert summed_loss(model, {**batch, "position_ids": torch.arange(32)[None]}) != pytest.approx(told, abs=1e-3)

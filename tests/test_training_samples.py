@@ -16,13 +16,14 @@ from hypothesis import strategies as st
 
 from ocrray.errors import ConfigError
 from ocrray.training import prepared
-from ocrray.training.config import DataConfig, TrainConfig
+from ocrray.training.config import TrainConfig
 from ocrray.training.data import Reader, draws, find_files
 from ocrray.training.history import DataPart
 from ocrray.training.packing import Packed
-from ocrray.training.tasks import SAMPLES
+from ocrray.training.samples import SAMPLES, Column
+from ocrray.training.settings import DataConfig
 
-COLUMNS = {"source": "ocr", "target": "gt"}
+COLUMNS = (Column("source", "ocr"), Column("target", "gt"))
 PAIRS = [{"ocr": f"tbe {number} dogs", "gt": f"the {number} dogs", "doc": f"d{number // 10}"} for number in range(300)]
 
 

@@ -7,9 +7,9 @@ from typing import Any
 import pyarrow as pa
 from datasets import Dataset
 
-from ocrray.training.config import TrainConfig
+from ocrray.training.config import TrainConfig, open_task
 from ocrray.training.loop import train
-from ocrray.training.tasks import NO_LOSS, SAMPLES, open_task
+from ocrray.training.samples import NO_LOSS, SAMPLES
 
 LABELS = ["keep", "delete", "write:h", "write:e"]
 _WORDS = ("the", "sheep", "hat", "bat", "hat", "he", "be", "then", "were", "set", "bare", "hare")

@@ -67,7 +67,7 @@ def prepare(config: TrainConfig, folder: Path, limit: int | None) -> Prepared:
 def _map_blocks(dataset: Dataset, function: Callable[[pa.Table], pa.Table | Iterator[pa.Table]], **resources: float) -> Dataset:
     """Apply `function` to whole blocks, as pyarrow tables."""
     mapped: Dataset = dataset.map_batches(
-        function,  # type: ignore[arg-type]  # Ray's annotation lacks generators over pyarrow tables
+        function,
         batch_format="pyarrow",
         batch_size=None,
         zero_copy_batch=True,

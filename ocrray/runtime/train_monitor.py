@@ -86,7 +86,7 @@ class TrainMonitor:
 class TrainDisplay(Display):
     """Shows the newest figures, and keeps `<output>/metrics.jsonl` up to date."""
 
-    def __init__(self, monitor: ray.actor.ActorHandle, folder: Folder) -> None:
+    def __init__(self, monitor: MonitorHandle, folder: Folder) -> None:
         super().__init__(monitor)
         self.folder = folder
         self.rows: list[Row] = []

@@ -57,7 +57,7 @@ def write_card(
     env = card_environment().overlay(loader=PackageLoader("ocrray.training", "."))
     env.filters |= {"loss": lambda value: "–" if value is None else f"{value:.4f}"}
     card = env.get_template("card.md.jinja").render(
-        front_matter=_front_matter(config, text, adapter, name, results),
+        front_matter=_front_matter(config, text, adapter, results),
         config=config,
         task=text,
         restore_yaml=yaml.safe_dump(dict(text.restore), sort_keys=False, allow_unicode=True, width=math.inf),
@@ -80,7 +80,7 @@ def write_card(
     (folder / NAME).write_text(re.sub(r"\n{3,}", "\n\n", card), encoding="utf-8")
 
 
-def _front_matter(config: TrainConfig, text: CardText, adapter: bool, name: str, results: Mapping[str, float]) -> str:
+def _front_matter(config: TrainConfig, text: CardText, adapter: bool, results: Mapping[str, float]) -> str:
     """Return the metadata as YAML, `model-index` included, https://huggingface.co/docs/hub/model-cards#model-card-metadata."""
     from huggingface_hub import EvalResult, ModelCardData
 
@@ -110,7 +110,7 @@ def _front_matter(config: TrainConfig, text: CardText, adapter: bool, name: str,
         datasets=list(output.datasets) or None,
         metrics=[metric for metric in ("cer", "wer") if metric in results] or None,
         tags=list(dict.fromkeys(["ocr", *text.tags, config.task.kind.replace("_", "-"), "ocrray"])),
-        model_name=" ".join((output.title or Path(output.path).name).split()) or name,
+        model_name=Path(output.push_to_hub or output.path).name,
         eval_results=evaluations or None,
     )
     return data.to_yaml() + "\n"

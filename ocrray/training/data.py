@@ -159,12 +159,15 @@ def _images(array: pa.Array, *, location: files.Location) -> tuple[pa.Array, dic
     The kinds of problems begin with `image_`: of those of the table itself, some end the run.
     """
     table = Found(location.name, location, files.FileStat(0, ""), "file")
-    references: list[dict[str, bytes | str] | None] = []
+    references: list[dict[str, bytes | str | None] | None] = []
     problems: dict[int, str] = {}
     for position, value in enumerate(array.to_pylist()):
-        data, path = (value.get("bytes"), value.get("path")) if isinstance(value, dict) else (value, None)
-        if isinstance(data, str):
-            data, path = None, data
+        data: bytes | None
+        path: str | None
+        if isinstance(value, dict):
+            data, path = value.get("bytes"), value.get("path")
+        else:
+            data, path = (None, value) if isinstance(value, str) else (value, None)
         if not data and path:
             file = named_file(table, path)
             if isinstance(file.stat, RecordError):

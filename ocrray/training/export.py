@@ -71,9 +71,7 @@ def save_model(config: TrainConfig, checkpoint: Path, folder: Path) -> None:
         raise ConfigError(f"{checkpoint}: {problem}")
     for name, weight in model.named_parameters():
         if not weight.isfinite().all():
-            raise ConfigError(
-                f"{checkpoint}: {name} is not finite as {dtype}; set output.dtype: bfloat16 or float32"
-            )
+            raise ConfigError(f"{checkpoint}: {name} is not finite as {dtype}; set output.dtype: bfloat16 or float32")
     model.save_pretrained(folder)
     AutoTokenizer.from_pretrained(checkpoint, trust_remote_code=trust).save_pretrained(folder)
 
@@ -123,8 +121,8 @@ def merge(config: TrainConfig, adapter: Path, folder: Path) -> None:
 
 def _dtype_name(dtype: object) -> Dtype:
     """Return the name of a torch dtype that models are stored in; float32 for any other."""
-    name = str(dtype).removeprefix("torch.")
-    return name if name == "bfloat16" or name == "float16" else "float32"
+    names: dict[str, Dtype] = {"torch.bfloat16": "bfloat16", "torch.float16": "float16"}
+    return names.get(str(dtype), "float32")
 
 
 def _describe(

@@ -117,7 +117,7 @@ class Task(ABC):
     def collator(self, tokenizer: "PreTrainedTokenizerBase") -> Collator:
         """Return the function that makes a batch of samples."""
 
-    def loss(self) -> LossFunction | None:
+    def loss(self) -> "LossFunction | None":
         """Return the loss over the tokens of a whole optimizer step; None: the model's own."""
         return None
 
