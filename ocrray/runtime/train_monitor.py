@@ -11,7 +11,7 @@ import ray
 
 from ocrray.errors import ConfigError
 from ocrray.folder import Folder
-from ocrray.runtime.monitor import Display, clock
+from ocrray.runtime.monitor import Display, MonitorHandle, clock
 
 METRICS_NAME = "metrics.jsonl"
 _LOGGED = ("epoch", "loss", "eval_loss", "grad_norm", "learning_rate", "tokens_per_s")  # the trainer says much more

@@ -20,6 +20,7 @@ from ray.train.torch import TorchTrainer
 
 from ocrray.errors import EngineError, OcrrayError
 from ocrray.runtime import cluster
+from ocrray.runtime.monitor import MonitorHandle
 from ocrray.runtime.train_monitor import measurements
 from ocrray.training.checkpoint import CHECKPOINTS
 from ocrray.training.config import TrainConfig, open_task
@@ -39,7 +40,7 @@ class Job:
     samples: Path
     prepared: Prepared
     """What lies in `samples`."""
-    monitor: ray.actor.ActorHandle
+    monitor: MonitorHandle
 
     @property
     def scratch(self) -> Path:
@@ -156,7 +157,7 @@ def _work(loop_config: Mapping[str, Any]) -> str:
 class _Report:
     """Hands the loop's figures to the monitor and its checkpoints to Ray Train, which uploads them while training goes on."""
 
-    def __init__(self, monitor: ray.actor.ActorHandle, *, measures: bool) -> None:
+    def __init__(self, monitor: MonitorHandle, *, measures: bool) -> None:
         self._monitor = monitor
         self._is_first = ray.train.get_context().get_world_rank() == 0
         self._measures = measures and self._is_first

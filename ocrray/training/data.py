@@ -40,7 +40,7 @@ def find_files(config: DataConfig, columns: Sequence[Column]) -> dict[str, list[
     found: dict[str, list[Found]] = {}
     problems = Problems()
     for part, paths in (("train", config.train), ("validation", config.validation)):
-        found[part] = problems.checked(partial(_tables, paths, f"data.{part}")) or []
+        found[part] = problems.checked(_tables, paths, f"data.{part}") or []
         problems += _column_problems(found[part], wanted, f"data.{part}")
     problems.raise_if_any()
     return found
