@@ -1,65 +1,66 @@
-"""The fields that an answer holds: a JSON object, or lines of `name: value`."""
+"""Fields as flat dictionaries: from JSON objects, from lines of `name: value`, and from nested rows of a corpus."""
 
 import json
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import NoReturn
 
 _FENCED = re.compile(r"```[a-zA-Z]*\n(.*)\n```", re.DOTALL)
 _LINE = re.compile(r"\s*([^\s:][^:]{0,99}?)\s*:\s*(.*)")
 
 
 def read_fields(text: str) -> dict[str, str] | None:
-    """The values by name, names in lower case; None where the text is neither a JSON object nor lines that begin with a name.
+    """Parse an answer into values by flattened path; None unless it is a JSON object or lines that begin with a name.
 
-    A name inside an object or a list is `total.net`; what a list says of one name is one value, line by line. Numbers stay as
-    they are written; null and blank values are no values. A line without a colon goes on with the value before it. A JSON
-    object may stand in a Markdown fence.
+    JSON may stand in a Markdown code fence and is flattened as by `flatten`; numbers keep their spelling. In lines of
+    `name: value` a line without a colon continues the value before it.
     """
     text = text.strip().removeprefix("\ufeff").strip()
     if fenced := _FENCED.fullmatch(text):
         text = fenced[1].strip()
-    return _of_json(text) if text.startswith(("{", "[")) else _of_lines(text)
+    return _parse_json(text) if text.startswith(("{", "[")) else _parse_lines(text)
 
 
-def fields_of(values: Mapping[str, str | None]) -> dict[str, str]:
-    """The same of a row's own columns: without those that are null or blank."""
-    return {name: value for name, value in values.items() if value and not value.isspace()}
+def flatten(fields: Mapping[str, object]) -> dict[str, str]:
+    """Flatten nested mappings and lists into values by path, in lower case: `{"total": {"net": 5}}` → `{"total.net": "5"}`.
+
+    Values of a list share one path and are joined by line feeds. Null and blank values are left out.
+
+    Raises RecursionError: when the nesting is deeper than Python's stack.
+    """
+    found: dict[str, list[str]] = {}
+    _collect(fields, "", found)
+    return {path: "\n".join(values) for path, values in found.items()}
 
 
-def _of_json(text: str) -> dict[str, str] | None:
+def _collect(value: object, path: str, found: dict[str, list[str]]) -> None:
+    if isinstance(value, Mapping):
+        for key, child in value.items():
+            name = " ".join(str(key).split()).lower()
+            _collect(child, f"{path}.{name}" if path else name, found)
+    elif isinstance(value, list | tuple):
+        for child in value:
+            _collect(child, path, found)
+    elif value is not None:
+        text = str(value).lower() if isinstance(value, bool) else str(value).strip()
+        if text:
+            found.setdefault(path, []).append(text)
+
+
+def _parse_json(text: str) -> dict[str, str] | None:
     try:
-        document = json.loads(text, parse_float=str, parse_int=str, parse_constant=_refuse)
-        if not isinstance(document, dict):
-            return None
-        found: dict[str, list[str]] = {}
-        _gather(document, "", found)
+        document = json.loads(text, parse_float=str, parse_int=str, parse_constant=_refuse_constant)
+        return flatten(document) if isinstance(document, dict) else None
     except (ValueError, RecursionError):
         return None
-    return {name: "\n".join(values) for name, values in found.items()}
 
 
-def _refuse(constant: str) -> None:
-    """NaN and Infinity are in Python's JSON, and in no one else's."""
+def _refuse_constant(constant: str) -> NoReturn:
+    """Python's parser accepts NaN and Infinity, which are not JSON."""
     raise ValueError(constant)
 
 
-def _gather(value: Any, name: str, found: dict[str, list[str]]) -> None:
-    match value:
-        case dict():
-            for key, part in value.items():
-                key = " ".join(key.split()).lower()
-                _gather(part, f"{name}.{key}" if name else key, found)
-        case list():
-            for part in value:
-                _gather(part, name, found)
-        case bool():
-            found.setdefault(name, []).append(str(value).lower())
-        case str() if value.strip():
-            found.setdefault(name, []).append(value.strip())
-
-
-def _of_lines(text: str) -> dict[str, str] | None:
+def _parse_lines(text: str) -> dict[str, str] | None:
     found: dict[str, str] = {}
     name = ""
     for line in filter(str.strip, text.splitlines()):
@@ -70,4 +71,4 @@ def _of_lines(text: str) -> dict[str, str] | None:
         else:
             return None
         found[name] = f"{found[name]}\n{value.strip()}" if found.get(name) else value.strip()
-    return fields_of(found) if found else None
+    return flatten(found) if found else None

@@ -1,37 +1,39 @@
-"""How well the fields of records were extracted: exact match, similarity, precision and recall, field by field."""
+"""Scores of extracted fields: exact match, similarity, precision and recall, per field."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from rapidfuzz.distance import Levenshtein
 
-from ocrray.records import PhotoFields
+from ocrray.evaluation.field_values import flatten
 from ocrray.text.normalise import for_scoring
+
+Json = dict[str, object]
 
 
 @dataclass(slots=True)
 class FieldScore:
-    """One field over all records. A record that has it neither in truth nor in prediction is `absent` and earns nothing.
+    """Scores of one field over all records.
 
-    A field that one of the two lacks is no match, of similarity 0.
+    A record that has the field neither in truth nor in prediction counts as `absent` and enters no rate. A field that only
+    one of the two has is no match, with similarity 0.
     """
 
     both: int = 0
-    missed: int = 0  # in the truth alone
-    invented: int = 0  # in the prediction alone
+    missed: int = 0  # only in the truth
+    invented: int = 0  # only in the prediction
     absent: int = 0
     exact: int = 0
     similarity_sum: float = 0.0
 
     @property
     def present(self) -> int:
-        """Records that have the field in truth, prediction or both: what the first two rates are shares of."""
+        """Records that have the field in truth, prediction or both: the denominator of `exact_frac` and `similarity`."""
         return self.both + self.missed + self.invented
 
     @property
     def exact_frac(self) -> float | None:
-        """Share of records whose prediction is the truth; None where no record has the field."""
+        """Fraction of records whose prediction equals the truth; None where no record has the field."""
         return self.exact / self.present if self.present else None
 
     @property
@@ -41,12 +43,12 @@ class FieldScore:
 
     @property
     def precision(self) -> float | None:
-        """Share of the predicted values that are the truth; None where nothing is predicted."""
+        """Fraction of predicted values that equal the truth; None where nothing is predicted."""
         return self.exact / (self.both + self.invented) if self.both + self.invented else None
 
     @property
     def recall(self) -> float | None:
-        """Share of the true values that are predicted; None where there is none."""
+        """Fraction of true values that are predicted exactly; None where the truth has none."""
         return self.exact / (self.both + self.missed) if self.both + self.missed else None
 
     @property
@@ -55,7 +57,7 @@ class FieldScore:
         return 2 * self.exact / (self.present + self.both) if self.present else None
 
     def add(self, predicted: str, truth: str) -> bool:
-        """Count one record, "" where the field is absent; returns whether the two agree, in the field's absence too."""
+        """Count one record ("" where the field is absent) and return whether prediction and truth are equal."""
         self.absent += not predicted and not truth
         self.missed += not predicted and bool(truth)
         self.invented += bool(predicted) and not truth
@@ -65,8 +67,8 @@ class FieldScore:
             self.similarity_sum += Levenshtein.normalized_similarity(predicted, truth)
         return predicted == truth
 
-    def as_json(self) -> dict[str, float | None]:
-        """Counts and rates by name."""
+    def as_json(self) -> Json:
+        """Return counts and rates by name."""
         counts = ("both", "missed", "invented", "absent", "exact")
         rates = ("exact_frac", "similarity", "precision", "recall", "f1")
         return {name: getattr(self, name) for name in (*counts, *rates)}
@@ -79,7 +81,7 @@ class FieldScore:
 
 @dataclass(slots=True)
 class FieldTable:
-    """The scores of every field, and how many of the records are right in all of them.
+    """Scores of every field by its path, and the number of records that are right in all of them.
 
     `normalise` is applied to every value before it is compared.
     """
@@ -88,11 +90,11 @@ class FieldTable:
     fields: dict[str, FieldScore] = field(default_factory=dict)
     records: int = 0
     records_exact: int = 0
-    unanswered: int = 0  # records without a prediction: all that their truth holds counts as missed
+    unanswered: int = 0  # records without a prediction: every field of their truth counts as missed
 
     @property
     def overall(self) -> FieldScore:
-        """All fields together."""
+        """Scores of all fields together."""
         total = FieldScore()
         for score in self.fields.values():
             total += score
@@ -100,38 +102,38 @@ class FieldTable:
 
     @property
     def rows(self) -> list[tuple[str, FieldScore]]:
-        """What a reader's table shows: each field, and all together."""
+        """Names and scores of each field, and of all together, for tables."""
         return [*self.fields.items(), ("all fields", self.overall)]
 
-    def add(self, predicted: Mapping[str, str | None] | None, truth: Mapping[str, str | None]) -> list[str]:
-        """Count one record; None is an answer that cannot be read. Returns the names of the fields that are wrong."""
-        said, true = ({name: self.normalise(value or "") for name, value in one.items()} for one in (predicted or {}, truth))
-        for name in (*true, *said):
+    def add(self, predicted: Mapping[str, str] | None, truth: Mapping[str, str]) -> list[str]:
+        """Count one record of flattened fields and return the names of those that are wrong; None is an unreadable answer."""
+        guess, true = ({name: self.normalise(value) for name, value in one.items()} for one in (predicted or {}, truth))
+        for name in (*true, *guess):
             if name not in self.fields:
                 self.fields[name] = FieldScore(absent=self.records)
-        wrong = [name for name, score in self.fields.items() if not score.add(said.get(name, ""), true.get(name, ""))]
+        wrong = [name for name, score in self.fields.items() if not score.add(guess.get(name, ""), true.get(name, ""))]
         self.records += 1
         self.unanswered += predicted is None
         self.records_exact += predicted is not None and not wrong
         return wrong
 
     def metrics(self) -> dict[str, float]:
-        """The rates as fractions by name (`title_exact`, `title_similarity`, ..., `records_exact`), where there are any."""
+        """Return the defined rates as fractions by name (`title_exact`, `title_similarity`, ..., `records_exact`)."""
         rates = {f"{name}_exact": score.exact_frac for name, score in self.fields.items()}
         rates |= {f"{name}_similarity": score.similarity for name, score in self.fields.items()}
         rates["records_exact"] = self.records_exact / self.records if self.records else None
         return {name: rate for name, rate in rates.items() if rate is not None}
 
-    def as_json(self) -> dict[str, Any]:
-        """Everything as `evaluation.json` holds it: counts and rates of each field and of all together."""
-        named = {name: score.as_json() for name, score in self.fields.items()}
+    def as_json(self) -> Json:
+        """Return counts and rates of each field and of all together, as in `evaluation.json`."""
+        by_name = {name: score.as_json() for name, score in self.fields.items()}
         whole = {"records": self.records, "right_in_all": self.records_exact, "unreadable": self.unanswered}
-        return {**whole, "overall": self.overall.as_json(), "by_name": named}
+        return {**whole, "overall": self.overall.as_json(), "by_name": by_name}
 
 
-def score_fields(pairs: Iterable[tuple[PhotoFields | None, PhotoFields]]) -> FieldTable:
-    """The table over pairs of prediction and truth; a prediction of None is a record for which no answer was well-formed."""
-    table = FieldTable(fields={name: FieldScore() for name in PhotoFields.__slots__})
+def score_fields(pairs: Iterable[tuple[Mapping[str, object] | None, Mapping[str, object]]]) -> FieldTable:
+    """Score pairs of predicted and true fields, nested as they like; a prediction of None is an answer without fields."""
+    table = FieldTable()
     for predicted, truth in pairs:
-        table.add(predicted and predicted.to_row(), truth.to_row())
+        table.add(None if predicted is None else flatten(predicted), flatten(truth))
     return table

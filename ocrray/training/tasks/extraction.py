@@ -68,7 +68,8 @@ class ExtractionTask(CausalTask):
             answers = extractor.extract([Photo(str(row), *sources[row][1:]) for row in rows])
             found |= {row: answer.fields for row, answer in zip(rows, answers, strict=True)}
             extractor.close()
-        return score_fields((found[row], fields) for row, fields in enumerate(truth)).metrics()
+        pairs = ((found[row], fields) for row, fields in enumerate(truth))
+        return score_fields((answer.to_row() if answer else None, fields.to_row()) for answer, fields in pairs).metrics()
 
     def card(self, weights: Mapping[str, Any]) -> CardText:
         """Return the parts of the card of an extractor."""
