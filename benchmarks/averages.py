@@ -1,8 +1,8 @@
-"""The three kinds of average of CER reduction, side by side, for each corrector whose outputs a file holds.
+"""Compare the three averages of CER reduction for each corrector whose outputs a file holds.
 
     python benchmarks/averages.py ../shared/data/llm_outputs/bln600.jsonl
 
-Rows hold `ocr`, `gt`, `doc` and `outputs`, a mapping of corrector to text. Intervals (95 %) come from drawing documents anew.
+Rows hold `ocr`, `gt`, `doc` and `outputs`, a mapping of corrector to text. Intervals (95 %) come from resampling documents.
 """
 
 import argparse
@@ -11,11 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
-from ocrray.evaluation.bootstrap import figures_of, totals
+from ocrray.evaluation.bootstrap import BootstrapConfig
 from ocrray.evaluation.counts import count
-from ocrray.evaluation.figures import addends
+from ocrray.evaluation.metrics import summands
 from ocrray.evaluation.normalisation import Normalisation
-from ocrray.evaluation.results import BootstrapConfig
+from ocrray.evaluation.results import metrics_with_intervals
 
 REDUCTIONS = ("micro_cer_reduction", "macro_cer_reduction", "mean_relative_cer_reduction")
 SHARES = ("made_worse_frac", "broke_clean_frac")
@@ -28,20 +28,18 @@ def main() -> None:
     rows = [json.loads(line) for line in parser.parse_args().outputs.read_text(encoding="utf-8").splitlines()]
     units = np.unique([row["doc"] for row in rows], return_inverse=True)[1]
     raw, truth = [row["ocr"] for row in rows], [row["gt"] for row in rows]
-    resampling = BootstrapConfig().over(units)
     print(
         "| corrector | micro | macro (ratio of mean CERs) | mean of ratios | made worse | broke clean | errors in the ten worst |"
     )
     print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
     for name in rows[0]["outputs"]:
         counts = count(raw, [row["outputs"][name] for row in rows], truth, Normalisation())
-        values = addends(counts)
-        point, drawn = figures_of(totals(values)), figures_of(resampling.sums(values))
+        metrics = metrics_with_intervals(summands(counts), units, BootstrapConfig())
         cells = []
-        for figure in REDUCTIONS:
-            interval = resampling.interval(drawn[figure])
-            cells.append(f"{point[figure]:+.1%} ({interval.low:+.0%} … {interval.high:+.0%})")
-        cells += [f"{point[figure]:.1%}" for figure in SHARES]
+        for reduction in REDUCTIONS:
+            interval = metrics[reduction].interval
+            cells.append(f"{metrics[reduction].value:+.1%} ({interval.low:+.0%} … {interval.high:+.0%})")
+        cells += [f"{metrics[share].value:.1%}" for share in SHARES]
         worst = np.sort(counts["corrected_distance"])[::-1]
         cells.append(f"{worst[:10].sum() / worst.sum():.0%}")
         print(f"| {name} | {' | '.join(cells)} |")

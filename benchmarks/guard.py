@@ -23,7 +23,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ocrray.evaluation.refusals import Refusals
+from ocrray.evaluation.guard_spans import GuardSpans
 from ocrray.guard import GuardConfig, judge
 from ocrray.guard.evidence import NO_EVIDENCE, ExternalEvidence
 from ocrray.guard.judge import DEFAULT_FOLDER, load_scorer
@@ -174,7 +174,7 @@ def guarded(records: Sequence[Record], config: GuardConfig) -> tuple[list[str], 
 
 def refusals(accepted: np.ndarray, gains: np.ndarray) -> list[str]:
     """The cells of REFUSAL_HEADER."""
-    spans = Refusals()
+    spans = GuardSpans()
     spans.add(gains[accepted], accepted=True)
     spans.add(gains[~accepted], accepted=False)
     rates = (float((~accepted).mean()) if len(accepted) else None, spans.precision, spans.recall, spans.accepted_wrong_frac)

@@ -72,7 +72,7 @@ def test_config_evaluate_given_shows_the_harm(tmp_path: Path, capsys: pytest.Cap
     """As released, the demo's careless corrections double the errors though most records improve."""
     assert main(["evaluate", "configs/evaluate/given.yaml", "--set", f"output.path={tmp_path}"]) == 0
 
-    figures = json.loads((tmp_path / "evaluation.json").read_text())["overall"]["figures"]
+    figures = json.loads((tmp_path / "evaluation.json").read_text())["overall"]["metrics"]
     assert figures["micro_cer_reduction"]["value"] < -1
     assert figures["improved_frac"]["value"] > 0.7
     assert "made worse" in capsys.readouterr().out

@@ -50,7 +50,7 @@ def jsonl(path: Path, rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 def figure(result: dict[str, Any], name: str) -> float:
     """One figure over all records."""
-    return result["overall"]["figures"][name]["value"]
+    return result["overall"]["metrics"][name]["value"]
 
 
 def test_evaluate_pairs_every_record_is_told(run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -269,7 +269,7 @@ def test_evaluate_nothing_broken_among_few_is_no_proof(run, tmp_path: Path) -> N
     """Where every resample says nought, the interval still reaches to what five records cannot rule out."""
     rows = [{"id": str(n), "ocr": "the", "gt": "the", "theirs": "the"} for n in range(5)]
     _, result = run({"input": jsonl(tmp_path / "pairs.jsonl", rows)})
-    broke, exact = (result["overall"]["figures"][f"{name}_frac"] for name in ("broke_clean", "exact"))
+    broke, exact = (result["overall"]["metrics"][f"{name}_frac"] for name in ("broke_clean", "exact"))
     assert (broke["value"], broke["low"]) == (0, 0)
     assert (1 - broke["high"]) ** 5 == pytest.approx(0.025)
     assert (exact["low"] ** 5, exact["high"]) == (pytest.approx(0.025), 1)

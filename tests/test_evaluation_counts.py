@@ -14,7 +14,7 @@ from rapidfuzz.distance import Levenshtein
 from ocrray.evaluation.counts import COUNTS, concatenated, count
 from ocrray.evaluation.detection import detect
 from ocrray.evaluation.normalisation import Normalisation
-from ocrray.evaluation.text import correction_figures
+from ocrray.evaluation.text import correction_metrics
 from ocrray.text.metrics import word_distances
 from ocrray.text.normalise import for_hipe, for_scoring
 
@@ -35,7 +35,7 @@ def test_rates_any_pairs_equal_jiwers(pairs: list[tuple[str, str]]) -> None:
     scored, true = [for_scoring(text) for text in texts], [for_scoring(text) for text in truths]
     assert found["raw_distance"].sum() / found["truth_chars"].sum() == pytest.approx(jiwer.cer(true, scored))
     assert found["raw_word_distance"].sum() / found["truth_words"].sum() == pytest.approx(jiwer.wer(true, scored))
-    assert correction_figures(texts, texts, truths)["wer"] == pytest.approx(jiwer.wer(true, scored))
+    assert correction_metrics(texts, texts, truths)["wer"] == pytest.approx(jiwer.wer(true, scored))
 
 
 @given(TEXTS, TEXTS)
@@ -155,7 +155,7 @@ def test_normalisation_each_choice_makes_alike_only_what_it_names(choice: dict, 
     """Each switch, alone, takes two spellings for one; without it they differ."""
     assert Normalisation(**choice)(left) == Normalisation(**choice)(right)
     assert Normalisation()(left) != Normalisation()(right)
-    assert Normalisation(**choice).described() != Normalisation().described()
+    assert Normalisation(**choice).description() != Normalisation().description()
 
 
 def test_normalisation_space_may_count() -> None:

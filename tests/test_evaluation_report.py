@@ -41,11 +41,11 @@ def corpus(count: int, words: int = 40) -> list[dict[str, Any]]:
     for number in range(count):
         truth = " ".join(rng.choices(WORDS, k=words))
         raw = "".join({"e": "c", "h": "b", "1": "l"}.get(c, c) if rng.random() < 0.2 * (number % 5 > 0) else c for c in truth)
-        luck = rng.random()
-        if luck < 0.1:
+        uniform = rng.random()
+        if uniform < 0.1:
             rows.append(row(f"r{number:05d}", raw, raw, truth, raw + " and more of it, and more of it"))
         else:
-            corrected = truth if luck < 0.6 else raw.replace("7", "9").replace("o", "0", 3) if luck < 0.75 else raw
+            corrected = truth if uniform < 0.6 else raw.replace("7", "9").replace("o", "0", 3) if uniform < 0.75 else raw
             rows.append(row(f"r{number:05d}", raw, corrected, truth))
     return rows
 

@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 
 from ocrray.cli import main
 from ocrray.evaluation.counts import COUNTS
-from ocrray.evaluation.figures import FIGURES
-from ocrray.evaluation.sheet import PARTS, Checked, Drawn, Part, allocation, read_sheet, sheet_of
+from ocrray.evaluation.metrics import METRICS
+from ocrray.evaluation.sampling import STRATA, CheckedSample, SampledRecord, Stratum, allocate
+from ocrray.evaluation.sheet import read_sheet, write_sheet
 from ocrray.records import SCHEMA
 
 CELLS = st.text(alphabet=st.sampled_from("ab'=+-@,;\"\n\té ñ"), max_size=12)
@@ -31,9 +32,9 @@ def population(count: int) -> list[dict[str, Any]]:
     rng, rows = random.Random(8), []
     for number in range(count):
         raw = "".join("c" if char == "e" and rng.random() < 0.4 else char for char in TRUTH)
-        luck = rng.random()
-        corrected = TRUTH if luck < 0.5 else f"{raw} and so on" if luck > 0.93 else raw
-        status = "kept_raw" if 0.5 < luck < 0.6 else "corrected"
+        uniform = rng.random()
+        corrected = TRUTH if uniform < 0.5 else f"{raw} and so on" if uniform > 0.93 else raw
+        status = "kept_raw" if 0.5 < uniform < 0.6 else "corrected"
         row = {"record_id": f"r{number}", "raw_text": raw, "corrected_text": corrected, "status": status}
         rows.append(dict.fromkeys(SCHEMA.names) | row | {"source_uri": f"/scans/{number}.tif", "page": 2})
     return rows
@@ -62,25 +63,25 @@ def mark(sheet: Path, checked: Callable[[int], bool] = lambda _: True, **change:
 
 
 def test_sheet_marked_and_read_back_gives_the_truth_within_its_interval(estimate, tmp_path: Path, capsys) -> None:
-    """The whole way: a sheet is drawn in every part, checked, and what it says holds for all 800 records."""
+    """A sheet is drawn from every stratum, checked, and its estimates hold for all 800 records."""
     sheet, written = tmp_path / "out" / "sample.csv", tmp_path / "out" / "evaluation.json"
     assert estimate() == 0
     rows = list(csv.DictReader(io.StringIO(sheet.read_text(encoding="utf-8-sig"))))
     assert 140 <= len(rows) <= 160
-    assert {row["part"] for row in rows} == set(PARTS)
+    assert {row["stratum"] for row in rows} == set(STRATA)
     assert all(row["source"].endswith(".tif, page 3") for row in rows)
     assert not written.exists()
 
     mark(sheet, checked=lambda number: number % 7 != 0)
     assert estimate() == 0
     result = json.loads(written.read_text())
-    assert sum(part["records"] for part in result["estimated_from"]) == 800
-    assert sum(part["checked"] for part in result["estimated_from"]) == len(rows) - len(rows[::7])
+    assert sum(stratum["records"] for stratum in result["estimated_from"]) == 800
+    assert sum(stratum["checked"] for stratum in result["estimated_from"]) == len(rows) - len(rows[::7])
     everything = population(800)
     changed = [sum(a != b for a, b in zip(row["raw_text"], TRUTH, strict=True)) for row in everything]
     left = [0 if row["corrected_text"] == TRUTH else n for row, n in zip(everything, changed, strict=True)]
     left = [n + 10 * row["corrected_text"].endswith("and so on") for row, n in zip(everything, left, strict=True)]
-    figures = result["overall"]["figures"]
+    figures = result["overall"]["metrics"]
     for name, true in (("micro_raw_cer", sum(changed) / 800 / len(TRUTH)), ("micro_corrected_cer", sum(left) / 800 / len(TRUTH))):
         assert figures[name]["low"] <= true <= figures[name]["high"]
         assert figures[name]["high"] - figures[name]["low"] < 0.5 * true
@@ -97,8 +98,8 @@ def test_sheet_not_checked_says_nothing(estimate, capsys) -> None:
     assert "no row is checked yet" in capsys.readouterr().err
 
 
-def test_sheet_with_a_part_unchecked_is_refused(estimate, tmp_path: Path, capsys) -> None:
-    """Without a look at each part there is no estimate of the whole."""
+def test_sheet_with_a_stratum_unchecked_is_refused(estimate, tmp_path: Path, capsys) -> None:
+    """Without checked records in each stratum there is no estimate of the whole."""
     estimate()
     mark(tmp_path / "out" / "sample.csv", checked=lambda number: number < 3)
     assert estimate() == 2
@@ -114,7 +115,7 @@ def test_sheet_of_another_input_is_refused(estimate, tmp_path: Path, capsys) -> 
 
 
 def test_sheet_that_is_no_table_of_ours_is_one_readable_line(estimate, tmp_path: Path, capsys) -> None:
-    """A sheet spoiled on its way is told as such."""
+    """A damaged sheet is reported as such."""
     estimate()
     for content, told in ((b"\xff\xfe\x00nonsense", "save it as CSV in UTF-8"), (b"a,b\n1,2\n", "no column id, truth, checked")):
         (tmp_path / "out" / "sample.csv").write_bytes(content)
@@ -136,19 +137,19 @@ def test_sample_where_all_have_truth_is_refused(tmp_path: Path, capsys) -> None:
 def test_sheet_any_texts_come_back_as_they_were(records: list[tuple[str, str]]) -> None:
     """Quotes, line ends and what looks like a formula survive; no cell starts as a formula does."""
     records = [(f"i{number}{name}", text) for number, (name, text) in enumerate(records)]
-    sheet = sheet_of([Drawn(name, 1, "raw", text, "") for name, text in records])
+    sheet = write_sheet([SampledRecord(name, 1, "raw", text, "") for name, text in records])
     rows = list(csv.reader(io.StringIO(sheet.removeprefix("\ufeff"))))
     assert all(cell[:1] not in tuple("=+-@") for row in rows for cell in row if cell)
     assert read_sheet(sheet.replace(',""\r\n', ",x\r\n").replace(",\r\n", ",x\r\n"), "sheet") == dict(records)
 
 
 @given(st.lists(st.integers(0, 10_000), min_size=5, max_size=5), st.integers(10, 2_000))
-def test_allocation_any_parts_draws_from_each_what_it_has(records: list[int], size: int) -> None:
-    """No part is left out, none gives more than it has, and the sheet is about as long as was asked for."""
-    shares = allocation(records, size)
+def test_allocate_any_strata_draws_from_each_what_it_has(records: list[int], size: int) -> None:
+    """No stratum is left out, none gives more than it has, and the sheet is about as long as requested."""
+    shares = allocate(records, size)
     assert all(share <= count for share, count in zip(shares, records, strict=True))
     assert all(share >= min(2, count) for share, count in zip(shares, records, strict=True))
-    assert sum(shares) <= size + 2 * len(PARTS)
+    assert sum(shares) <= size + 2 * len(STRATA)
 
 
 def test_estimates_intervals_hold_the_truth_about_as_often_as_they_say() -> None:
@@ -157,13 +158,13 @@ def test_estimates_intervals_hold_the_truth_about_as_often_as_they_say() -> None
     sizes, means, drawn = (6_000, 1_500, 500), (0.5, 4.0, 12.0), (60, 40, 40)
     errors = [rng.negative_binomial(1, 1 / (1 + mean), size) for size, mean in zip(sizes, means, strict=True)]
     true = sum(part.sum() for part in errors) / (100 * sum(sizes))
-    held, figure = 0, FIGURES["micro_corrected_cer"]
+    held, metric = 0, METRICS["micro_corrected_cer"]
     for seed in range(200):
         sample = [rng.choice(part, number, replace=False) for part, number in zip(errors, drawn, strict=True)]
         counts = {name: np.zeros(sum(drawn), np.int32) for name in COUNTS}
         counts |= {"truth_chars": np.full(sum(drawn), 100, np.int32), "corrected_distance": np.concatenate(sample)}
-        parts = [Part(name, size, number) for name, size, number in zip(PARTS, sizes, drawn, strict=False)]
-        checked = Checked(parts, np.repeat(np.arange(3), drawn), counts, [])
-        low, high = np.quantile(figure.of(checked.resampled(200, seed)), [0.025, 0.975])
+        strata = [Stratum(name, size, number) for name, size, number in zip(STRATA, sizes, drawn, strict=False)]
+        checked = CheckedSample(strata, np.repeat(np.arange(3), drawn), counts, [])
+        low, high = np.quantile(metric.compute(checked.resampled_sums(200, seed)), [0.025, 0.975])
         held += low <= true <= high
     assert held >= 180

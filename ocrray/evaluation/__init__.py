@@ -1,1 +1,1 @@
-"""How well a model does what it is for, measured against the truth."""
+"""Measures the outputs of models against ground truth."""

@@ -1,7 +1,7 @@
-"""What is counted of one record: integers, from which every figure follows, so that no text need be kept."""
+"""Counts of one record: integers from which every metric follows, so that no text need be kept."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from rapidfuzz.distance import Levenshtein
@@ -10,8 +10,8 @@ from ocrray.evaluation.detection import detect
 from ocrray.text.metrics import distances, word_distances
 from ocrray.text.normalise import for_hipe
 
-Counts = Mapping[str, np.ndarray]
-"""For each name in COUNTS an int32 array with one value a record."""
+Counts = dict[str, np.ndarray]
+"""An int32 array with one value a record, for each name in COUNTS."""
 
 COUNTS = {
     "truth_chars": "characters of the truth",
@@ -37,8 +37,8 @@ _NOT_DIGITS = re.compile(r"\D+")
 
 
 def count(raw: Sequence[str], corrected: Sequence[str], truth: Sequence[str], normalise: Callable[[str], str]) -> Counts:
-    """The counts of each record; `normalise` is applied to all three texts first (but not where HIPE's own rules are)."""
-    # What a corrector leaves alone, most of a corpus, is looked at once.
+    """Return the counts of each record; `normalise` is applied to all texts first, except for HIPE, which has its own rules."""
+    # Most texts of a corpus are not changed by a corrector: these are compared once.
     same = [left == right for left, right in zip(raw, corrected, strict=True)]
     true, before = [normalise(text) for text in truth], [normalise(text) for text in raw]
     after = [old if alike else normalise(new) for old, new, alike in zip(before, corrected, same, strict=True)]
@@ -54,7 +54,7 @@ def count(raw: Sequence[str], corrected: Sequence[str], truth: Sequence[str], no
 
 
 def concatenated(parts: Sequence[Counts]) -> Counts:
-    """The counts of all records of all parts, in their order."""
+    """Return the counts of all records of all parts, in their order."""
     return {name: np.concatenate([np.zeros(0, np.int32), *(part[name] for part in parts)]) for name in COUNTS}
 
 
@@ -78,7 +78,7 @@ def _digits(before: Sequence[str], after: Sequence[str], true: Sequence[str]) ->
 
 
 def _hipe(raw: Sequence[str], corrected: Sequence[str], truth: Sequence[str]) -> Counts:
-    """Errors and length of the alignment are those of jiwer, which the official scorer takes them from."""
+    """Count as jiwer does, which the official scorer uses."""
     rows = []
     for old, new, true in zip(raw, corrected, truth, strict=True):
         right = for_hipe(true)

@@ -1,10 +1,10 @@
-"""Which tokens of the raw text are wrong, and which of them the corrector touched, as the ICDAR competitions count them.
+"""Error detection on tokens, as the ICDAR competitions on post-OCR text correction count it.
 
 The definition is Task 1 (error detection) of the ICDAR 2017 and 2019 competitions on post-OCR text correction, as in
-`task1_eval` of their evalTool_ICDAR2017.py: a token is what spaces part in the raw text; it is wrong when it differs from
-the truth aligned with it, the space before and after it included, so that a word torn apart or run together is wrong too.
-Left out are tokens with a hyphen in or beside them and tokens whose truth holds `#`, which there stands for the illegible.
-Theirs is given the alignment; here it is a smallest set of character edits. They average over files, here tokens are added up.
+`task1_eval` of their evalTool_ICDAR2017.py: tokens of the raw text are separated by spaces; a token is wrong when it differs
+from the truth aligned with it, the space before and after it included, so that split and merged words are wrong too.
+Left out are tokens with a hyphen in or beside them and tokens whose truth holds `#`, which there stands for illegible text.
+Their alignment is given, here it is a minimal set of character edits; they average over files, here tokens are summed.
 """
 
 import re
@@ -18,7 +18,7 @@ _ILLEGIBLE = "#"
 
 
 class Detection(NamedTuple):
-    """Tokens of one raw text: truly wrong, touched by the corrector, and both."""
+    """Numbers of tokens of one raw text: wrong, changed by the corrector, and both."""
 
     wrong: int
     changed: int
@@ -26,7 +26,7 @@ class Detection(NamedTuple):
 
 
 class _Tokens:
-    """Where the tokens of a text lie."""
+    """Spans of the tokens of a text."""
 
     def __init__(self, text: str) -> None:
         spans = [match.span() for match in re.finditer(r"[^ ]+", text)]
@@ -34,16 +34,16 @@ class _Tokens:
         self.ends = [end for _, end in spans]
 
     def at(self, start: int, end: int) -> range:
-        """The tokens that `text[start:end]` touches, the space before and after each included; for an empty span, at `start`."""
+        """Return the tokens that `text[start:end]` touches, the space before and after each included."""
         return range(bisect_left(self.ends, start), bisect_right(self.starts, end))
 
     def over(self, start: int, end: int) -> range:
-        """The tokens that share a character with `text[start:end]`."""
+        """Return the tokens that share a character with `text[start:end]`."""
         return range(bisect_right(self.ends, start), bisect_left(self.starts, end))
 
 
 def detect(raw: str, corrected: str, truth: str) -> Detection:
-    """Count the tokens of `raw`; the texts come normalised, with single spaces."""
+    """Count the tokens of `raw`; the texts must be normalised, with single spaces."""
     if raw == truth == corrected:
         return Detection(0, 0, 0)
     tokens = _Tokens(raw)

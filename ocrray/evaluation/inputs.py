@@ -1,8 +1,9 @@
-"""What is evaluated: a finished run, or a table of raw, corrected and true texts; read in batches of bounded size."""
+"""Inputs of an evaluation: a finished run, or tables of raw, corrected and true texts, read in batches of bounded size."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -10,6 +11,7 @@ import pyarrow as pa
 from ocrray.config import StrictModel
 from ocrray.errors import ConfigError, Problems, RecordError
 from ocrray.sources import files
+from ocrray.sources.files import FileStat
 from ocrray.sources.input import Encoding
 from ocrray.sources.rows import Texts, clean, record_ids
 from ocrray.sources.tables import EXTENSIONS, Columns, Table, is_text, open_table
@@ -21,56 +23,65 @@ _RUN_COLUMNS = {
     "corrected_column": "corrected_text",
     "ground_truth_column": "ground_truth",
 }
-REFUSALS = ("status", "guard_reason", "edits", "refused_edits", "verdicts")
-"""What a run's files tell of refused corrections."""
-FIELDS = ("fields", "field_candidates")
-"""What they tell of extracted fields; the candidates are null where nothing was extracted."""
-_OF_RUNS = (*REFUSALS, *FIELDS, "source_uri", "page")
+GUARD_COLUMNS = ("status", "guard_reason", "edits", "refused_edits", "verdicts")
+"""Columns of a run about accepted and refused corrections."""
+FIELD_COLUMNS = ("fields", "field_candidates")
+"""Columns of a run about extracted fields; the candidates are null where nothing was extracted."""
+_RUN_EXTRAS = (*GUARD_COLUMNS, *FIELD_COLUMNS, "source_uri", "page")
 
 
 class SystemConfig(StrictModel):
-    """One corrector's output. Give `run` or `paths`; a run's columns are known, those of tables are named here."""
+    """Outputs of one corrector: give `run` or `paths`; the columns of a run are known, those of tables are named here."""
 
     run: str | None = None
-    """The output folder of `ocrray restore`, local, `s3://` or `gs://`."""
+    """Output folder of `ocrray restore`, local, `s3://` or `gs://`; null where `paths` are given."""
     paths: list[str] | None = None
-    """Tables (JSON lines, CSV, TSV, Parquet): files, folders, globs and `@list` files."""
+    """Tables (JSON lines, CSV, TSV, Parquet): files, folders, globs and `@list` files; null where `run` is given."""
     name: str | None = None
-    """What to call it; not given: the run's path, or the corrected column."""
+    """Name of the system in results; null: the run's path, or the corrected column."""
     id_column: str | None = None
+    """Column of record ids; null: file name and row number."""
     raw_column: str | None = None
-    """The text before correction. Where answers hold `fields` it may be left out: every answer is then made from nothing."""
+    """Column of the text before correction; may be null where `fields` are scored, which need no raw text."""
     corrected_column: str | None = None
+    """Column of the corrected text, or of the answers whose `fields` are scored."""
     ground_truth_column: str | None = None
+    """Column of the true text; not needed with `sample`."""
     language_column: str | None = None
+    """Column whose values form groups of their own in the results; null: no such groups."""
     source_column: str | None = None
-    """Figures are given for each value of these two as well."""
+    """The same for a second column, of the records' sources."""
     document_column: str | None = None
-    """Records with the same value belong together: intervals then come from drawing documents, not records."""
+    """Column whose equal values mark records of one document; intervals then come from resampling documents, not records."""
     encoding: Encoding = "utf-8"
+    """Encoding of JSON lines, CSV and TSV."""
 
     @property
-    def called(self) -> str:
-        """Its name for readers."""
+    def label(self) -> str:
+        """Name of the system in results."""
         return self.name or self.run or self.column("corrected_column") or ""
 
     @property
     def locations(self) -> list[str]:
-        """Where its tables are."""
+        """Paths and globs of its tables."""
         return [f"{self.run.rstrip('/')}/data/*.parquet"] if self.run else list(self.paths or ())
 
     def column(self, key: str) -> str | None:
-        """The column that `key` names, or the one that a run has for it."""
-        return getattr(self, key) or (_RUN_COLUMNS.get(key) if self.run else None)
+        """Return the column that `key` names, or the one that a run has for it."""
+        named: str | None = getattr(self, key)
+        return named or (_RUN_COLUMNS.get(key) if self.run else None)
 
     @property
-    def named(self) -> dict[str, str]:
-        """Every column that must be there, by its key."""
+    def required_columns(self) -> dict[str, str]:
+        """Names of the columns that must exist, by config key."""
         keys = [key for key in type(self).model_fields if key.endswith("_column")]
         return {key: column for key in keys if (column := self.column(key))}
 
     def require_complete(self, *, raw: bool, truth: bool) -> None:
-        """Raise ValueError unless it says what to read, with `raw` and `truth` the raw text and the ground truth as well."""
+        """Check that `run` or `paths` and the needed columns are set; `raw` and `truth` say which texts are needed.
+
+        Raises ValueError: when something is missing.
+        """
         if bool(self.run) == bool(self.paths):
             raise ValueError("give either run (a folder of `ocrray restore`) or paths (tables)")
         needed = [*(["raw_column"] if raw else []), "corrected_column", *(["ground_truth_column"] if truth else [])]
@@ -80,60 +91,66 @@ class SystemConfig(StrictModel):
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Records as lists of equal length; an absent text, value or column is None."""
+    """Records as lists of equal length; an absent text or value is None."""
 
     ids: list[str]
     raw: list[str | None]
     corrected: list[str | None]
     truth: list[str | None]
-    problems: dict[int, str]  # by position: why a row cannot be read
+    problems: dict[int, str]  # by row: why it cannot be read
     languages: list[str | None]
     sources: list[str | None]
     documents: list[str | None]
-    of_run: pa.Table  # `REFUSALS` and the place in the source, so far as a run's files have them; no columns for other tables
+    run_columns: pa.Table  # GUARD_COLUMNS, FIELD_COLUMNS, source_uri and page, as far as a run has them; else no columns
 
     def __len__(self) -> int:
         return len(self.ids)
 
     def run_values(self, names: Sequence[str]) -> list[dict[str, Any]]:
-        """These of the columns `of_run`, as far as there are any, one dictionary a record."""
-        there = [name for name in names if name in self.of_run.column_names]
-        return self.of_run.select(there).to_pylist() if there else [{}] * len(self)
+        """Return the columns `names`, as far as the input is a run that has them: one dictionary a record."""
+        present = [name for name in names if name in self.run_columns.column_names]
+        return list(self.run_columns.select(present).to_pylist()) if present else [{}] * len(self)
 
 
 class System:
-    """The tables of a `SystemConfig`, found and their columns checked; raises ConfigError with a line for each problem."""
+    """Tables of a `SystemConfig`, located and their columns checked.
+
+    Raises ConfigError: with one line for each problem found.
+    """
 
     def __init__(self, config: SystemConfig, key: str) -> None:
         self.config = config
-        self.files = self._found(key)
+        self.files = self._locate(key)
         problems = Problems()
         for found in self.files:
-            problems.checked(lambda found=found: self._check(found, key))
+            problems.checked(partial(self._check, found, key))
         problems.raise_if_any()
 
     @property
     def size_bytes(self) -> int:
-        """All its files together."""
-        return sum(found.stat.size for found in self.files)
+        """Total size of the files."""
+        return sum(found.stat.size for found in self.files if isinstance(found.stat, FileStat))
 
     def batches(self, limit: int | None = None) -> Iterator[Batch]:
-        """The first `limit` records in the order of the files; raises ConfigError where a file breaks off."""
+        """Yield the first `limit` records in the order of the files.
+
+        Raises ConfigError: when a file is truncated or damaged.
+        """
         left = limit
         for found in self.files:
             with files.open_binary(found.location) as file:
                 table = open_table(file, found.location.name, self.config.encoding)
-                columns, of_run = self._columns(table)
+                columns, run_columns = self._columns(table)
                 for texts in table.batches(columns):
                     _require_whole(found, texts)
-                    batch = _batch(self.config, found, texts, columns, of_run, left)
+                    batch = _batch(self.config, found, texts, columns, run_columns, left)
                     yield batch
                     if left is not None:
                         left -= len(batch)
                         if not left:
                             return
 
-    def _found(self, key: str) -> list[Found]:
+    def _locate(self, key: str) -> list[Found]:
         try:
             found = [file for batch in Walk(self.config.locations, key).batches(Counter()) for file in batch]
         except ConfigError:
@@ -155,23 +172,25 @@ class System:
                 schema = open_table(file, found.location.name, self.config.encoding).schema
         except RecordError as err:
             raise ConfigError(f"{key}: {err}") from None
-        missing = {name: column for name, column in self.config.named.items() if column not in schema.names}
+        missing = {name: column for name, column in self.config.required_columns.items() if column not in schema.names}
         for name in ("raw_column", "corrected_column", "ground_truth_column"):
             column = self.config.column(name)
             if column in schema.names and not is_text(schema.field(column).type):
                 raise ConfigError(f"{found.name}: column {column} holds {schema.field(column).type}, not text")
         if missing:
-            told = ", ".join(f"{column} ({key}.{name})" for name, column in missing.items())
-            raise ConfigError(f"{found.name}: no column {told}; the columns are {', '.join(schema.names)}")
+            columns = ", ".join(f"{column} ({key}.{name})" for name, column in missing.items())
+            raise ConfigError(f"{found.name}: no column {columns}; the columns are {', '.join(schema.names)}")
 
     def _columns(self, table: Table) -> tuple[Columns, list[str]]:
         config = self.config
-        of_run = [name for name in _OF_RUNS if config.run and name in table.schema.names]
+        run_columns = [name for name in _RUN_EXTRAS if config.run and name in table.schema.names]
         others = [config.column(key) for key in ("corrected_column", "language_column", "source_column", "document_column")]
-        passthrough = tuple(dict.fromkeys([*filter(None, others), *of_run]))
+        passthrough = tuple(dict.fromkeys([*filter(None, others), *run_columns]))
         truth = config.column("ground_truth_column")
-        columns = Columns(config.column("raw_column") or truth, config.column("id_column"), truth, passthrough)
-        return columns, of_run
+        text = config.column("raw_column") or truth
+        if text is None:
+            raise ConfigError("neither a raw text nor a ground truth is named")  # `require_complete` has refused that
+        return Columns(text, config.column("id_column"), truth, passthrough), run_columns
 
 
 def _require_whole(found: Found, texts: Texts) -> None:
@@ -180,14 +199,18 @@ def _require_whole(found: Found, texts: Texts) -> None:
             raise ConfigError(f"{found.name}: {message}")
 
 
-def _batch(config: SystemConfig, found: Found, texts: Texts, columns: Columns, of_run: list[str], limit: int | None) -> Batch:
+def _batch(
+    config: SystemConfig, found: Found, texts: Texts, columns: Columns, run_columns: list[str], limit: int | None
+) -> Batch:
     arrays = dict(zip(columns.passthrough, texts.passthrough, strict=True))
     size = len(texts.texts) if limit is None else min(limit, len(texts.texts))
 
     def strings(key: str) -> pa.Array:
         name = config.column(key)
+        if name is None:
+            return pa.nulls(size, pa.string())
         try:
-            return arrays[name].slice(0, size).cast(pa.string()) if name else pa.nulls(size, pa.string())
+            return arrays[name].slice(0, size).cast(pa.string())
         except pa.ArrowException:
             raise ConfigError(f"{found.name}: column {name} holds {arrays[name].type} that is no text in UTF-8") from None
 
@@ -202,5 +225,5 @@ def _batch(config: SystemConfig, found: Found, texts: Texts, columns: Columns, o
         languages=strings("language_column").to_pylist(),
         sources=strings("source_column").to_pylist(),
         documents=strings("document_column").to_pylist(),
-        of_run=pa.table({name: arrays[name].slice(0, size) for name in of_run}),
+        run_columns=pa.table({name: arrays[name].slice(0, size) for name in run_columns}),
     )

@@ -1,4 +1,4 @@
-"""Which differences between two texts count as errors: said in the config, and written into every result."""
+"""Normalisation of texts before they are compared: set in the config and recorded in every result."""
 
 import re
 import unicodedata
@@ -13,28 +13,29 @@ _LINE_END_HYPHEN = re.compile(r"(?<=\w)[-¬‐⸗]\n\s*(?=\w)")
 
 
 class Normalisation(StrictModel):
-    """What is done to raw, corrected and true text alike before they are compared; as given, it is `for_scoring`."""
+    """Normalisation of raw, corrected and true text before they are compared; the default is `for_scoring`."""
 
     unicode_form: Literal["NFC", "NFKC", "none"] = "NFC"
-    """NFKC also takes ligatures, long s, superscripts and full-width letters for the plain ones."""
+    """Unicode normal form; NFKC also replaces ligatures, long s, superscripts and full-width letters by plain letters."""
     collapse_space: bool = True
-    """Every run of white space is one space, and there is none at the ends."""
+    """Replace every run of white space by one space and strip both ends."""
     fold_case: bool = False
+    """Ignore case, by Unicode case folding."""
     long_s: bool = False
-    """ſ counts as s."""
+    """Replace ſ by s."""
     ligatures: bool = False
-    """ﬁ counts as fi, and so on."""
+    """Replace ligatures by their letters: ﬁ by fi, and so on."""
     quotes: bool = False
-    """Every kind of single quotation mark is the same, and every kind of double one."""
+    """Replace every single quotation mark by ' and every double one by "."""
     dashes: bool = False
-    """Every kind of dash is a hyphen."""
+    """Replace every dash by a hyphen."""
     join_lines: bool = False
-    """A hyphen at the end of a line joins what stands before and after it."""
+    """Join words that are hyphenated over the end of a line."""
     ignore_punctuation: bool = False
-    """Everything that Unicode calls punctuation counts as nothing."""
+    """Remove all punctuation (Unicode categories P*)."""
 
     def __call__(self, text: str) -> str:
-        """`text` as it is compared."""
+        """Return the normalised text."""
         if self.unicode_form != "none":
             text = unicodedata.normalize(self.unicode_form, text)
         if self.join_lines:
@@ -53,8 +54,8 @@ class Normalisation(StrictModel):
         quotes = _QUOTES if self.quotes else {}
         return str.maketrans(long_s | ligatures | quotes | (_DASHES if self.dashes else {}))
 
-    def described(self) -> str:
-        """The choices in words, for whoever reads the figures."""
+    def description(self) -> str:
+        """Return the settings in words, for results and reports."""
         switches = {
             "white space collapsed": self.collapse_space,
             "case ignored": self.fold_case,

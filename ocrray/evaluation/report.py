@@ -15,12 +15,12 @@ import ocrray
 from ocrray.corpus.diff import Segment, segments
 from ocrray.corpus.templates import environment
 from ocrray.evaluation.fields import FieldTable
-from ocrray.evaluation.figures import FIGURES
+from ocrray.evaluation.guard_spans import GuardSpans
+from ocrray.evaluation.metrics import METRICS
 from ocrray.evaluation.normalisation import Normalisation
-from ocrray.evaluation.refusals import Refusals
+from ocrray.evaluation.report_records import ReportRecord
 from ocrray.evaluation.results import Comparison, Results
-from ocrray.evaluation.scoring import Shown
-from ocrray.evaluation.sheet import Part
+from ocrray.evaluation.sampling import Stratum
 from ocrray.evaluation.translation import TranslationScores
 from ocrray.folder import Folder
 from ocrray.records import Edit, edits_from_rows
@@ -41,7 +41,7 @@ class Evaluation:
 
     name: str
     results: Results
-    shown: list[Shown]
+    report_records: list[ReportRecord]
     normalise: Normalisation
     confidence: float
     unit: str = "records"
@@ -51,14 +51,14 @@ class Evaluation:
     first_problem: str | None = None
     """What is wrong with the first row that cannot be read."""
     refused: int = 0
-    refusals: Refusals | None = None
+    guard_spans: GuardSpans | None = None
     translation: TranslationScores | None = None
     fields: FieldTable | None = None
     from_nothing: bool = False
     """Whether there is no raw text that was corrected, only answers."""
     baseline_name: str | None = None
     comparison: Comparison | None = None
-    parts: Sequence[Part] = ()
+    strata: Sequence[Stratum] = ()
     """Where the figures are an estimate: the parts that checked records were drawn in."""
 
 
@@ -70,7 +70,7 @@ def write_report(output: Folder, evaluation: Evaluation, *, config_yaml: str, ti
         title=title,
         evaluation=evaluation,
         overall=evaluation.results.overall,
-        meanings={name: figure.meaning for name, figure in FIGURES.items()},
+        meanings={name: metric.meaning for name, metric in METRICS.items()},
         records_json=Markup(_records_json(evaluation)),
         config_yaml=config_yaml,
         version=ocrray.__version__,
@@ -84,7 +84,7 @@ def write_report(output: Folder, evaluation: Evaluation, *, config_yaml: str, ti
 
 def _records_json(evaluation: Evaluation) -> str:
     """The shown records, worst change first, as JSON that may stand inside HTML; their texts as long as there is room for all."""
-    compared = [_Compared(record, evaluation.normalise) for record in evaluation.shown]
+    compared = [_Compared(record, evaluation.normalise) for record in evaluation.report_records]
     compared.sort(key=lambda entry: entry.gain)
     for max_chars in _TEXT_CHARS:
         rows = [as_json(entry.row(max_chars)) for entry in compared]
@@ -111,9 +111,9 @@ def as_json(row: Any) -> str:
 class _Compared:
     """A record and its edits, from which its diffs are cut."""
 
-    def __init__(self, record: Shown, normalise: Normalisation) -> None:
+    def __init__(self, record: ReportRecord, normalise: Normalisation) -> None:
         self.record = record
-        self.refused = edits_from_rows(record.refused.get("refused_edits"))
+        self.refused = edits_from_rows(record.guard.get("refused_edits"))
         self._corrected, self._truth = normalise(record.corrected), normalise(record.truth)
         self._changes = _edits(record.raw, record.corrected)
         self._remaining = _edits(self._corrected, self._truth)
@@ -136,13 +136,13 @@ class _Compared:
             row["reasons"] = _reasons(record)
         if record.wrong_fields:
             row["wrong_fields"] = [sanitise(name[:100]) for name in record.wrong_fields]
-        row["labels"] = [sanitise(label[:100]) for label in (record.language, record.source) if label]
+        row["labels"] = [sanitise(label[:100]) for label in record.labels]
         return row
 
 
-def _reasons(record: Shown) -> list[str]:
-    refused = (verdict["reason"] for verdict in record.refused.get("verdicts") or () if not verdict["accepted"])
-    reasons = dict.fromkeys(filter(None, (record.refused.get("guard_reason"), *refused)))
+def _reasons(record: ReportRecord) -> list[str]:
+    refused = (verdict["reason"] for verdict in record.guard.get("verdicts") or () if not verdict["accepted"])
+    reasons = dict.fromkeys(filter(None, (record.guard.get("guard_reason"), *refused)))
     return [sanitise(reason[:100]) for reason in reasons]
 
 

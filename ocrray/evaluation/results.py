@@ -1,47 +1,38 @@
-"""What an evaluation says: figures with intervals, for all records and by group, and the comparison with a second system."""
+"""Results of an evaluation: metrics with intervals, for all records and by group, and the comparison with a baseline."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from pydantic import Field
 
-from ocrray.config import StrictModel
 from ocrray.errors import ConfigError
-from ocrray.evaluation.bootstrap import MAX_UNITS, Interval, Resampling, figures_of, totals
+from ocrray.evaluation.bootstrap import (
+    MAX_BLOCKS,
+    BootstrapConfig,
+    Interval,
+    bootstrap_intervals,
+    clopper_pearson,
+    paired_p_value,
+    pool_units,
+    sum_by_block,
+    usable_interval,
+)
 from ocrray.evaluation.counts import Counts
-from ocrray.evaluation.figures import FIGURES, SHARES, addends
+from ocrray.evaluation.metrics import METRICS, Sums, summands
+from ocrray.evaluation.sampling import CheckedSample
 from ocrray.evaluation.scoring import Scores
-from ocrray.evaluation.sheet import Checked
 
 BUCKETS = ("0 %", "up to 2 %", "2 to 5 %", "5 to 10 %", "over 10 %")
 _BUCKET_ENDS = (0.0, 0.02, 0.05, 0.10)
 _MAX_GROUPS = 30
 OTHERS = "(all others)"
-_SUMS = (
-    *("records", "truth_chars", "truth_words", "truth_digits", "raw_distance", "corrected_distance"),
-    *("clean", "exact", "improved", "made_worse", "broke_clean", "digits_changed", "digits_made_worse"),
-)
-
-
-class BootstrapConfig(StrictModel):
-    """How intervals and tests are computed."""
-
-    resamples: int = Field(1_000, ge=100, le=100_000)
-    permutations: int = Field(10_000, ge=100, le=1_000_000)
-    confidence: float = Field(0.95, gt=0.5, lt=1)
-    seed: int = Field(0, ge=0)
-
-    def over(self, units: np.ndarray) -> Resampling:
-        """Draws of these units."""
-        return Resampling(units, resamples=self.resamples, confidence=self.confidence, seed=self.seed)
 
 
 @dataclass(frozen=True, slots=True)
-class Value:
-    """A figure and its interval: None where there is nothing to divide by, in the records or in one of the resamples."""
+class MetricValue:
+    """A metric, None where its denominator is 0, and its interval, None where a resample has no value or all have the same."""
 
     value: float | None
     interval: Interval | None
@@ -49,158 +40,208 @@ class Value:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Records that share something: what was added up over them, and the figures."""
+    """Records with something in common: integer sums over them, and metrics, by name."""
 
     name: str
     sums: dict[str, int]
-    figures: dict[str, Value]
+    metrics: dict[str, MetricValue]
 
     @property
     def records(self) -> int:
+        """Number of records."""
         return self.sums["records"]
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Two systems on the records that both have with the same truth; a difference is the system's figure less the baseline's."""
+    """Two systems on the records that both have with the same truth; a difference is the system's metric less the baseline's."""
 
     records: int
     only_in_system: int
     only_in_baseline: int
     other_truth: int
-    system: dict[str, Value]
-    baseline: dict[str, Value]
-    differences: dict[str, Value]
+    system: dict[str, MetricValue]
+    baseline: dict[str, MetricValue]
+    differences: dict[str, MetricValue]
     p_value: float
-    """Of the micro CER: how often swapping the two at random makes a difference as large."""
+    """Of the difference in micro CER, by approximate randomisation."""
 
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """All figures of one system."""
+    """Metrics of one system, over all records and by group."""
 
     overall: Group
     by_raw_cer: list[Group]
     by_language: list[Group]
     by_source: list[Group]
     units: int
-    in_lots: bool
+    in_blocks: bool
+    """Whether units were pooled into blocks for resampling, because there are more than `MAX_BLOCKS`."""
 
 
-def results_of(scores: Scores, bootstrap: BootstrapConfig) -> Results:
-    """The figures over all scored records, and by group; groups are resampled each by itself."""
+def compute_results(scores: Scores, config: BootstrapConfig) -> Results:
+    """Return the metrics over all scored records and by group; each group is resampled by itself."""
     units = scores.units
-    number = int(units.max(initial=-1)) + 1
 
     def group(name: str, rows: np.ndarray) -> Group:
-        return _group(name, {key: values[rows] for key, values in scores.counts.items()}, units[rows], bootstrap)
+        return _group(name, {key: values[rows] for key, values in scores.counts.items()}, units[rows], config)
 
+    number = int(units.max(initial=-1)) + 1
     buckets = raw_cer_buckets(scores.counts)
     return Results(
         overall=group("all", np.arange(len(scores))),
         by_raw_cer=[group(name, rows) for i, name in enumerate(BUCKETS) if len(rows := np.flatnonzero(buckets == i))],
-        by_language=[group(name, rows) for name, rows in _by_label(scores.languages)],
-        by_source=[group(name, rows) for name, rows in _by_label(scores.sources)],
+        by_language=[group(name, rows) for name, rows in _rows_by_label(scores.languages)],
+        by_source=[group(name, rows) for name, rows in _rows_by_label(scores.sources)],
         units=number,
-        in_lots=number > MAX_UNITS,
+        in_blocks=number > MAX_BLOCKS,
     )
 
 
-def estimate_of(checked: Checked, bootstrap: BootstrapConfig) -> Results:
-    """The figures of all records without ground truth, from those that were checked; sums are rounded to whole numbers."""
-    sums = checked.sums()
-    resampling = bootstrap.over(np.arange(len(checked.part_of)))
-    figures = _values(figures_of(sums), figures_of(checked.resampled(bootstrap.resamples, bootstrap.seed)), resampling)
-    overall = Group("estimated", {key: round(float(sums[key])) for key in _SUMS}, figures)
-    return Results(overall, [], [], [], units=len(checked.part_of), in_lots=False)
+def estimate_results(sample: CheckedSample, config: BootstrapConfig) -> Results:
+    """Return estimates for all records without ground truth from those that were checked; sums are rounded to integers."""
+    sums = sample.estimated_sums()
+    whole = [name for name, values in summands(sample.counts).items() if values.dtype != np.float64]
+    resampled = metric_array(sample.resampled_sums(config.resamples, config.seed))
+    tail = (1 - config.confidence) / 2
+    intervals = [usable_interval(*ends) for ends in np.quantile(resampled, [tail, 1 - tail], axis=1).T]
+    overall = Group("estimated", {name: round(float(sums[name])) for name in whole}, _values(metric_array(sums), intervals))
+    return Results(overall, [], [], [], units=len(sample.stratum_of), in_blocks=False)
+
+
+def metric_array(sums: Sums) -> np.ndarray:
+    """Return all metrics in the order of `METRICS`, shaped (metrics, *shape of each sum)."""
+    return np.stack([metric.compute(sums) for metric in METRICS.values()])
+
+
+def metrics_with_intervals(
+    values: Mapping[str, np.ndarray], units: np.ndarray, config: BootstrapConfig
+) -> dict[str, MetricValue]:
+    """Return every metric over records from their summands, with bootstrap intervals from resampling units."""
+    blocks = pool_units(units, MAX_BLOCKS, config.seed)
+    intervals = bootstrap_intervals(sum_by_block(values, blocks), lambda sums: _metric_array(sums, values), config)
+    return _values(metric_array(_totals(values)), intervals)
 
 
 def raw_cer_buckets(counts: Counts) -> np.ndarray:
-    """The index in BUCKETS of each record, by the CER of its raw text; where the truth is empty every character is an error."""
+    """Return the index in BUCKETS of each record, by the CER of its raw text; of an empty truth it is 1 or more."""
     cer = counts["raw_distance"] / np.maximum(counts["truth_chars"], 1)
     return np.searchsorted(_BUCKET_ENDS, cer, side="left")
 
 
-def compare(system: Scores, baseline: Scores, bootstrap: BootstrapConfig) -> Comparison:
-    """Both systems on the records that they share; raises ConfigError where ids are not unique or none is shared."""
-    ours, theirs = _shared_rows(system, baseline)
-    shared = len(ours)
-    same = system.truth_hashes[ours] == baseline.truth_hashes[theirs]
-    ours, theirs = ours[same], theirs[same]
-    if not len(ours):
+def compare(system: Scores, baseline: Scores, config: BootstrapConfig) -> Comparison:
+    """Compare two systems on the records that they share.
+
+    Raises ConfigError: when ids are not unique, or no record is shared.
+    """
+    system_rows, baseline_rows = _shared_rows(system, baseline)
+    shared = len(system_rows)
+    same_truth = system.truth_hashes[system_rows] == baseline.truth_hashes[baseline_rows]
+    system_rows, baseline_rows = system_rows[same_truth], baseline_rows[same_truth]
+    if not len(system_rows):
         why = "have the same truth" if shared else "are in both"
         raise ConfigError(f"baseline: no records {why}, so the two cannot be compared; set id_column in both")
-    values = [
-        addends({name: column[rows] for name, column in scores.counts.items()})
-        for scores, rows in ((system, ours), (baseline, theirs))
+    pair = [
+        summands({name: column[rows] for name, column in scores.counts.items()})
+        for scores, rows in ((system, system_rows), (baseline, baseline_rows))
     ]
-    units = np.unique(system.units[ours], return_inverse=True)[1]
-    resampling = bootstrap.over(units)
-    point, drawn = [figures_of(totals(value)) for value in values], [figures_of(resampling.sums(value)) for value in values]
+    units = np.unique(system.units[system_rows], return_inverse=True)[1]
+    values = _compare_metrics(pair[0], pair[1], units, config)
     return Comparison(
-        records=len(ours),
-        only_in_system=len(system) - shared,
-        only_in_baseline=len(baseline) - shared,
-        other_truth=shared - len(ours),
-        system=_values(point[0], drawn[0], resampling),
-        baseline=_values(point[1], drawn[1], resampling),
-        differences=_values(*({name: both[0][name] - both[1][name] for name in FIGURES} for both in (point, drawn)), resampling),
-        p_value=resampling.p_value(values[0]["corrected_distance"] - values[1]["corrected_distance"], bootstrap.permutations),
+        len(system_rows),
+        len(system) - shared,
+        len(baseline) - shared,
+        shared - len(system_rows),
+        *values,
+        p_value=paired_p_value(pair[0]["corrected_distance"] - pair[1]["corrected_distance"], units, config),
+    )
+
+
+def _compare_metrics(
+    first: Mapping[str, np.ndarray], second: Mapping[str, np.ndarray], units: np.ndarray, config: BootstrapConfig
+) -> tuple[dict[str, MetricValue], dict[str, MetricValue], dict[str, MetricValue]]:
+    """Return the metrics of two systems and their differences, from the same resamples for all three."""
+    blocks = pool_units(units, MAX_BLOCKS, config.seed)
+
+    def both_and_difference(sums: np.ndarray) -> np.ndarray:
+        left, right = (_metric_array(half, first) for half in np.split(sums, 2, axis=-1))
+        return np.concatenate([left, right, left - right])
+
+    block_sums = np.concatenate([sum_by_block(values, blocks) for values in (first, second)], axis=1)
+    intervals = bootstrap_intervals(block_sums, both_and_difference, config)
+    left, right = (metric_array(_totals(values)) for values in (first, second))
+    size = len(METRICS)
+    return (
+        _values(left, intervals[:size]),
+        _values(right, intervals[size : 2 * size]),
+        _values(left - right, intervals[2 * size :]),
     )
 
 
 def _shared_rows(system: Scores, baseline: Scores) -> tuple[np.ndarray, np.ndarray]:
-    """The rows of the same records in either system, in the order of the first."""
+    """Return the rows of the same records in either system, in the order of the first."""
     for name, scores in (("input", system), ("baseline", baseline)):
         if repeated := [record for record, times in Counter(scores.ids).items() if times > 1]:
             raise ConfigError(
                 f"{name}: to compare two systems every record needs an id of its own (id_column); "
                 f"{len(repeated):,} occur more than once, {repeated[0]} for instance"
             )
-    place = {record: row for row, record in enumerate(baseline.ids)}
-    theirs = np.array([place.get(record, -1) for record in system.ids], dtype=np.int64)
-    ours = np.flatnonzero(theirs >= 0)
-    return ours, theirs[ours]
+    row_of = {record: row for row, record in enumerate(baseline.ids)}
+    baseline_rows = np.array([row_of.get(record, -1) for record in system.ids], dtype=np.int64)
+    system_rows = np.flatnonzero(baseline_rows >= 0)
+    return system_rows, baseline_rows[system_rows]
 
 
 def as_json(part: Group | Comparison) -> dict[str, Any]:
-    """The part as JSON holds it: every figure with its value, the ends of its interval, and nothing that is not a number."""
-    return _plain(asdict(part))
+    """Return the part with every metric as `{"value", "low", "high"}`, null where there is none."""
+    return {name: _plain(value) for name, value in asdict(part).items()}
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, dict) and set(value) == {"value", "interval"}:
-        interval = value["interval"] or {"low": None, "high": None}
-        return {"value": value["value"], **interval}
+        return {"value": value["value"], **(value["interval"] or {"low": None, "high": None})}
     return {name: _plain(part) for name, part in value.items()} if isinstance(value, dict) else value
 
 
-def _group(name: str, counts: Counts, units: np.ndarray, bootstrap: BootstrapConfig) -> Group:
-    values = addends(counts)
-    sums = totals(values)
-    resampling = bootstrap.over(np.unique(units, return_inverse=True)[1])
-    figures = _values(figures_of(sums), figures_of(resampling.sums(values)), resampling)
-    for share in SHARES:
-        if figures[share].value in (0, 1):
-            interval = resampling.of_none_or_all(values[FIGURES[share].whole], figures[share].value)
-            figures[share] = Value(figures[share].value, interval)
-    return Group(name, {key: int(sums[key]) for key in _SUMS}, figures)
+def _group(name: str, counts: Counts, units: np.ndarray, config: BootstrapConfig) -> Group:
+    values = summands(counts)
+    units = np.unique(units, return_inverse=True)[1]
+    metrics = metrics_with_intervals(values, units, config)
+    for metric in METRICS.values():
+        share = metrics[metric.name].value
+        if metric.kind == "share" and share in (0, 1):  # every resample is the same, though other records may differ
+            trials = len(np.unique(units[values[metric.denominator]]))
+            interval = clopper_pearson(trials if share else 0, trials, config.confidence)
+            metrics[metric.name] = MetricValue(share, interval)
+    sums = {key: int(column.sum()) for key, column in values.items() if column.dtype != np.float64}
+    return Group(name, sums, metrics)
 
 
-def _values(point: dict[str, np.ndarray], drawn: dict[str, np.ndarray], resampling: Resampling) -> dict[str, Value]:
+def _totals(values: Mapping[str, np.ndarray]) -> Sums:
+    return {name: column.sum() for name, column in values.items()}
+
+
+def _metric_array(sums: np.ndarray, names: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Return `metric_array` of sums shaped (..., summands)."""
+    return metric_array(dict(zip(names, np.moveaxis(sums, -1, 0), strict=True)))
+
+
+def _values(metrics: np.ndarray, intervals: Sequence[Interval | None]) -> dict[str, MetricValue]:
     return {
-        name: Value(None if np.isnan(point[name]) else float(point[name]), resampling.interval(drawn[name])) for name in point
+        name: MetricValue(None if np.isnan(value) else float(value), interval)
+        for name, value, interval in zip(METRICS, metrics, intervals, strict=True)
     }
 
 
-def _by_label(labels: Sequence[str | None]) -> list[tuple[str, np.ndarray]]:
-    """The rows of each label, the most frequent first, the rarest together; nothing where no record has one."""
+def _rows_by_label(labels: Sequence[str | None]) -> list[tuple[str, np.ndarray]]:
+    """Return the rows of each label, the most frequent first, the rarest pooled; nothing where no record has a label."""
     frequent = Counter("(none)" if label is None else label for label in labels)
     if set(frequent) <= {"(none)"}:
         return []
     names = [name for name, _ in frequent.most_common()]
     kept = names if len(names) <= _MAX_GROUPS else [*names[: _MAX_GROUPS - 1], OTHERS]
     number = {name: i for i, name in enumerate(kept)}
-    rest = len(kept) - 1
-    codes = np.array([number.get("(none)" if label is None else label, rest) for label in labels])
+    last = len(kept) - 1
+    codes = np.array([number.get("(none)" if label is None else label, last) for label in labels])
     return [(name, np.flatnonzero(codes == i)) for i, name in enumerate(kept)]

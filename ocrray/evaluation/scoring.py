@@ -1,81 +1,38 @@
-"""One pass over a system's records: what is counted of each, how many could not be, and the few that readers are shown."""
+"""One pass over a system's records: counts of each, a tally of those that could not be scored, and the few kept with texts."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
 from ocrray.evaluation.counts import Counts, concatenated, count
 from ocrray.evaluation.field_scoring import FieldScoring
 from ocrray.evaluation.fields import FieldTable
-from ocrray.evaluation.inputs import FIELDS, REFUSALS, Batch
+from ocrray.evaluation.guard_spans import GuardSpans
+from ocrray.evaluation.inputs import FIELD_COLUMNS, GUARD_COLUMNS, Batch
 from ocrray.evaluation.normalisation import Normalisation
-from ocrray.evaluation.refusals import Refusals
+from ocrray.evaluation.report_records import RecordSelection, ReportRecord
 
 _TALLY = ("scored", "without_output", "without_truth", "without_text", "unreadable")
 
 
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """A record that is kept with its texts, for the report."""
-
-    id: str
-    raw: str
-    corrected: str
-    truth: str
-    counts: dict[str, int]
-    language: str | None
-    source: str | None
-    refused: dict[str, Any]  # of a run: the columns REFUSALS
-    wrong_fields: list[str] | None = None  # None where no fields are looked at
-
-    @property
-    def is_refused(self) -> bool:
-        """Whether the guard refused all or some of the correction."""
-        return bool(self.refused.get("refused_edits")) or self.refused.get("status") == "kept_raw"
-
-
-@dataclass(slots=True)
-class Kept:
-    """The `size` records of the highest rank among all offered."""
-
-    size: int
-    _best: list[tuple[float, float, Shown]] = field(default_factory=list)
-
-    def offer(self, rank: float, tie_break: float, record: Shown) -> None:
-        """Consider a record; of equal rank the one with the higher `tie_break` stays."""
-        self._best.append((rank, tie_break, record))
-        if len(self._best) > 2 * self.size:
-            self._trim()
-
-    @property
-    def records(self) -> list[Shown]:
-        """What was kept, highest rank first."""
-        self._trim()
-        return [record for *_, record in self._best]
-
-    def _trim(self) -> None:
-        self._best = sorted(self._best, key=lambda entry: entry[:2], reverse=True)[: self.size]
-
-
 @dataclass(slots=True)
 class Scores:
-    """All that an evaluation knows of one system; the arrays and lists have one entry a scored record."""
+    """Everything that an evaluation keeps of one system; arrays and lists have one entry a scored record."""
 
     counts: Counts
     ids: list[str]
-    truth_hashes: np.ndarray  # tell whether two systems were measured against the same truth
+    truth_hashes: np.ndarray  # int64; show whether two systems were measured against the same truth
     languages: list[str | None]
     sources: list[str | None]
     documents: list[str | None]
-    tally: Counter[str]
-    first_problem: str | None
-    shown: list[Shown]
+    tally: Counter[str]  # records by _TALLY; `without_output` are among the scored
+    first_problem: str | None  # of the first row that cannot be read
+    report_records: list[ReportRecord]
     refused: int  # records with a refused correction, whole or in part
-    refusals: Refusals
-    sample: list[tuple[str, str, str]]  # raw, corrected and true texts, drawn at random
+    guard_spans: GuardSpans
+    text_sample: list[tuple[str, str, str]]  # raw, corrected and true texts of random records
     fields: FieldTable | None = None
 
     def __len__(self) -> int:
@@ -83,19 +40,19 @@ class Scores:
 
     @property
     def unit(self) -> str:
-        """What may be drawn anew: documents, where it is known which record belongs to which, else records."""
+        """Name of the units of resampling: documents, where it is known which record belongs to which, else records."""
         return "documents" if any(document is not None for document in self.documents) else "records"
 
     @property
     def units(self) -> np.ndarray:
-        """Which document each record belongs to, numbered from 0; a record of none is one by itself."""
-        names = [record if document is None else (document,) for record, document in enumerate(self.documents)]
-        numbers: dict[Any, int] = {}
+        """Unit of each record, numbered from 0: its document, or a unit of its own where it has none."""
+        names = [row if document is None else (document,) for row, document in enumerate(self.documents)]
+        numbers: dict[int | tuple[str], int] = {}
         return np.array([numbers.setdefault(name, len(numbers)) for name in names], dtype=np.int64)
 
 
 @dataclass(frozen=True, slots=True)
-class Scorable:
+class ScorableBatch:
     """The records of a batch that can be scored: their rows in it, and their texts, the raw one where none was corrected."""
 
     batch: Batch
@@ -105,12 +62,12 @@ class Scorable:
     truth: list[str]
 
 
-Counting = Callable[[Iterable[Scorable], Normalisation], Iterator[tuple[Scorable, Counts]]]
-"""Counts the records of many batches, and gives them back in their order."""
+CountBatches = Callable[[Iterable[ScorableBatch], Normalisation], Iterator[tuple[ScorableBatch, Counts]]]
+"""Counts the records of many batches and returns them in the same order."""
 
 
-def in_process(batches: Iterable[Scorable], normalise: Normalisation) -> Iterator[tuple[Scorable, Counts]]:
-    """One after the other."""
+def count_in_process(batches: Iterable[ScorableBatch], normalise: Normalisation) -> Iterator[tuple[ScorableBatch, Counts]]:
+    """Count one batch after the other in this process."""
     return ((texts, count(texts.raw, texts.corrected, texts.truth, normalise)) for texts in batches)
 
 
@@ -118,123 +75,135 @@ def score(
     batches: Iterable[Batch],
     normalise: Normalisation,
     *,
-    shown: int,
+    report_records: int,
     sample_words: int,
     seed: int,
-    counting: Counting = in_process,
+    count_batches: CountBatches = count_in_process,
     fields: FieldScoring | None = None,
 ) -> Scores:
-    """Count every record that has a raw text and a truth. Without a corrected text the raw one stands, as for a reader.
+    """Count every record that has a raw text and a truth; without a corrected text the raw one is scored.
 
-    `shown` is how many records are kept for the report: those made worst, refused ones, and others at random;
-    texts of about `sample_words` words of truth, drawn at random, are kept for measures that need texts. `fields` adds up the
-    fields of answers.
+    `report_records` records are kept for the report. Random records of about `sample_words` words of truth in all are kept for
+    metrics that need texts. `fields`, where given, scores the fields of answers.
     """
-    rng = np.random.default_rng(seed)
-    tally, parts, first_problem, refused, refusals = Counter(dict.fromkeys(_TALLY, 0)), [], None, 0, Refusals()
+    scoring = _Scoring(normalise, report_records, sample_words, seed, fields)
+    tally = Counter(dict.fromkeys(_TALLY, 0))
     scorable = (_scorable(batch, tally) for batch in batches)
-    columns: dict[str, list[Any]] = {name: [] for name in ("ids", "hashes", "languages", "sources", "documents")}
-    groups = {"made_worse": Kept(shown * 3 // 10), "refused": Kept(shown * 2 // 10), "all": Kept(shown)}
-    sample = _Sample(sample_words)
-    for texts, counts in counting(scorable, normalise):
+    for texts, counts in count_batches(scorable, normalise):
+        scoring.add(texts, counts)
+    return scoring.scores(tally)
+
+
+class _Scoring:
+    """Accumulates `Scores` batch by batch."""
+
+    def __init__(
+        self, normalise: Normalisation, report_records: int, sample_words: int, seed: int, fields: FieldScoring | None
+    ) -> None:
+        self._normalise, self._fields = normalise, fields
+        self._rng = np.random.default_rng(seed)
+        self._counts: list[Counts] = []
+        self._ids: list[str] = []
+        self._hashes: list[int] = []
+        self._languages: list[str | None] = []
+        self._sources: list[str | None] = []
+        self._documents: list[str | None] = []
+        self._first_problem: str | None = None
+        self._refused = 0
+        self._guard_spans = GuardSpans()
+        self._selection = RecordSelection(report_records)
+        self._sample = _TextSample(sample_words)
+
+    def add(self, texts: ScorableBatch, counts: Counts) -> None:
         batch, rows = texts.batch, texts.rows
-        first_problem = first_problem or next(iter(batch.problems.values()), None)
-        parts.append(counts)
-        columns["ids"] += [batch.ids[row] for row in rows]
-        columns["hashes"] += [hash(normalise(text)) for text in texts.truth]
-        for name in ("languages", "sources", "documents"):
-            columns[name] += [getattr(batch, name)[row] for row in rows]
-        luck = rng.random(len(rows))
-        of_run, extracted = batch.run_values(REFUSALS), batch.run_values(FIELDS if fields else ())
-        for i, row in enumerate(rows):
-            of_one = {name: int(values[i]) for name, values in counts.items()}
-            entry = texts.raw[i], texts.corrected[i], texts.truth[i]
-            wrong = fields and fields.add(batch.ids[row], batch.corrected[row], texts.truth[i], extracted[row])
-            labels = batch.languages[row], batch.sources[row]
-            record = Shown(batch.ids[row], *entry, of_one, *labels, of_run[row], wrong)
-            refused += record.is_refused
-            refusals.add_record(record.raw, record.truth, record.refused)
-            _offer(groups, record, luck[i])
-            sample.offer(luck[i], entry, of_one["truth_words"])
-    return Scores(
-        counts=concatenated(parts),
-        ids=columns["ids"],
-        truth_hashes=np.array(columns["hashes"], dtype=np.int64),
-        languages=columns["languages"],
-        sources=columns["sources"],
-        documents=columns["documents"],
-        tally=tally,
-        first_problem=first_problem,
-        shown=_chosen(groups, shown),
-        refused=refused,
-        refusals=refusals,
-        sample=sample.texts,
-        fields=fields and fields.table,
-    )
+        self._first_problem = self._first_problem or next(iter(batch.problems.values()), None)
+        self._counts.append(counts)
+        self._ids += [batch.ids[row] for row in rows]
+        self._hashes += [hash(self._normalise(text)) for text in texts.truth]
+        self._languages += [batch.languages[row] for row in rows]
+        self._sources += [batch.sources[row] for row in rows]
+        self._documents += [batch.documents[row] for row in rows]
+        random_keys = self._rng.random(len(rows))
+        for record, key in zip(self._records(texts, counts), random_keys, strict=True):
+            self._refused += record.is_refused
+            self._guard_spans.add_record(record.raw, record.truth, record.guard)
+            self._selection.offer(record, key)
+            self._sample.offer(key, (record.raw, record.corrected, record.truth), record.counts["truth_words"])
+
+    def _records(self, texts: ScorableBatch, counts: Counts) -> Iterator[ReportRecord]:
+        batch = texts.batch
+        guard = batch.run_values(GUARD_COLUMNS)
+        extracted = batch.run_values(FIELD_COLUMNS if self._fields else ())
+        for i, row in enumerate(texts.rows):
+            record_id, truth = batch.ids[row], texts.truth[i]
+            wrong = self._fields.add(record_id, batch.corrected[row], truth, extracted[row]) if self._fields else None
+            of_record = {name: int(values[i]) for name, values in counts.items()}
+            labels = tuple(label for label in (batch.languages[row], batch.sources[row]) if label)
+            yield ReportRecord(record_id, texts.raw[i], texts.corrected[i], truth, of_record, labels, guard[row], wrong)
+
+    def scores(self, tally: Counter[str]) -> Scores:
+        return Scores(
+            counts=concatenated(self._counts),
+            ids=self._ids,
+            truth_hashes=np.array(self._hashes, dtype=np.int64),
+            languages=self._languages,
+            sources=self._sources,
+            documents=self._documents,
+            tally=tally,
+            first_problem=self._first_problem,
+            report_records=self._selection.records,
+            refused=self._refused,
+            guard_spans=self._guard_spans,
+            text_sample=self._sample.texts,
+            fields=self._fields.table if self._fields else None,
+        )
 
 
-def _scorable(batch: Batch, tally: Counter[str]) -> Scorable:
-    rows = list(_scorable_rows(batch, tally))
-    raw = [batch.raw[row] for row in rows]
-    corrected = [batch.raw[row] if batch.corrected[row] is None else batch.corrected[row] for row in rows]
-    return Scorable(batch, rows, raw, corrected, [batch.truth[row] for row in rows])
-
-
-def _scorable_rows(batch: Batch, tally: Counter[str]) -> Iterator[int]:
-    for row in range(len(batch)):
+def _scorable(batch: Batch, tally: Counter[str]) -> ScorableBatch:
+    scorable = ScorableBatch(batch, [], [], [], [])
+    for row, (raw, corrected, truth) in enumerate(zip(batch.raw, batch.corrected, batch.truth, strict=True)):
         if row in batch.problems:
             tally["unreadable"] += 1
-        elif batch.truth[row] is None:
+        elif truth is None:
             tally["without_truth"] += 1
-        elif batch.raw[row] is None:
+        elif raw is None:
             tally["without_text"] += 1
         else:
             tally["scored"] += 1
-            tally["without_output"] += batch.corrected[row] is None
-            yield row
+            tally["without_output"] += corrected is None
+            scorable.rows.append(row)
+            scorable.raw.append(raw)
+            scorable.corrected.append(raw if corrected is None else corrected)
+            scorable.truth.append(truth)
+    return scorable
 
 
-def _offer(groups: dict[str, Kept], record: Shown, luck: float) -> None:
-    groups["all"].offer(0, luck, record)
-    worse = record.counts["corrected_distance"] - record.counts["raw_distance"]
-    if worse > 0:
-        groups["made_worse"].offer(worse, luck, record)
-    if record.is_refused:
-        groups["refused"].offer(0, luck, record)
-
-
-def _chosen(groups: dict[str, Kept], size: int) -> list[Shown]:
-    """The groups' records, each once, the special ones first, `size` in all."""
-    everything = [record for kept in groups.values() for record in kept.records]
-    return list({id(record): record for record in everything}.values())[:size]
-
-
-class _Sample:
-    """The luckiest records, as many as have about so many words."""
+class _TextSample:
+    """The records with the smallest random keys, as many as have about so many words together."""
 
     def __init__(self, words: int) -> None:
         self._words = words
-        self._drawn: list[tuple[float, int, tuple[str, str, str]]] = []
-        self._waiting_words = 0
-        self._luck_needed = np.inf if words else -np.inf
+        self._kept: list[tuple[float, int, tuple[str, str, str]]] = []
+        self._kept_words = 0
+        self._key_limit = np.inf if words else -np.inf
 
-    def offer(self, luck: float, texts: tuple[str, str, str], words: int) -> None:
-        if luck < self._luck_needed:
-            self._drawn.append((luck, words, texts))
-            self._waiting_words += words
-            if self._waiting_words > 4 * self._words:
+    def offer(self, random_key: float, texts: tuple[str, str, str], words: int) -> None:
+        if random_key < self._key_limit:
+            self._kept.append((random_key, words, texts))
+            self._kept_words += words
+            if self._kept_words > 4 * self._words:
                 self._trim()
 
     @property
     def texts(self) -> list[tuple[str, str, str]]:
         self._trim()
-        return [texts for *_, texts in self._drawn]
+        return [texts for *_, texts in self._kept]
 
     def _trim(self) -> None:
-        self._drawn.sort(key=lambda entry: entry[0])
-        so_far = np.cumsum([words for _, words, _ in self._drawn])
-        kept = int(np.searchsorted(so_far, self._words, side="right"))
-        if kept < len(self._drawn):
-            self._luck_needed = self._drawn[kept][0]  # who comes later must not slip in for being short
-        del self._drawn[kept:]
-        self._waiting_words = sum(words for _, words, _ in self._drawn)
+        self._kept.sort(key=lambda entry: entry[0])
+        cumulated = np.cumsum([words for _, words, _ in self._kept])
+        number = int(np.searchsorted(cumulated, self._words, side="right"))
+        if number < len(self._kept):
+            self._key_limit = self._kept[number][0]  # a later record must not get in because it is short
+        del self._kept[number:]
+        self._kept_words = sum(words for _, words, _ in self._kept)

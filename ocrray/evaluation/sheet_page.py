@@ -1,4 +1,4 @@
-"""The sheet as a page: one record at a time, checked by keyboard, and saved as the CSV that is read back."""
+"""HTML page of the sheet: one record at a time, checked by keyboard, saved as the CSV that is read back."""
 
 import base64
 import hashlib
@@ -10,25 +10,25 @@ import ocrray
 from ocrray.corpus.templates import environment
 from ocrray.evaluation import sheet
 from ocrray.evaluation.report import as_json, difference
-from ocrray.evaluation.sheet import PARTS, Drawn
+from ocrray.evaluation.sampling import STRATA, SampledRecord
 from ocrray.folder import Folder
 
 NAME = "sample.html"
 
 
-def write_sheet_page(output: Folder, records: Sequence[Drawn], *, title: str) -> None:
-    """Write `sample.html`, self-contained, beside the sheet of the same records; what was checked stays in the browser."""
+def write_sheet_page(output: Folder, records: Sequence[SampledRecord], *, title: str) -> None:
+    """Write `sample.html`, self-contained, beside the sheet of the same records; what was checked is kept in the browser."""
     env = environment(True, "ocrray.evaluation")
     script = Markup(env.get_template("sheet.js.jinja").render())
     document = {
         "columns": sheet.COLUMNS,
         "name": sheet.NAME,
-        "key": hashlib.sha256(sheet.sheet_of(records).encode()).hexdigest()[:32],
+        "key": hashlib.sha256(sheet.write_sheet(records).encode()).hexdigest()[:32],
         "records": [
             {
                 "id": record.id,
                 "source": record.source,
-                "part": PARTS[record.part],
+                "stratum": STRATA[record.stratum],
                 "raw": record.raw,
                 "corrected": record.corrected,
                 "changes": difference(record.raw, record.corrected),

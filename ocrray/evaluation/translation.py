@@ -1,4 +1,4 @@
-"""BLEU and TER as sacrebleu computes them: measures of translation that post-correction is also reported in."""
+"""BLEU and TER by sacrebleu: translation metrics that are also reported for post-correction."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class TranslationScores:
-    """Both in sacrebleu's percent: BLEU is better the higher, TER the lower; with the settings that sacrebleu signs for."""
+    """Corpus scores in percent (BLEU: higher is better, TER: lower is better), with sacrebleu's signatures of the settings."""
 
     records: int
     raw_bleu: float
@@ -18,16 +18,20 @@ class TranslationScores:
 
 
 def translation_scores(texts: Sequence[tuple[str, str, str]]) -> TranslationScores | None:
-    """Corpus BLEU and TER over (raw, corrected, true) texts, already normalised; None where there are none."""
-    from sacrebleu.metrics import BLEU, TER
+    """Return corpus BLEU and TER of normalised (raw, corrected, true) texts; None where there are none."""
+    from sacrebleu.metrics.bleu import BLEU
+    from sacrebleu.metrics.ter import TER
 
     if not texts:
         return None
     raw, corrected, truth = ([entry[column] for entry in texts] for column in range(3))
     bleu, ter = BLEU(), TER(case_sensitive=True)
     return TranslationScores(
-        len(texts),
-        *(metric.corpus_score(system, [truth]).score for metric in (bleu, ter) for system in (raw, corrected)),
+        records=len(texts),
+        raw_bleu=bleu.corpus_score(raw, [truth]).score,
+        bleu=bleu.corpus_score(corrected, [truth]).score,
+        raw_ter=ter.corpus_score(raw, [truth]).score,
+        ter=ter.corpus_score(corrected, [truth]).score,
         bleu_signature=str(bleu.get_signature()),
         ter_signature=str(ter.get_signature()),
     )

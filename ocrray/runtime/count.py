@@ -1,4 +1,4 @@
-"""Counting the records of an evaluation on Ray: each batch is a task, and few are under way, so that memory stays bounded."""
+"""Counts the records of an evaluation on Ray: one task a batch, and a bounded number of them in flight."""
 
 import os
 from collections import deque
@@ -10,29 +10,31 @@ import ray
 from ocrray.errors import EngineError
 from ocrray.evaluation.counts import Counts, count
 from ocrray.evaluation.normalisation import Normalisation
-from ocrray.evaluation.scoring import Counting, Scorable
+from ocrray.evaluation.scoring import CountBatches, ScorableBatch
 from ocrray.runtime import cluster
 
-_WAITING_A_WORKER = 2
+_IN_FLIGHT_PER_WORKER = 2
 
 
-def on_ray(workers: int) -> Counting:
-    """A `Counting` with so many tasks at once, for as long as this process is connected to Ray."""
-    return partial(_counted, workers=workers)
+def count_on_ray(workers: int) -> CountBatches:
+    """Return a function that counts with `workers` tasks at once, for as long as this process is connected to Ray."""
+    return partial(_count_batches, workers=workers)
 
 
 def local_cpus(workers: int) -> int:
-    """What a cluster started on this machine should offer."""
+    """Return the number of logical CPUs of a cluster that is started on this machine."""
     return min(workers, os.cpu_count() or 1)
 
 
-def _counted(batches: Iterable[Scorable], normalise: Normalisation, *, workers: int) -> Iterator[tuple[Scorable, Counts]]:
+def _count_batches(
+    batches: Iterable[ScorableBatch], normalise: Normalisation, *, workers: int
+) -> Iterator[tuple[ScorableBatch, Counts]]:
     task = ray.remote(count)
-    waiting: deque[tuple[Scorable, ray.ObjectRef]] = deque()
+    waiting: deque[tuple[ScorableBatch, ray.ObjectRef[Counts]]] = deque()
     try:
         for texts in batches:
             waiting.append((texts, task.remote(texts.raw, texts.corrected, texts.truth, normalise)))
-            if len(waiting) > _WAITING_A_WORKER * workers:
+            if len(waiting) > _IN_FLIGHT_PER_WORKER * workers:
                 first, counts = waiting.popleft()
                 yield first, ray.get(counts)
         for texts, counts in waiting:

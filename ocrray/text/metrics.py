@@ -1,35 +1,42 @@
-"""Character distance, and what it adds up to: every figure is named for how it is averaged, because they can disagree in sign.
+"""Levenshtein distances and character error rates, each named by how it is averaged: averages can disagree in sign.
 
-A corrector can lower the mean of per-record ratios while it makes the corpus worse; so micro, macro and mean of ratios are
-always reported side by side, with the counts of records that were made worse and of clean records that were broken.
+A corrector can lower the mean of per-record ratios while it makes the corpus worse. Micro, macro and mean of ratios are
+therefore reported side by side, with the numbers of records that were made worse and of clean records that were broken.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
+import numpy.typing as npt
 from rapidfuzz import process
 from rapidfuzz.distance import Levenshtein
 
 from ocrray.text.normalise import for_scoring
 
-# OCR, its correction and the truth resemble each other, so a small first guess lets rapidfuzz look at a narrow band of the
-# matrix (16 times faster on a page of 200,000 characters); it widens the band where the guess was too low.
+# OCR, its correction and the truth are similar, so a small first guess lets rapidfuzz compute a narrow band of the matrix
+# (16 times faster on a page of 200,000 characters); it widens the band where the guess was too low.
 _EXPECTED_DISTANCE = 64
 
 
 def distance(left: str, right: str) -> int:
-    """Levenshtein distance in characters between the texts as scoring sees them."""
+    """Return the Levenshtein distance in characters between the texts after `for_scoring`."""
     return Levenshtein.distance(for_scoring(left), for_scoring(right), score_hint=_EXPECTED_DISTANCE)
 
 
 def distances(left: Sequence[str], right: Sequence[str], normalise: Callable[[str], str] = for_scoring) -> np.ndarray:
-    """`distance` of each pair: an int32 array as long as both sequences; raises ValueError if their lengths differ."""
+    """Return `distance` of each pair as int32.
+
+    Raises ValueError: when the sequences differ in length.
+    """
     return _pairwise([normalise(text) for text in left], [normalise(text) for text in right])
 
 
 def word_distances(left: Sequence[str], right: Sequence[str], normalise: Callable[[str], str] = for_scoring) -> np.ndarray:
-    """As `distances`, in words: Levenshtein between what white space parts, as in the word error rate."""
+    """Return the Levenshtein distance of each pair in words separated by white space, as for the word error rate.
+
+    Raises ValueError: when the sequences differ in length.
+    """
     return _pairwise([normalise(text).split() for text in left], [normalise(text).split() for text in right])
 
 
@@ -37,14 +44,15 @@ def _pairwise(left: Sequence[Sequence[str]], right: Sequence[Sequence[str]]) -> 
     if len(left) != len(right):
         raise ValueError(f"{len(left)} texts on the left, {len(right)} on the right")
     scorer, hint = Levenshtein.distance, _EXPECTED_DISTANCE
-    return process.cpdist(left, right, scorer=scorer, score_hint=hint, dtype=np.int32, workers=1)
+    pairwise: np.ndarray = process.cpdist(left, right, scorer=scorer, score_hint=hint, dtype=np.int32, workers=1)
+    return pairwise
 
 
 @dataclass(frozen=True, slots=True)
 class CerTotals:
-    """Sums over records with ground truth, from which every rate below follows; totals of parts add up with `+`.
+    """Sums over records with ground truth, and the rates that follow; totals of parts add up with `+`.
 
-    A rate is a fraction, None where nothing was there to divide by.
+    Rates are fractions, None where the denominator is 0.
     """
 
     records: int = 0
@@ -75,12 +83,12 @@ class CerTotals:
 
     @property
     def micro_cer_reduction(self) -> float | None:
-        """Share of all wrong characters that correction removed; negative when it added more than it removed."""
+        """Fraction of all wrong characters that correction removed; negative when it added more than it removed."""
         return _reduction(self.raw_distance, self.corrected_distance)
 
     @property
     def macro_raw_cer(self) -> float | None:
-        """Mean of the records' own CERs before correction: every record counts the same, however short."""
+        """Mean of the records' own CERs before correction: every record has the same weight."""
         return _ratio(self.raw_cer_sum, self.with_truth_chars)
 
     @property
@@ -90,27 +98,27 @@ class CerTotals:
 
     @property
     def macro_cer_reduction(self) -> float | None:
-        """By what share the mean of the records' CERs fell."""
+        """Relative reduction of the mean of the records' CERs."""
         return _reduction(self.raw_cer_sum, self.corrected_cer_sum)
 
     @property
     def mean_relative_reduction(self) -> float | None:
-        """Mean, over the records that had errors, of the share of its errors that each record lost."""
+        """Mean, over the records that had errors, of the fraction of its errors that each lost."""
         return _ratio(self.relative_reduction_sum, self.records - self.clean)
 
     @property
     def made_worse_frac(self) -> float | None:
-        """Share of all records with truth whose distance to it rose."""
+        """Fraction of all records with truth whose distance to it increased."""
         return _ratio(self.made_worse, self.records)
 
     @property
     def broke_clean_frac(self) -> float | None:
-        """Share of the clean records that correction broke."""
+        """Fraction of the clean records that correction broke."""
         return _ratio(self.broke_clean, self.clean)
 
 
-def cer_totals(truth_chars: Sequence[int], raw_distance: Sequence[int], corrected_distance: Sequence[int]) -> CerTotals:
-    """Totals over records from three arrays of equal length: characters of the truth, and each text's distance to it."""
+def cer_totals(truth_chars: npt.ArrayLike, raw_distance: npt.ArrayLike, corrected_distance: npt.ArrayLike) -> CerTotals:
+    """Return totals from arrays of equal length: characters of the truth, and distances of raw and corrected text to it."""
     chars, raw, corrected = (np.asarray(values, dtype=np.int64) for values in (truth_chars, raw_distance, corrected_distance))
     scored, wrong = chars > 0, raw > 0
     return CerTotals(

@@ -62,15 +62,15 @@ class CorrectionTask(CausalTask):
         return self._to_samples(examples, self._prompt.template)
 
     def measure(self, folder: Path, samples: pa.Table) -> dict[str, float]:
-        """Return `correction_figures`; a text without a correction counts as it is."""
+        """Return `correction_metrics`; a text without a correction counts as it is."""
         from ocrray.engines.hf import HfConfig, HfCorrector
-        from ocrray.evaluation.text import correction_figures
+        from ocrray.evaluation.text import correction_metrics
 
         corrector = HfCorrector(HfConfig(engine="hf", prompt=self._config.prompt, **self._engine_weights(folder)))
         raw, truth = samples["source"].to_pylist(), samples["target"].to_pylist()
         corrections = corrector.correct(raw)
         corrector.close()
-        return correction_figures(raw, _texts(raw, [correction.text for correction in corrections]), truth)
+        return correction_metrics(raw, _texts(raw, [correction.text for correction in corrections]), truth)
 
     def card(self, weights: Mapping[str, Any]) -> CardText:
         """Return the parts of the card of a corrector."""

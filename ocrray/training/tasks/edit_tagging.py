@@ -137,13 +137,13 @@ class EditTaggingTask(Task):
         return mean_token_loss
 
     def measure(self, folder: Path, samples: pa.Table) -> dict[str, float]:
-        """Return `correction_figures` of the edits with a probability of at least 0.5."""
-        from ocrray.evaluation.text import correction_figures
+        """Return `correction_metrics` of the edits with a probability of at least 0.5."""
+        from ocrray.evaluation.text import correction_metrics
 
         tagger = Tagger(TaggerConfig(engine="tagger", model=str(folder), threshold=_MEASURED_THRESHOLD))
         raw, truth = samples["source"].to_pylist(), samples["target"].to_pylist()
         fixed = [correction.text or text for text, correction in zip(raw, tagger.correct(raw), strict=True)]
-        return correction_figures(raw, fixed, truth)
+        return correction_metrics(raw, fixed, truth)
 
     def finish(self, folder: Path, held_out: pa.Table) -> Finished:
         """Calibrate the tagger in `folder` on held-out SAMPLES."""

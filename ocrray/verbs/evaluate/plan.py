@@ -7,11 +7,11 @@ from pydantic import Field, model_validator
 
 from ocrray.config import StrictModel
 from ocrray.errors import ConfigError, Problems
+from ocrray.evaluation.bootstrap import BootstrapConfig
 from ocrray.evaluation.field_scoring import FieldsConfig
 from ocrray.evaluation.inputs import System, SystemConfig
 from ocrray.evaluation.normalisation import Normalisation
 from ocrray.evaluation.report import NAME as REPORT_NAME
-from ocrray.evaluation.results import BootstrapConfig
 from ocrray.folder import Folder
 from ocrray.verbs import output
 from ocrray.verbs.base import Plan

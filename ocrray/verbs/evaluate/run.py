@@ -12,10 +12,11 @@ import ocrray
 from ocrray.errors import ConfigError
 from ocrray.evaluation import sheet
 from ocrray.evaluation.field_scoring import FieldScoring
-from ocrray.evaluation.figures import FIGURES
+from ocrray.evaluation.metrics import METRICS
 from ocrray.evaluation.report import Evaluation, write_report
-from ocrray.evaluation.results import as_json, compare, estimate_of, results_of
-from ocrray.evaluation.scoring import Counting, in_process, score
+from ocrray.evaluation.results import as_json, compare, compute_results, estimate_results
+from ocrray.evaluation.sampling import check_sample, draw_sample
+from ocrray.evaluation.scoring import CountBatches, count_in_process, score
 from ocrray.evaluation.sheet_page import write_sheet_page
 from ocrray.evaluation.translation import translation_scores
 from ocrray.folder import Folder
@@ -30,7 +31,7 @@ def run(plan: EvaluatePlan, folder: Folder) -> Result:
     config = plan.config
     sheet_text = _sheet(folder) if config.sample else None
     if config.sample and sheet_text is None:
-        return _write_sheet(plan, config.sample, folder)
+        return _write_sheet(plan, folder, config.sample)
     with console.working("Comparing the texts"):
         evaluation = _evaluated(plan) if sheet_text is None else _estimated(plan, sheet_text)
     folder.write_text(NAME, json.dumps(_document(config, evaluation), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
@@ -48,42 +49,42 @@ def _evaluated(plan: EvaluatePlan) -> Evaluation:
     config = plan.config
     shown, seed = config.output.report_records, config.bootstrap.seed
     with _counting(config.workers) as counting:
-        measure = partial(score, normalise=config.normalise, seed=seed, counting=counting)
+        measure = partial(score, normalise=config.normalise, seed=seed, count_batches=counting)
         fields = FieldScoring(config.fields, config.normalise) if config.fields else None
-        scores = measure(plan.system.batches(plan.limit), shown=shown, sample_words=config.bleu_ter_words, fields=fields)
-        baseline = measure(plan.baseline.batches(plan.limit), shown=0, sample_words=0) if plan.baseline else None
+        scores = measure(plan.system.batches(plan.limit), report_records=shown, sample_words=config.bleu_ter_words, fields=fields)
+        baseline = measure(plan.baseline.batches(plan.limit), report_records=0, sample_words=0) if plan.baseline else None
     if not len(scores):
         raise ConfigError(f"input: nothing can be measured: {_why_nothing(scores.tally, scores.first_problem)}")
-    texts = [(config.normalise(raw), config.normalise(fixed), config.normalise(truth)) for raw, fixed, truth in scores.sample]
+    texts = [(config.normalise(raw), config.normalise(new), config.normalise(true)) for raw, new, true in scores.text_sample]
     return Evaluation(
-        name=config.input.called,
-        results=results_of(scores, config.bootstrap),
-        shown=scores.shown,
+        name=config.input.label,
+        results=compute_results(scores, config.bootstrap),
+        report_records=scores.report_records,
         normalise=config.normalise,
         confidence=config.bootstrap.confidence,
         unit=scores.unit,
         tally=scores.tally,
         first_problem=scores.first_problem,
         refused=scores.refused,
-        refusals=scores.refusals if scores.refusals.refused else None,
+        guard_spans=scores.guard_spans if scores.guard_spans.refused else None,
         translation=translation_scores(texts),
         fields=scores.fields,
         from_nothing=not config.input.column("raw_column"),
-        baseline_name=plan.baseline.config.called if plan.baseline else None,
+        baseline_name=plan.baseline.config.label if plan.baseline else None,
         comparison=compare(scores, baseline, config.bootstrap) if baseline is not None else None,
     )
 
 
 @contextmanager
-def _counting(workers: int) -> Iterator[Counting]:
+def _counting(workers: int) -> Iterator[CountBatches]:
     if workers == 1:
-        yield in_process
+        yield count_in_process
         return
     # Late, because Ray takes a second to import and few evaluations need it.
     from ocrray.runtime import cluster, count
 
     with cluster.connected(count.local_cpus(workers)):
-        yield count.on_ray(workers)
+        yield count.count_on_ray(workers)
 
 
 def _sheet(folder: Folder) -> str | None:
@@ -99,27 +100,27 @@ def _sheet(folder: Folder) -> str | None:
         raise ConfigError(f"{folder.path}/{sheet.NAME}: cannot be read ({err}); save it as CSV in UTF-8") from None
 
 
-def _write_sheet(plan: EvaluatePlan, sample: int, folder: Folder) -> Result:
+def _write_sheet(plan: EvaluatePlan, folder: Folder, size: int) -> Result:
     config = plan.config
     with console.working("Drawing the sample"):
-        drawn = sheet.draw(plan.system.batches(plan.limit), sample, config.bootstrap.seed)
+        drawn = draw_sample(plan.system.batches(plan.limit), size, config.bootstrap.seed)
     write_sheet_page(folder, drawn, title=config.output.title)
-    folder.write_text(sheet.NAME, sheet.sheet_of(drawn))
+    folder.write_text(sheet.NAME, sheet.write_sheet(drawn))
     return Result([sheet_instructions(len(drawn), config.output.path)])
 
 
 def _estimated(plan: EvaluatePlan, sheet_text: str) -> Evaluation:
     config = plan.config
     truths = sheet.read_sheet(sheet_text, f"{config.output.path}/{sheet.NAME}")
-    checked = sheet.checked_records(plan.system.batches(plan.limit), truths, config.normalise)
+    checked = check_sample(plan.system.batches(plan.limit), truths, config.normalise)
     return Evaluation(
-        name=config.input.called,
-        results=estimate_of(checked, config.bootstrap),
-        shown=checked.shown,
+        name=config.input.label,
+        results=estimate_results(checked, config.bootstrap),
+        report_records=checked.report_records,
         normalise=config.normalise,
         confidence=config.bootstrap.confidence,
         unit="checked records",
-        parts=checked.parts,
+        strata=checked.strata,
     )
 
 
@@ -142,12 +143,12 @@ def _document(config: EvaluateConfig, evaluation: Evaluation) -> dict[str, Any]:
         "system": evaluation.name,
         "records": dict(evaluation.tally),
         "first_problem": evaluation.first_problem,
-        "estimated_from": [asdict(part) for part in evaluation.parts],
-        "normalisation": evaluation.normalise.described(),
-        "resampled": {"units": results.units, "of": evaluation.unit, "in_lots": results.in_lots},
-        "meanings": {name: figure.meaning for name, figure in FIGURES.items()},
+        "estimated_from": [asdict(stratum) for stratum in evaluation.strata],
+        "normalisation": evaluation.normalise.description(),
+        "resampled": {"units": results.units, "of": evaluation.unit, "in_blocks": results.in_blocks},
+        "meanings": {name: metric.meaning for name, metric in METRICS.items()},
         "overall": as_json(results.overall),
-        "refused_spans": evaluation.refusals and evaluation.refusals.as_json(),
+        "refused_spans": evaluation.guard_spans and evaluation.guard_spans.as_json(),
         "fields": evaluation.fields and evaluation.fields.as_json(),
         "bleu_ter": evaluation.translation and asdict(evaluation.translation),
         "by_raw_cer": _groups(results.by_raw_cer),

@@ -9,7 +9,7 @@ from rich.text import Text
 from ocrray.evaluation.fields import FieldTable
 from ocrray.evaluation.inputs import System
 from ocrray.evaluation.report import Evaluation
-from ocrray.evaluation.results import Comparison, Group, Value
+from ocrray.evaluation.results import Comparison, Group, MetricValue
 from ocrray.verbs.console import Rows, two_columns
 
 _RATES = {
@@ -48,8 +48,9 @@ def system_rows(systems: Mapping[str, System | None]) -> Rows:
     rows = []
     for key, system in systems.items():
         if system:
-            columns = ", ".join(f"{column} ({name.removesuffix('_column')})" for name, column in system.config.named.items())
-            rows.append((key, f"{system.config.called}: {len(system.files):,} files, {system.size_bytes:,} bytes"))
+            names = system.config.required_columns.items()
+            columns = ", ".join(f"{column} ({name.removesuffix('_column')})" for name, column in names)
+            rows.append((key, f"{system.config.label}: {len(system.files):,} files, {system.size_bytes:,} bytes"))
             rows.append(("", f"columns {columns}"))
     return rows
 
@@ -68,8 +69,8 @@ def result_tables(evaluation: Evaluation, output: str) -> list[RenderableType]:
     """Return the main metrics with their intervals; all of them are in `evaluation.json`."""
     overall, results = evaluation.results.overall, evaluation.results
     size = f"{overall.records:,} records, {overall.sums['truth_chars']:,} characters of truth"
-    if evaluation.parts:
-        checked = ", ".join(f"{part.checked:,} of {part.records:,} {part.name}" for part in evaluation.parts)
+    if evaluation.strata:
+        checked = ", ".join(f"{stratum.checked:,} of {stratum.records:,} {stratum.name}" for stratum in evaluation.strata)
         size = f"estimated for {size}\nchecked: {checked}"
     shown: list[RenderableType] = [f"{evaluation.name}: {size}"]
     if evaluation.fields:
@@ -94,7 +95,7 @@ def _closing_rows(evaluation: Evaluation, output: str) -> Rows:
         rows.append(("note", f"{evaluation.results.units:,} {evaluation.unit} are too few for intervals to be trusted"))
     return [
         *rows,
-        ("normalised", evaluation.normalise.described()),
+        ("normalised", evaluation.normalise.description()),
         ("intervals", f"{evaluation.confidence:.0%}, from drawing {evaluation.results.units:,} {evaluation.unit} anew"),
         ("figures", f"{output}/evaluation.json"),
         ("report", f"{output}/report.html"),
@@ -109,11 +110,11 @@ def _table(*columns: str) -> Table:
 
 
 def _rates(evaluation: Evaluation) -> Table:
-    figures = evaluation.results.overall.figures
+    metrics = evaluation.results.overall.metrics
     table = _table("", "raw", "corrected", "reduction", "interval")
     for words, (raw, corrected, reduction) in _RATES.items():
-        measured = figures[reduction or corrected]
-        cells = [percent(figures[name].value) if name else "" for name in (raw, corrected)]
+        measured = metrics[reduction or corrected]
+        cells = [percent(metrics[name].value) if name else "" for name in (raw, corrected)]
         table.add_row(words, *cells, percent(measured.value, 1) if reduction else "", interval(measured, 1 if reduction else 2))
     if scores := evaluation.translation:
         of = f" ({scores.records:,} records)"
@@ -138,19 +139,19 @@ def _shares(evaluation: Evaluation) -> Table:
     overall = evaluation.results.overall
     table = _table("", "", "", "interval")
     for words, (part, whole, figure) in _SHARES.items():
-        value = overall.figures[figure]
+        value = overall.metrics[figure]
         table.add_row(words, f"{overall.sums[part]:,} of {overall.sums[whole]:,}", percent(value.value), interval(value))
     for words in ("precision", "recall", "f1"):
-        value = overall.figures[f"detection_{words}"]
+        value = overall.metrics[f"detection_{words}"]
         table.add_row(f"detection {words} (ICDAR)", "", percent(value.value), interval(value))
-    if spans := evaluation.refusals:
+    if spans := evaluation.guard_spans:
         wrong = spans.refused_wrong + spans.accepted_wrong
         table.add_row("spans rightly refused", f"{spans.refused_wrong:,} of {spans.refused:,}", percent(spans.precision), "")
         table.add_row("wrong spans refused", f"{spans.refused_wrong:,} of {wrong:,}", percent(spans.recall), "")
         table.add_row(
             "accepted spans wrong", f"{spans.accepted_wrong:,} of {spans.accepted:,}", percent(spans.accepted_wrong_frac), ""
         )
-    preference = overall.figures["hipe_preference"]
+    preference = overall.metrics["hipe_preference"]
     table.add_row("preference (HIPE)", "", number(preference.value), interval(preference, 3, number))
     return table
 
@@ -158,16 +159,16 @@ def _shares(evaluation: Evaluation) -> Table:
 def _groups(words: str, groups: Sequence[Group]) -> Table:
     table = _table(words, "records", "CER raw", "corrected", "reduction", "interval", "made worse")
     for group in groups:
-        figures = group.figures
-        reduction = figures["micro_cer_reduction"]
+        metrics = group.metrics
+        reduction = metrics["micro_cer_reduction"]
         table.add_row(
             group.name,
             f"{group.records:,}",
-            percent(figures["micro_raw_cer"].value),
-            percent(figures["micro_corrected_cer"].value),
+            percent(metrics["micro_raw_cer"].value),
+            percent(metrics["micro_corrected_cer"].value),
             percent(reduction.value, 1),
             interval(reduction, 1),
-            percent(figures["made_worse_frac"].value),
+            percent(metrics["made_worse_frac"].value),
         )
     return table
 
@@ -193,6 +194,6 @@ def number(value: float | None, digits: int = 3) -> str:
     return "–" if value is None else f"{value:+.{digits}f}"
 
 
-def interval(value: Value, digits: int = 2, shown=percent) -> str:
+def interval(value: MetricValue, digits: int = 2, shown=percent) -> str:
     """The ends of an interval; nothing where there is none."""
     return f"{shown(value.interval.low, digits)} … {shown(value.interval.high, digits)}" if value.interval else ""

@@ -1,4 +1,4 @@
-"""Whether a run's guard refused the right changes."""
+"""Precision and recall of a run's guard."""
 
 import json
 from dataclasses import asdict
@@ -8,11 +8,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ocrray.cli import main
-from ocrray.evaluation.refusals import Refusals
+from ocrray.evaluation.guard_spans import GuardSpans
 from ocrray.guard import GuardConfig, judge
 from ocrray.guard.labels import span_gains
 from ocrray.guard.spans import spans_of
@@ -31,35 +31,36 @@ def run_row(raw: str, accepted: str, refused: str) -> dict:
     }
 
 
-def test_refusals_each_span_is_judged_by_what_it_alone_does():
+def test_guard_spans_each_span_is_judged_by_what_it_alone_does():
     """A refused invention is right, a refused repair a loss, an accepted invention a harm."""
-    refusals = Refusals()
+    spans = GuardSpans()
     accepted = RAW.replace("tbe cat", "the cat").replace("dog", "god")
     refused = RAW.replace("tbe mat", "the mat").replace("1871", "1971")
-    refusals.add_record(RAW, TRUTH, run_row(RAW, accepted, refused))
-    assert (refusals.accepted, refusals.accepted_wrong, refusals.refused, refusals.refused_wrong) == (2, 1, 2, 1)
-    assert (refusals.precision, refusals.recall, refusals.accepted_wrong_frac) == (0.5, 0.5, 0.5)
+    spans.add_record(RAW, TRUTH, run_row(RAW, accepted, refused))
+    assert (spans.accepted, spans.accepted_wrong, spans.refused, spans.refused_wrong) == (2, 1, 2, 1)
+    assert (spans.precision, spans.recall, spans.accepted_wrong_frac) == (0.5, 0.5, 0.5)
 
 
-def test_refusals_of_nothing_have_no_rates():
+def test_guard_spans_of_nothing_have_no_rates():
     """Where nothing was changed there is nothing to divide by."""
-    refusals = Refusals()
-    refusals.add_record(RAW, TRUTH, {})
-    assert (refusals.precision, refusals.recall, refusals.accepted_wrong_frac) == (None, None, None)
+    spans = GuardSpans()
+    spans.add_record(RAW, TRUTH, {})
+    assert (spans.precision, spans.recall, spans.accepted_wrong_frac) == (None, None, None)
 
 
+@settings(deadline=None)  # the first example loads the scorer
 @given(st.text(alphabet="ab 1,", max_size=40), st.text(alphabet="ab 1,", max_size=40), st.text(alphabet="ab 1,", max_size=40))
-def test_refusals_any_judgement_counts_the_spans_that_were_judged(raw: str, corrected: str, truth: str):
+def test_guard_spans_any_judgement_counts_the_spans_that_were_judged(raw: str, corrected: str, truth: str):
     """What a run keeps of a judgement is enough to count the spans that the guard saw."""
     edits = edits_between(raw, corrected)
     judgement = judge(raw, edits, (0, len(raw)), GuardConfig())
-    refusals = Refusals()
+    spans = GuardSpans()
     kept = {"edits": [asdict(e) for e in judgement.accepted], "refused_edits": [asdict(e) for e in judgement.refused]}
-    refusals.add_record(raw, truth, kept)
+    spans.add_record(raw, truth, kept)
     gains = span_gains(raw, spans_of(raw, edits), truth)
-    assert refusals.refused == sum(not verdict.accepted for verdict in judgement.verdicts)
-    assert refusals.accepted + refusals.refused == len(gains)
-    assert refusals.accepted_wrong + refusals.refused_wrong == sum(gain < 0 for gain in gains)
+    assert spans.refused == sum(not verdict.accepted for verdict in judgement.verdicts)
+    assert spans.accepted + spans.refused == len(gains)
+    assert spans.accepted_wrong + spans.refused_wrong == sum(gain < 0 for gain in gains)
 
 
 def test_evaluate_run_tells_precision_and_recall_of_its_guard(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

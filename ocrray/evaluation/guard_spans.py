@@ -1,4 +1,4 @@
-"""Whether the guard refused the right changes: every span of a run, made alone, against the truth."""
+"""Precision and recall of a run's guard: every span applied alone, against the truth."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -10,10 +10,10 @@ from ocrray.records import edits_from_rows
 
 
 @dataclass(slots=True)
-class Refusals:
-    """Spans that the guard refused and let pass; one is wrong when it alone takes its record further from the truth.
+class GuardSpans:
+    """Counts of refused and accepted spans; a span is wrong when it alone increases its record's distance to the truth.
 
-    A span that changes nothing for better or worse, in white space say, is neither wrong nor a loss.
+    A span that leaves the distance as it is, in white space for instance, is not wrong.
     """
 
     refused: int = 0
@@ -22,23 +22,27 @@ class Refusals:
     accepted_wrong: int = 0
 
     @property
+    def wrong(self) -> int:
+        """Number of wrong spans, refused or accepted."""
+        return self.refused_wrong + self.accepted_wrong
+
+    @property
     def precision(self) -> float | None:
-        """Share of the refused spans that are wrong; None where none is refused."""
+        """Fraction of the refused spans that are wrong; None where none is refused."""
         return self.refused_wrong / self.refused if self.refused else None
 
     @property
     def recall(self) -> float | None:
-        """Share of the wrong spans that are refused; None where none is wrong."""
-        wrong = self.refused_wrong + self.accepted_wrong
-        return self.refused_wrong / wrong if wrong else None
+        """Fraction of the wrong spans that are refused; None where none is wrong."""
+        return self.refused_wrong / self.wrong if self.wrong else None
 
     @property
     def accepted_wrong_frac(self) -> float | None:
-        """Share of the accepted spans that are wrong; None where none is accepted."""
+        """Fraction of the accepted spans that are wrong; None where none is accepted."""
         return self.accepted_wrong / self.accepted if self.accepted else None
 
     def add(self, gains: Iterable[int], *, accepted: bool) -> None:
-        """Count spans by how many characters nearer to the truth each alone brings its record."""
+        """Count spans by the characters by which each alone reduces its record's distance to the truth."""
         gains = list(gains)
         wrong = sum(gain < 0 for gain in gains)
         if accepted:
@@ -46,13 +50,13 @@ class Refusals:
         else:
             self.refused, self.refused_wrong = self.refused + len(gains), self.refused_wrong + wrong
 
-    def add_record(self, raw: str, truth: str, of_run: Mapping[str, Any]) -> None:
-        """Count the spans of one record of a run, from its `edits` and `refused_edits`."""
+    def add_record(self, raw: str, truth: str, run_values: Mapping[str, Any]) -> None:
+        """Count the spans of one record of a run, from its columns `edits` and `refused_edits`."""
         for name, accepted in (("edits", True), ("refused_edits", False)):
-            edits = edits_from_rows(of_run.get(name))
+            edits = edits_from_rows(run_values.get(name))
             self.add(span_gains(raw, spans_of(raw, edits), truth) if edits else (), accepted=accepted)
 
     def as_json(self) -> dict[str, float | None]:
-        """Counts and rates by name."""
+        """Return counts and rates by name."""
         names = ("refused", "refused_wrong", "accepted", "accepted_wrong", "precision", "recall", "accepted_wrong_frac")
         return {name: getattr(self, name) for name in names}
