@@ -15,7 +15,13 @@ import pyarrow.compute as pc
 SCHEMA_VERSION = 4
 
 Status = Literal["corrected", "unchanged", "kept_raw", "failed"]
-STATUSES: tuple[Status, ...] = ("corrected", "unchanged", "kept_raw", "failed")
+STATUS_MEANINGS: dict[Status, str] = {
+    "corrected": "at least one edit was accepted",
+    "unchanged": "nothing to correct",
+    "kept_raw": "the correction was refused, or none could be made",
+    "failed": "no corrected text; the reason is given",
+}
+STATUSES: tuple[Status, ...] = tuple(STATUS_MEANINGS)
 
 
 @dataclass(frozen=True, slots=True)

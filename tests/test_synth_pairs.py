@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from ocrray.corpus import pairs
+from ocrray.corpus.about import About
 from ocrray.corpus.pairs import MADE_SCHEMA, gather
 from ocrray.corpus.pairs_card import Origin, read_manifest, write_card, write_manifest
 from ocrray.errors import OcrrayError
@@ -63,10 +64,10 @@ def test_write_manifest_refuses_what_does_not_add_up(made: Folder, tmp_path: Pat
     about = {"summary": summary, "fingerprint": "f", "config": {}, "started": "2026-01-01T00:00:00+00:00"}
 
     with pytest.raises(OcrrayError, match="8 pairs"):
-        write_manifest(out, asked={"pages": 8}, **about)
+        write_manifest(out, requested={"pages": 8}, **about)
     assert read_manifest(out) is None
 
-    written = write_manifest(out, asked={"pages": 7}, **about)
+    written = write_manifest(out, requested={"pages": 7}, **about)
     assert read_manifest(out) == written
     assert (written.kinds["page"].pairs, written.dropped) == (5, {"unread": 2})
     out.write_text("manifest.json", "{}")
@@ -78,15 +79,15 @@ def test_write_card_of_hostile_names_is_still_a_card(made: Folder, tmp_path: Pat
     """Names of files and titles are no mark-up, and every reason and bin is in the tables."""
     out = Folder.at(tmp_path / "out")
     config = {
-        "output": {"title": "<script>\n# x", "description": "", "license": "cc0-1.0", "languages": ["hi"]},
         "input": {"paths": ["a|b.txt"]},
         "seed": 7,
         "pages": {"unit": "line", "severity": [0, 1], "max_cer": 0.3},
         "noise": None,
     }
-    origin = Origin(passages=3, files=1, unusable=Counter(), recognizer="tesseract hin", noise_origin="", asked={"pages": 7})
+    origin = Origin(passages=3, files=1, unusable=Counter(), recognizer="tesseract hin", noise_origin="", requested={"pages": 7})
+    about = About(title="<script>\n# x", license="cc0-1.0", languages=("hi",))
 
-    write_card(out, summary=gather({"pages": made}, out), config=config, origin=origin)
+    write_card(out, summary=gather({"pages": made}, out), about=about, config=config, origin=origin)
 
     card = out.read_text("README.md")
     assert "<script>" not in card.split("---", 2)[2]

@@ -96,7 +96,7 @@ def test_synthesize_demo_gives_the_pairs_asked_for(tmp_path: Path) -> None:
     assert pyarrow.dataset.dataset(out / "data").schema == SCHEMA
     kinds = {kind: [row for row in rows if row["kind"] == kind] for kind in ("page", "noise", "clean")}
     manifest = json.loads((out / "manifest.json").read_text())
-    assert manifest["asked"] == {"pages": 3, "noise": 40}
+    assert manifest["requested"] == {"pages": 3, "noise": 40}
     assert {kind: entry["pairs"] for kind, entry in manifest["kinds"].items()} == {kind: len(kinds[kind]) for kind in kinds}
     assert len(rows) + sum(manifest["dropped"].values()) == 43
     assert all(row["ocr"] == row["gt"] and row["cer"] == 0 for row in kinds["clean"])

@@ -1,83 +1,78 @@
-"""The dataset card: README.md of an output folder, with the front matter that Hugging Face's tools read."""
+"""The dataset card: README.md of an output folder, with the metadata that the Hugging Face hub reads."""
 
 import re
-from collections.abc import Sequence
 from pathlib import Path
 
-import yaml
 from jinja2 import Environment
 
 import ocrray
-from ocrray.corpus.columns import described_columns
+from ocrray.corpus.about import About
+from ocrray.corpus.columns import described_columns, type_name
+from ocrray.corpus.fields import field_types
+from ocrray.corpus.provenance import Provenance
 from ocrray.corpus.summary import Summary
 from ocrray.corpus.templates import environment
 from ocrray.folder import Folder
-from ocrray.records import SCHEMA_VERSION, Status
+from ocrray.records import SCHEMA, SCHEMA_VERSION, STATUS_MEANINGS
 from ocrray.text.normalise import sanitise
 
 NAME = "README.md"
 
-STATUS_MEANINGS: dict[Status, str] = {
-    "corrected": "at least one edit stands",
-    "unchanged": "nothing to correct",
-    "kept_raw": "the correction was refused, or none could be made",
-    "failed": "no corrected text, with the reason",
-}
+_SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"), (10_000_000, "1M<n<10M"))
 
 
-def write_card(
-    output: str | Path | Folder,
-    *,
-    summary: Summary,
-    title: str,
-    description: str = "",
-    license_id: str | None = None,
-    languages: Sequence[str] = (),
-) -> None:
-    """Write README.md into the output folder.
-
-    `license_id` is one of Hugging Face's identifiers (`cc-by-4.0`, ...; None says `unknown`), `languages` are ISO 639 codes.
-    """
+def write_card(output: str | Path | Folder, *, summary: Summary, about: About) -> None:
+    """Write README.md into the output folder of a corpus."""
+    types = summary.columns or {field.name: field.type for field in SCHEMA}
+    fields = field_types(types["fields"]) if summary.fields.total() else {}
     text = (
         card_environment()
         .get_template("card.md.jinja")
         .render(
-            front_matter=front_matter(title, license_id, languages),
-            title=title,
-            description=description,
+            metadata=dataset_metadata(about, summary.records),
+            title=about.title,
+            description=about.description,
             version=ocrray.__version__,
             schema_version=SCHEMA_VERSION,
             statuses=STATUS_MEANINGS,
             summary=summary,
-            columns=described_columns(summary.passthrough),
+            provenance_columns=list(Provenance.model_fields),
+            fields=[(path, type_name(data_type), summary.fields[path]) for path, data_type in fields.items()],
+            columns=described_columns(types),
         )
     )
-    # Parts that do not apply leave runs of empty lines behind, which Markdown reads as one.
-    Folder.at(output).write_text(NAME, re.sub(r"\n{3,}", "\n\n", text))
+    Folder.at(output).write_text(NAME, without_blank_runs(text))
 
 
 def card_environment() -> Environment:
-    """Templates of cards, with the filters `line` and `code` for text from outside."""
+    """Return the environment of cards' templates, with the filters `line` and `code` for text from outside."""
     env = environment(autoescape=False)
     env.filters |= {"line": _line, "code": _code}
     return env
 
 
-def front_matter(title: str, license_id: str | None, languages: Sequence[str]) -> str:
-    """The YAML at the head of a card whose folder holds `data/*.parquet`."""
-    fields = {
-        "pretty_name": " ".join(sanitise(title).split()),
-        "license": license_id or "unknown",
-        "language": list(languages),
-        "tags": ["ocr", "post-ocr-correction", "ocrray"],
-        "configs": [{"config_name": "default", "data_files": [{"split": "train", "path": "data/*.parquet"}]}],
-    }
-    present = {name: value for name, value in fields.items() if value}
-    return yaml.safe_dump(present, sort_keys=False, allow_unicode=True)
+def dataset_metadata(about: About, rows: int) -> str:
+    """Return the YAML metadata of a data set with `rows` rows in `data/*.parquet`."""
+    from huggingface_hub import DatasetCardData  # late: it imports an HTTP client, which takes 0.3 s
+
+    data = DatasetCardData(
+        pretty_name=" ".join(sanitise(about.title).split()),
+        license=about.license or "unknown",
+        language=list(about.languages) or None,
+        size_categories=next((name for limit, name in _SIZES if rows < limit), "n>10M"),
+        tags=["ocr", "post-ocr-correction", "ocrray"],
+        configs=[{"config_name": "default", "data_files": [{"split": "train", "path": "data/*.parquet"}]}],
+    )
+    return data.to_yaml()
+
+
+def without_blank_runs(text: str) -> str:
+    """Replace runs of empty lines, which omitted parts of a template leave behind, by one."""
+    return re.sub(r"\n{3,}", "\n\n", text)
 
 
 def _line(text: str) -> str:
-    """Text from outside as it may stand in a heading or a table cell: one line, in which nothing is mark-up."""
+    """Return text from outside as one line in which Markdown and HTML are escaped."""
     return re.sub(r"([\\`*_\[\]<>|#])", r"\\\1", " ".join(sanitise(text).split()))
 
 

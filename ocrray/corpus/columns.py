@@ -1,5 +1,7 @@
 """Columns of a corpus as its card lists them."""
 
+from collections.abc import Mapping
+
 import pyarrow as pa
 
 from ocrray.records import COLUMNS
@@ -14,7 +16,9 @@ def type_name(data_type: pa.DataType) -> str:
     return str(data_type)
 
 
-def described_columns(passthrough: dict[str, str]) -> list[tuple[str, str, str]]:
-    """Return name, type and meaning of every column; the passthrough columns (name -> Arrow type) come last."""
-    own = [(column.name, type_name(column.type), column.meaning) for column in COLUMNS]
-    return own + [(name, data_type, "passed through from the input as it was") for name, data_type in passthrough.items()]
+def described_columns(types: Mapping[str, pa.DataType]) -> list[tuple[str, str, str]]:
+    """Return name, type and meaning of every column in a corpus (`types` by name), passthrough columns last."""
+    meanings = {column.name: column.meaning for column in COLUMNS}
+    own = [(name, type_name(types[name]), meaning) for name, meaning in meanings.items() if name in types]
+    passthrough = [(name, type_name(data_type)) for name, data_type in types.items() if name not in meanings]
+    return own + [(name, data_type, "copied from the input") for name, data_type in passthrough]

@@ -1,4 +1,4 @@
-"""A text and its edits as the segments that a reader is shown."""
+"""A text and its edits as segments for display."""
 
 import unicodedata
 from collections.abc import Iterator, Sequence
@@ -13,14 +13,14 @@ _JOINERS = "\u200c\u200d"
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A run of text; a `gap` says in words what was left out in its place."""
+    """A run of text; the text of a `gap` describes what was omitted."""
 
     kind: Literal["equal", "deleted", "inserted", "gap"]
     text: str
 
     @property
     def visible(self) -> str:
-        """The text, with line feeds, and spaces that stand alone, made visible where they were edited."""
+        """The text; in an edit, line feeds and text of only spaces are made visible."""
         if self.kind in ("equal", "gap"):
             return self.text
         marked = self.text.replace("\n", "↵\n")
@@ -28,7 +28,7 @@ class Segment:
 
 
 def segments(raw: str, edits: Sequence[Edit], max_chars: int) -> list[Segment]:
-    """`raw` with its `edits`, cut to about `max_chars` characters: first in unchanged passages, then at the end."""
+    """Return `raw` with its `edits`, shortened to about `max_chars` characters: first in unchanged passages, then at the end."""
     whole = list(_segments(raw, _whole_letters(raw, edits)))
     if sum(len(segment.text) for segment in whole) <= max_chars:
         return whole
@@ -38,7 +38,7 @@ def segments(raw: str, edits: Sequence[Edit], max_chars: int) -> list[Segment]:
 
 
 def _whole_letters(raw: str, edits: Sequence[Edit]) -> Iterator[Edit]:
-    """Edits widened to whole letters with their combining marks, which cannot be shown torn apart."""
+    """Widen edits to whole letters with their combining marks, which cannot be displayed separately."""
     floor = 0
     for index, edit in enumerate(edits):
         start, end = edit.start, edit.end
@@ -83,11 +83,11 @@ def _elided(segment: Segment) -> Iterator[Segment]:
 
 def _cut(whole: list[Segment], max_chars: int) -> list[Segment]:
     shown: list[Segment] = []
-    room = max_chars
+    remaining = max_chars
     for index, segment in enumerate(whole):
-        if len(segment.text) > room:
-            left_out = sum(len(rest.text) for rest in whole[index:] if rest.kind != "gap") - room
-            return [*shown, Segment(segment.kind, segment.text[:room]), Segment("gap", f"{left_out:,} more characters")]
+        if len(segment.text) > remaining:
+            left_out = sum(len(rest.text) for rest in whole[index:] if rest.kind != "gap") - remaining
+            return [*shown, Segment(segment.kind, segment.text[:remaining]), Segment("gap", f"{left_out:,} more characters")]
         shown.append(segment)
-        room -= len(segment.text)
+        remaining -= len(segment.text)
     return shown

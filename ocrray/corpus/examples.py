@@ -1,13 +1,15 @@
-"""Choosing, in one pass over a corpus of any size, the few rows that a report shows, and reading those rows back."""
+"""Choose the few rows of a corpus that a report shows, in one pass of bounded memory, and read them back."""
 
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import chain, zip_longest
 from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
 
+from ocrray.corpus.batch import Batch, Flags, Floats, Integers
 from ocrray.folder import Folder
 
 BATCH_ROWS = 4_096
@@ -15,7 +17,7 @@ BATCH_ROWS = 4_096
 
 @dataclass(frozen=True, slots=True, order=True)
 class Place:
-    """Where a row lies: the data file's name, and the row's 0-based index in it."""
+    """Position of a row: name of the data file and 0-based index of the row in it."""
 
     file: str
     row: int
@@ -23,24 +25,45 @@ class Place:
 
 @dataclass(slots=True)
 class TopRows:
-    """The places of the `size` rows with the highest rank among all that were offered, highest first."""
+    """Places of the `size` rows with the highest rank among all offered, highest first; of equal ranks the longer text."""
 
     size: int
     _best: list[tuple[float, float, Place]] = field(default_factory=list)
 
-    def offer(self, file: str, rows: np.ndarray, rank: np.ndarray, tie_break: np.ndarray) -> None:
-        """Consider `rows` (indices in `file`), ranked by `rank` and, where equal, by `tie_break`."""
-        order = np.lexsort((tie_break, rank))[-self.size :]
-        offered = [(float(rank[i]), float(tie_break[i]), Place(file, int(rows[i]))) for i in order]
+    def offer(self, batch: Batch, chosen: Flags, rank: Floats | Integers) -> None:
+        """Consider the rows where `chosen` is true."""
+        rows = np.flatnonzero(chosen)
+        order = rows[np.lexsort((batch.raw_chars[rows], rank[rows]))[-self.size :]]
+        offered = [(float(rank[i]), float(batch.raw_chars[i]), Place(batch.file, batch.first_row + int(i))) for i in order]
         self._best = sorted([*self._best, *offered], reverse=True)[: self.size]
 
     @property
     def places(self) -> list[Place]:
+        """The places, highest rank first."""
         return [place for _, _, place in self._best]
 
 
+@dataclass(slots=True)
+class StratifiedRows:
+    """The top rows of every stratum, in turn."""
+
+    size: int
+    size_per_stratum: int
+    strata: dict[str, TopRows] = field(default_factory=dict)
+
+    def offer(self, stratum: str, batch: Batch, chosen: Flags, rank: Floats | Integers) -> None:
+        """Consider the rows where `chosen` is true for this stratum."""
+        self.strata.setdefault(stratum, TopRows(self.size_per_stratum)).offer(batch, chosen, rank)
+
+    @property
+    def places(self) -> list[Place]:
+        """At most `size` places: the first of every stratum, then the second, ..."""
+        turns = zip_longest(*(top.places for top in self.strata.values()))
+        return [place for place in chain.from_iterable(turns) if place][: self.size]
+
+
 def read_rows(folder: Folder, places: Iterable[Place]) -> dict[Place, dict[str, Any]]:
-    """The rows at `places` as dicts, with every column but `lines`; no more than a batch is held at a time."""
+    """Read the rows at `places` as dictionaries with all columns except `lines`, at most one batch in memory at a time."""
     wanted: dict[str, list[int]] = defaultdict(list)
     for place in sorted(set(places)):
         wanted[place.file].append(place.row)

@@ -1,4 +1,4 @@
-"""Whether every record of a corpus is there once: exact, in 8 bytes a record."""
+"""Search for duplicate record ids: exact, in 8 bytes a record."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -11,9 +11,9 @@ from ocrray.folder import Folder
 
 
 def duplicate_ids(folder: Folder, names: Sequence[str], limit: int = 5) -> list[str]:
-    """Up to `limit` record ids that occur more than once in the Parquet files `names`; empty when all are unique.
+    """Return up to `limit` record ids that occur more than once in the Parquet files `names`; empty if all are unique.
 
-    Ids are hashed to 64 bits and sorted; only where two hashes are equal are the ids themselves read again and compared.
+    Ids are hashed to 64 bits and sorted; ids whose hashes are equal are read again and compared.
     """
     rows = sum(pq.read_metadata(f"{folder.path}/{name}", filesystem=folder.filesystem).num_rows for name in names)
     hashes = np.empty(rows, dtype=np.int64)
@@ -23,12 +23,12 @@ def duplicate_ids(folder: Folder, names: Sequence[str], limit: int = 5) -> list[
         start += len(ids)
     hashes.sort()
     suspects = np.unique(hashes[1:][hashes[1:] == hashes[:-1]])
-    # Nearly every suspect is a real duplicate, so that the first thousand settle it, however many millions there are.
+    # Nearly every suspect is a real duplicate, so the first thousand suffice.
     for first in range(0, len(suspects), 1000):
         chosen = set(suspects[first : first + 1000].tolist())
         seen = Counter(record_id for ids in _batches(folder, names) for record_id in ids if hash(record_id) in chosen)
-        if repeated := sorted(record_id for record_id, times in seen.items() if times > 1):
-            return repeated[:limit]
+        if duplicates := sorted(record_id for record_id, times in seen.items() if times > 1):
+            return duplicates[:limit]
     return []
 
 

@@ -1,7 +1,7 @@
-"""The manifest: written last, and only when every listed record is accounted for, so that its presence means a whole corpus."""
+"""Manifest of a corpus: written last, and only when every listed record is accounted for, so a corpus with one is complete."""
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -10,7 +10,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 import ocrray
-from ocrray.corpus.summary import Summary
+from ocrray.corpus.provenance import Provenance
+from ocrray.corpus.summary import DataFile, Summary
 from ocrray.errors import OcrrayError
 from ocrray.folder import Folder
 from ocrray.records import SCHEMA_VERSION, STATUSES
@@ -32,13 +33,13 @@ _LIBRARIES = (
 
 
 class _Frozen(BaseModel):
-    """Unlike a config, a manifest may hold keys of a newer ocrray: they are ignored."""
+    """Part of a manifest; keys of a newer version are ignored."""
 
     model_config = ConfigDict(frozen=True, protected_namespaces=())
 
 
 class Counts(_Frozen):
-    """Records: `listed` in the work list, and how each one ended."""
+    """Numbers of records: `listed` in the work list, and by status."""
 
     listed: int
     corrected: int
@@ -47,20 +48,14 @@ class Counts(_Frozen):
     failed: int
 
 
-class MakerCount(_Frozen):
-    """Which engines, models and prompt made how many of the records; empty strings where there was none."""
+class ProvenanceCount(Provenance):
+    """Number of records of one provenance."""
 
-    recognizer: str
-    corrector: str
-    model: str
-    model_revision: str
-    adapter: str
-    prompt_version: str
     records: int
 
 
 class DataFileEntry(_Frozen):
-    """One Parquet file, by its path relative to the output folder."""
+    """One Parquet file; `path` is relative to the output folder."""
 
     path: str
     rows: int
@@ -68,7 +63,7 @@ class DataFileEntry(_Frozen):
 
 
 class Manifest(_Frozen):
-    """What an output folder holds and how it came about."""
+    """Contents of an output folder and the settings that produced it."""
 
     ocrray_version: str
     schema_version: int
@@ -76,7 +71,8 @@ class Manifest(_Frozen):
     started: datetime
     finished: datetime
     counts: Counts
-    makers: list[MakerCount]
+    makers: list[ProvenanceCount]
+    """Records that did not fail, by provenance."""
     data_files: list[DataFileEntry]
     config: dict[str, Any]
     libraries: dict[str, str]
@@ -85,9 +81,9 @@ class Manifest(_Frozen):
 def write_manifest(
     output: str | Path | Folder, *, summary: Summary, listed: int, fingerprint: str, config: Mapping[str, Any], started: datetime
 ) -> Manifest:
-    """Write `manifest.json` into the output folder and return it; `config` is the resolved config as JSON holds it.
+    """Write `manifest.json` into the output folder and return it; `config` is the resolved config as a JSON object.
 
-    Raises OcrrayError, and writes nothing, unless every listed record is in the corpus exactly once with a known status.
+    Raises: OcrrayError: when not every listed record is in the corpus exactly once with a known status; nothing is written then.
     """
     _check(summary, listed)
     manifest = Manifest(
@@ -97,10 +93,8 @@ def write_manifest(
         started=started,
         finished=datetime.now(UTC),
         counts=Counts(listed=listed, **{status: summary.status[status] for status in STATUSES}),
-        makers=[MakerCount(**maker._asdict(), records=records) for maker, records in summary.makers.most_common()],
-        data_files=[
-            DataFileEntry(path=f"data/{file.name}", rows=file.rows, size_bytes=file.size_bytes) for file in summary.files
-        ],
+        makers=[ProvenanceCount(**dict(provenance), records=n) for provenance, n in summary.provenance.most_common()],
+        data_files=data_file_entries(summary.files),
         config=dict(config),
         libraries=library_versions(),
     )
@@ -109,7 +103,10 @@ def write_manifest(
 
 
 def read_manifest(output: str | Path | Folder) -> Manifest | None:
-    """The manifest of an output folder, None where there is none yet; raises OcrrayError for one that cannot be read."""
+    """Read the manifest of an output folder; None if there is none.
+
+    Raises: OcrrayError: when it cannot be read.
+    """
     try:
         return Manifest.model_validate_json(Folder.at(output).read_text(NAME))
     except FileNotFoundError:
@@ -120,20 +117,25 @@ def read_manifest(output: str | Path | Folder) -> Manifest | None:
         raise OcrrayError(f"{output}/{NAME}: cannot be read: {err}") from None
 
 
+def data_file_entries(files: Iterable[DataFile]) -> list[DataFileEntry]:
+    """Return the manifest's entries for files in the folder `data`."""
+    return [DataFileEntry(path=f"data/{file.name}", rows=file.rows, size_bytes=file.size_bytes) for file in files]
+
+
 def _check(summary: Summary, listed: int) -> None:
     known = sum(summary.status[status] for status in STATUSES)
     if summary.duplicate_ids:
-        raise OcrrayError(f"no manifest: record ids occur more than once, for instance {', '.join(summary.duplicate_ids)}")
+        raise OcrrayError(f"no manifest: duplicate record ids, for instance {', '.join(summary.duplicate_ids)}")
     if known != summary.records:
-        strange = ", ".join(f"{status or 'null'} ({n})" for status, n in summary.status.items() if status not in STATUSES)
-        raise OcrrayError(f"no manifest: records have a status that ocrray does not know: {strange}")
+        unknown = ", ".join(f"{status or 'null'} ({n})" for status, n in summary.status.items() if status not in STATUSES)
+        raise OcrrayError(f"no manifest: records have a status that ocrray does not know: {unknown}")
     if known != listed:
         counts = " + ".join(f"{summary.status[status]} {status}" for status in STATUSES)
         raise OcrrayError(f"no manifest: {listed} records were listed, but {known} were written ({counts}); run again to resume")
 
 
 def library_versions() -> dict[str, str]:
-    """The installed versions of Python and of the libraries that shape what ocrray writes."""
+    """Return the installed versions of Python and of the libraries that affect the output."""
     versions = {"python": platform.python_version()}
     for name in _LIBRARIES:
         try:

@@ -1,4 +1,4 @@
-"""Pairs of what was read and what stood there: their schema, and gathering what workers made into few, ordered Parquet files."""
+"""Training pairs of OCR text and ground truth: their schema, and the merge of workers' files into few, ordered Parquet files."""
 
 import csv
 import io
@@ -11,45 +11,37 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from ocrray.corpus.batch import Integers
 from ocrray.corpus.summary import BIN_ENDS, DataFile
 from ocrray.folder import Folder
+from ocrray.records import Column
 
 SCHEMA_VERSION = 2
 
-SCHEMA = pa.schema(
-    [
-        ("record_id", pa.string()),
-        ("kind", pa.string()),
-        ("ocr", pa.string()),
-        ("gt", pa.string()),
-        ("cer", pa.float32()),
-        ("severity", pa.float32()),
-        ("font", pa.string()),
-        ("word_confidences", pa.list_(pa.float32())),
-        ("image", pa.string()),
-        ("seed", pa.int64()),
-        ("source", pa.string()),
-    ],
-    metadata={"ocrray_pairs_schema_version": str(SCHEMA_VERSION)},
+COLUMNS = (
+    Column("record_id", pa.string(), "unique: `page-` or `noise-` and a number"),
+    Column("kind", pa.string(), "`page`: rendered, degraded and recognized; `noise`: from the noise model; `clean`: no errors"),
+    Column("ocr", pa.string(), "text with errors"),
+    Column("gt", pa.string(), "ground truth: the text without errors"),
+    Column("cer", pa.float32(), "wrong characters per character of `gt`, after NFC and with white space collapsed"),
+    Column("severity", pa.float32(), "severity of the page's degradation, 0..1; null for other kinds"),
+    Column("font", pa.string(), "font of the page; null for other kinds"),
+    Column(
+        "word_confidences", pa.list_(pa.float32()), "recognizer's confidence in each word of `ocr`, 0..1; null for other kinds"
+    ),
+    Column("image", pa.string(), "path of the scan, relative to this folder; null if none was kept"),
+    Column("seed", pa.int64(), "seed of this pair's random numbers"),
+    Column("source", pa.string(), "origin of `gt`: the input file, and the record in it"),
 )
+"""Columns of the pairs in their order."""
 
-MEANINGS = {
-    "record_id": "unique: `page-` or `noise-` and a number",
-    "kind": "`page`: set in type, damaged and recognized again; `noise`: by the noise model; `clean`: without errors, on purpose",
-    "ocr": "the text with errors",
-    "gt": "the text without",
-    "cer": "wrong characters per character of `gt`, after NFC and with white space collapsed",
-    "severity": "of the damage to the page, 0..1; null for other kinds",
-    "font": "that the page was set in; null for other kinds",
-    "word_confidences": "how sure the recognizer was of each word of `ocr` (between white space), 0..1; null for other kinds",
-    "image": "the scan, relative to this folder; null where none was kept",
-    "seed": "of the random numbers that this pair alone was made with",
-    "source": "where `gt` comes from: the input file, and the record in it",
-}
+SCHEMA = pa.schema(
+    [(column.name, column.type) for column in COLUMNS], metadata={"ocrray_pairs_schema_version": str(SCHEMA_VERSION)}
+)
 
 _DROPPED = [("drop_reason", pa.string()), ("drop_message", pa.string())]
 MADE_SCHEMA = pa.schema([*SCHEMA, *_DROPPED], metadata=SCHEMA.metadata)
-"""Rows as workers write them, one for every pair asked for; those of `drop_reason` have no texts, but a message."""
+"""Rows as workers write them, one for every requested pair; one with a `drop_reason` has a message instead of texts."""
 
 _FILE_ROWS = 50_000
 _GROUP_ROWS = 4096
@@ -57,39 +49,39 @@ _GROUP_ROWS = 4096
 
 @dataclass(slots=True)
 class KindTotals:
-    """What the pairs of one kind amount to."""
+    """Totals of the pairs of one kind."""
 
     pairs: int = 0
     chars: int = 0  # of gt
     wrong_chars: float = 0.0
-    cer_bins: np.ndarray = field(default_factory=lambda: np.zeros(len(BIN_ENDS) + 1, dtype=np.int64))  # pairs per bin of BIN_ENDS
+    cer_bins: Integers = field(default_factory=lambda: np.zeros(len(BIN_ENDS) + 1, dtype=np.int64))  # pairs per bin of BIN_ENDS
 
     @property
     def cer(self) -> float | None:
-        """Wrong characters per character, of all pairs together; None where there is no character."""
+        """Wrong characters per character over all pairs; None without characters."""
         return self.wrong_chars / self.chars if self.chars else None
 
 
 @dataclass(slots=True)
 class PairsSummary:
-    """What was made, by kind, and what was dropped, by reason."""
+    """Totals of the pairs by kind, and of the dropped ones by reason."""
 
     kinds: dict[str, KindTotals] = field(default_factory=dict)
     dropped: Counter[str] = field(default_factory=Counter)
-    drop_examples: dict[str, str] = field(default_factory=dict)  # one message for each reason
+    drop_examples: dict[str, str] = field(default_factory=dict)  # one message per reason
     fonts: Counter[str] = field(default_factory=Counter)
     files: list[DataFile] = field(default_factory=list)
 
     @property
     def pairs(self) -> int:
-        """How many pairs there are."""
+        """Number of pairs."""
         return sum(totals.pairs for totals in self.kinds.values())
 
 
 def gather(made: Mapping[str, Folder], output: Folder) -> PairsSummary:
-    """Write the pairs in the folders of `made` to `<output>/data/<name>-00000.parquet`, ..., and scans' texts to `lines.csv`.
+    """Merge the folders of `made` into `<output>/data/<name>-00000.parquet`, ..., in the order of ids, replacing older files.
 
-    They come in the order of their ids. What an interrupted call left in `data` is replaced.
+    Texts of scans are also written to `lines.csv`.
     """
     data, summary = output.child("data"), PairsSummary()
     data.filesystem.create_dir(data.path)
@@ -114,7 +106,7 @@ def gather(made: Mapping[str, Folder], output: Folder) -> PairsSummary:
 
 
 def made_batches(folder: Folder) -> Iterator[pa.Table]:
-    """The rows that workers wrote, in the order of their ids as far as each file holds a stretch of them."""
+    """Yield the rows that workers wrote, in the order of ids (each file holds a contiguous range of them)."""
     files = []
     for info in folder.files(".parquet"):
         with pq.ParquetFile(info.path, filesystem=folder.filesystem) as file:
@@ -135,7 +127,7 @@ def _kept(folder: Folder, summary: PairsSummary) -> Iterator[pa.Table]:
 
 
 def _files_of(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
-    """The same rows in tables of _FILE_ROWS and one of what remains."""
+    """Regroup rows into tables of `_FILE_ROWS`, the last one shorter."""
     waiting = SCHEMA.empty_table()
     for table in tables:
         waiting = pa.concat_tables([waiting, table])

@@ -1,19 +1,20 @@
-"""Manifest and card of a folder of pairs."""
+"""Manifest and dataset card of a folder of training pairs."""
 
-import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 
 import ocrray
+from ocrray.corpus.about import About
 from ocrray.corpus.card import NAME as CARD_NAME
-from ocrray.corpus.card import card_environment, front_matter
-from ocrray.corpus.manifest import NAME, DataFileEntry, library_versions
-from ocrray.corpus.pairs import MEANINGS, SCHEMA, SCHEMA_VERSION, PairsSummary
+from ocrray.corpus.card import card_environment, dataset_metadata, without_blank_runs
+from ocrray.corpus.columns import type_name
+from ocrray.corpus.manifest import NAME, DataFileEntry, data_file_entries, library_versions
+from ocrray.corpus.pairs import COLUMNS, SCHEMA_VERSION, PairsSummary
 from ocrray.corpus.summary import BIN_ENDS
 from ocrray.corpus.templates import percent
 from ocrray.errors import OcrrayError
@@ -21,7 +22,7 @@ from ocrray.folder import Folder
 
 
 class KindEntry(BaseModel):
-    """The pairs of one kind; `cer` is that of all of them together."""
+    """Totals of the pairs of one kind."""
 
     pairs: int
     chars: int
@@ -29,7 +30,7 @@ class KindEntry(BaseModel):
 
 
 class PairsManifest(BaseModel):
-    """What a folder of pairs holds and how it came about; `asked` = pairs of all kinds + `dropped`."""
+    """Contents of a folder of pairs and the settings that produced it; `requested` = pairs of all kinds + `dropped`."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -38,7 +39,7 @@ class PairsManifest(BaseModel):
     fingerprint: str
     started: datetime
     finished: datetime
-    asked: dict[str, int]
+    requested: dict[str, int] = Field(validation_alias=AliasChoices("requested", "asked"))  # `asked` until version 0.1
     kinds: dict[str, KindEntry]
     dropped: dict[str, int]
     drop_examples: dict[str, str]
@@ -51,18 +52,18 @@ def write_manifest(
     output: Folder,
     *,
     summary: PairsSummary,
-    asked: Mapping[str, int],
+    requested: Mapping[str, int],
     fingerprint: str,
     config: Mapping[str, Any],
     started: datetime,
 ) -> PairsManifest:
     """Write `manifest.json` into the output folder and return it.
 
-    Raises OcrrayError, and writes nothing, unless pairs and dropped ones add up to what was asked for.
+    Raises: OcrrayError: when pairs and dropped ones do not add up to the requested number; nothing is written then.
     """
-    if summary.pairs + summary.dropped.total() != sum(asked.values()):
+    if summary.pairs + summary.dropped.total() != sum(requested.values()):
         raise OcrrayError(
-            f"no manifest: {sum(asked.values())} pairs were asked for, but {summary.pairs} were made and "
+            f"no manifest: {sum(requested.values())} pairs were requested, but {summary.pairs} were made and "
             f"{summary.dropped.total()} dropped; run again to resume"
         )
     manifest = PairsManifest(
@@ -71,13 +72,11 @@ def write_manifest(
         fingerprint=fingerprint,
         started=started,
         finished=datetime.now(UTC),
-        asked=dict(asked),
+        requested=dict(requested),
         kinds={kind: KindEntry(pairs=part.pairs, chars=part.chars, cer=part.cer) for kind, part in summary.kinds.items()},
         dropped=dict(summary.dropped.most_common()),
         drop_examples=summary.drop_examples,
-        data_files=[
-            DataFileEntry(path=f"data/{file.name}", rows=file.rows, size_bytes=file.size_bytes) for file in summary.files
-        ],
+        data_files=data_file_entries(summary.files),
         config=dict(config),
         libraries=library_versions(),
     )
@@ -86,7 +85,10 @@ def write_manifest(
 
 
 def read_manifest(output: Folder) -> PairsManifest | None:
-    """The manifest of an output folder, None where there is none yet; raises OcrrayError for one that cannot be read."""
+    """Read the manifest of an output folder; None if there is none.
+
+    Raises: OcrrayError: when it cannot be read.
+    """
     try:
         return PairsManifest.model_validate_json(output.read_text(NAME))
     except FileNotFoundError:
@@ -97,40 +99,39 @@ def read_manifest(output: Folder) -> PairsManifest | None:
 
 @dataclass(frozen=True)
 class Origin:
-    """What the card says of how pairs were made, beside the config; `noise_origin` says what the noise model was fitted on."""
+    """Facts for the card that are not in the config; `noise_origin` names the data that the noise model was fitted on."""
 
     passages: int
     files: int
     unusable: Counter[str]
     recognizer: str
     noise_origin: str
-    asked: Mapping[str, int]
+    requested: Mapping[str, int]
 
 
-def write_card(output: Folder, *, summary: PairsSummary, config: Mapping[str, Any], origin: Origin) -> None:
-    """Write README.md into the output folder; `config` is the resolved config of the run as JSON holds it."""
-    about = config["output"]
+def write_card(output: Folder, *, summary: PairsSummary, about: About, config: Mapping[str, Any], origin: Origin) -> None:
+    """Write README.md into the output folder; `config` is the resolved config of the run as a JSON object."""
     text = (
         card_environment()
         .get_template("pairs_card.md.jinja")
         .render(
-            front_matter=front_matter(about["title"], about["license"], about["languages"]),
-            title=about["title"],
-            description=about["description"],
+            metadata=dataset_metadata(about, summary.pairs),
+            title=about.title,
+            description=about.description,
             version=ocrray.__version__,
             schema_version=SCHEMA_VERSION,
             summary=summary,
             config=config,
             origin=origin,
             cer_bins=_cer_bins(summary),
-            columns=[(field.name, str(field.type), MEANINGS[field.name]) for field in SCHEMA],
+            columns=[(column.name, type_name(column.type), column.meaning) for column in COLUMNS],
         )
     )
-    output.write_text(CARD_NAME, re.sub(r"\n{3,}", "\n\n", text))
+    output.write_text(CARD_NAME, without_blank_runs(text))
 
 
 def _cer_bins(summary: PairsSummary) -> list[tuple[str, list[int]]]:
-    """Each bin of CERs by its name, and how many pairs of each kind it holds."""
+    """Return the label of each CER bin and its number of pairs of each kind."""
     ends = [percent(end, 0) for end in BIN_ENDS]
     names = ["none", *(f"up to {end}" for end in ends[1:]), f"above {ends[-1]}"]
     return [(name, [int(part.cer_bins[index]) for part in summary.kinds.values()]) for index, name in enumerate(names)]

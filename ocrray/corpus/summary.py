@@ -1,38 +1,33 @@
-"""What a corpus amounts to: counts, quality and the rows worth showing, from one pass over its Parquet files.
+"""Counts, quality and example rows of a corpus, from one pass over its Parquet files.
 
-Memory stays bounded whatever the corpus holds: one batch of rows, and 8 bytes a record for the check that ids are unique.
+Memory is bounded for any corpus: one batch of rows, and 8 bytes a record for the check that ids are unique.
 """
 
-import zlib
 from collections import Counter, defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from ocrray.corpus.examples import BATCH_ROWS, TopRows
+from ocrray.corpus.batch import COLUMNS, Batch, Flags, Floats, Integers
+from ocrray.corpus.examples import BATCH_ROWS, StratifiedRows, TopRows
+from ocrray.corpus.fields import count_fields
+from ocrray.corpus.groups import GROUPS
 from ocrray.corpus.ids import duplicate_ids
+from ocrray.corpus.provenance import Provenance
 from ocrray.errors import OcrrayError
 from ocrray.folder import Folder
 from ocrray.records import SCHEMA
 from ocrray.text.metrics import CerTotals, cer_totals
 
-# Upper ends of the histograms' bins, as fractions; the first bin is exactly 0 and the last is everything above.
 BIN_ENDS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
+"""Upper ends of the histograms' bins, as fractions; the first bin is exactly 0, and a last one is everything above."""
 
-_MAKER_COLUMNS = ["recognizer", "corrector", "model", "model_revision", "adapter", "prompt_version"]
-_COLUMNS = [
-    *("status", "raw_text", "corrected_text", "ground_truth", "edits"),
-    *("guard_reason", "failed_stage", "error_kind", "source_kind", "estimated_cer", "tagger_edits"),
-    *_MAKER_COLUMNS,
-    *("input_tokens", "output_tokens", "recognize_s", "correct_s"),
-    *("ground_truth_chars", "raw_distance", "corrected_distance"),
-]
-_ROWS_PER_GROUP, _ROWS_PER_REASON, _ROWS_PER_FAILURE = 12, 4, 3
+_ROWS_PER_GROUP, _ROWS_PER_STRATUM, _ROWS_PER_FAILURE = 12, 4, 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,34 +39,30 @@ class DataFile:
     size_bytes: int
 
 
-class Maker(NamedTuple):
-    """Which engines, models and prompt made a text; empty strings where there was none."""
-
-    recognizer: str
-    corrector: str
-    model: str
-    model_revision: str
-    adapter: str
-    prompt_version: str
-
-
-def _bins() -> np.ndarray:
+def _empty_histogram() -> Integers:
     return np.zeros(len(BIN_ENDS) + 1, dtype=np.int64)
+
+
+def _empty_groups() -> dict[str, StratifiedRows]:
+    return {
+        group.name: StratifiedRows(_ROWS_PER_GROUP, _ROWS_PER_STRATUM if group.stratum else _ROWS_PER_GROUP) for group in GROUPS
+    }
 
 
 @dataclass(slots=True)
 class Summary:
-    """Everything the manifest, the card and the report say of a corpus; characters are code points of the text as stored."""
+    """Statistics of a corpus, for its manifest, card and report; characters are code points of the stored text."""
 
     folder: Folder
     files: list[DataFile] = field(default_factory=list)
-    passthrough: dict[str, str] = field(default_factory=dict)  # the user's own columns and their Arrow types
+    columns: dict[str, pa.DataType] = field(default_factory=dict)  # all columns of the data files
     records: int = 0
     status: Counter[str] = field(default_factory=Counter)
     source_kinds: Counter[str] = field(default_factory=Counter)
-    makers: Counter[Maker] = field(default_factory=Counter)  # of the records that did not fail
+    provenance: Counter[Provenance] = field(default_factory=Counter)  # of the records that did not fail
     kept_raw: Counter[str] = field(default_factory=Counter)  # by guard_reason
     failed: Counter[tuple[str, str]] = field(default_factory=Counter)  # by failed_stage and error_kind
+    fields: Counter[str] = field(default_factory=Counter)  # records with a value, by path of the extracted field
     raw_chars: int = 0
     corrected_chars: int = 0
     changed_chars: int = 0  # of the edits, the longer side each
@@ -83,19 +74,23 @@ class Summary:
     failed_with_truth: int = 0  # records with ground truth that could not be scored
     sent_on_records: int = 0  # by the tagger, to the language model
     sent_on_chars: int = 0
-    estimated_cer_bins: np.ndarray = field(default_factory=_bins)  # of the records that a tagger read
-    raw_cer_bins: np.ndarray = field(default_factory=_bins)  # records per bin of BIN_ENDS
-    corrected_cer_bins: np.ndarray = field(default_factory=_bins)
-    changed_bins: np.ndarray = field(default_factory=_bins)
-    duplicate_ids: list[str] = field(default_factory=list)  # a few of them; empty means that every id is unique
-    groups: dict[str, TopRows] = field(default_factory=lambda: defaultdict(lambda: TopRows(_ROWS_PER_GROUP)))
-    kept_raw_rows: dict[str, TopRows] = field(default_factory=lambda: defaultdict(lambda: TopRows(_ROWS_PER_REASON)))
+    estimated_cer_bins: Integers = field(default_factory=_empty_histogram)  # records that a tagger read
+    raw_cer_bins: Integers = field(default_factory=_empty_histogram)  # records per bin of BIN_ENDS
+    corrected_cer_bins: Integers = field(default_factory=_empty_histogram)
+    changed_bins: Integers = field(default_factory=_empty_histogram)
+    duplicate_ids: list[str] = field(default_factory=list)  # a few of them; empty if every id is unique
+    groups: dict[str, StratifiedRows] = field(default_factory=_empty_groups)  # by name of a group of GROUPS
     failed_rows: dict[tuple[str, str], TopRows] = field(default_factory=lambda: defaultdict(lambda: TopRows(_ROWS_PER_FAILURE)))
 
     @property
+    def passthrough(self) -> list[str]:
+        """Columns copied from the input."""
+        return [name for name in self.columns if name not in SCHEMA.names]
+
+    @property
     def has_correction(self) -> bool:
-        """Whether a corrector saw any of the records."""
-        return any(maker.corrector for maker in self.makers)
+        """Whether a corrector read any of the records."""
+        return any(provenance.corrector for provenance in self.provenance)
 
     @property
     def sent_on_frac(self) -> float:
@@ -109,9 +104,9 @@ class Summary:
 
 
 def summarise(data_folder: str | Path | Folder) -> Summary:
-    """Read every Parquet file directly in `data_folder` (a path or URI) once; an absent folder is an empty corpus.
+    """Read every Parquet file directly in `data_folder` (a path or URI) once; a folder that does not exist is an empty corpus.
 
-    Raises OcrrayError for a file that cannot be read or lacks columns of `SCHEMA`.
+    Raises: OcrrayError: when a file cannot be read or lacks columns of a corpus.
     """
     folder = Folder.at(data_folder)
     summary = Summary(folder)
@@ -125,123 +120,96 @@ def summarise(data_folder: str | Path | Folder) -> Summary:
 
 
 def _add_file(summary: Summary, name: str, size_bytes: int) -> None:
-    with pq.ParquetFile(f"{summary.folder.path}/{name}", filesystem=summary.folder.filesystem) as file:
+    path = f"{summary.folder.path}/{name}"
+    with pq.ParquetFile(path, filesystem=summary.folder.filesystem) as file:
         schema = file.schema_arrow
-        missing = [column for column in SCHEMA.names if column not in schema.names]
-        if missing:
-            raise OcrrayError(f"{summary.folder.path}/{name}: not a data file of ocrray: it lacks {', '.join(missing)}")
+        if missing := [column for column in SCHEMA.names if column not in schema.names]:
+            raise OcrrayError(f"{path}: not a data file of ocrray: it lacks {', '.join(missing)}")
         summary.files.append(DataFile(name, file.metadata.num_rows, size_bytes))
-        summary.passthrough |= {column.name: str(column.type) for column in schema if column.name not in SCHEMA.names}
+        for column in schema:
+            summary.columns.setdefault(column.name, column.type)
         first_row = 0
-        for rows in file.iter_batches(BATCH_ROWS, columns=_COLUMNS):
-            batch = _Batch(name, first_row, rows)
-            _add_counts(summary, pa.table(rows))
-            _add_changes(summary, batch)
-            _add_refusals(summary, batch)
-            _add_routing(summary, batch)
-            _add_quality(summary, batch)
+        for rows in file.iter_batches(BATCH_ROWS, columns=list(COLUMNS)):
+            batch = Batch(name, first_row, rows)
+            for add in (_add_counts, _add_changes, _add_failures, _add_routing, _add_quality, _add_groups):
+                add(summary, batch)
             first_row += rows.num_rows
     summary.records += first_row
 
 
-class _Batch:
-    """A batch of rows, where it lies, and what several sums need of it as NumPy arrays."""
-
-    def __init__(self, file: str, first_row: int, rows: pa.RecordBatch) -> None:
-        self.file, self.first_row, self.rows = file, first_row, rows
-        self.raw_chars = _integers(pc.utf8_length(rows["raw_text"]))
-        self.failed = self.equals("status", "failed")
-        self.random = np.random.default_rng([zlib.crc32(file.encode()), first_row]).random(rows.num_rows)
-
-    def equals(self, column: str, value: str) -> np.ndarray:
-        return pc.equal(self.rows[column].fill_null(""), value).to_numpy(zero_copy_only=False)
-
-    def offer(self, top: TopRows, chosen: np.ndarray, rank: np.ndarray) -> None:
-        """Offer the rows where `chosen` is true; of equal rank the longer text goes first."""
-        top.offer(self.file, self.first_row + np.flatnonzero(chosen), rank[chosen], self.raw_chars[chosen])
-
-
-def _add_counts(summary: Summary, rows: pa.Table) -> None:
+def _add_counts(summary: Summary, batch: Batch) -> None:
+    rows, failed = pa.table(batch.rows), pc.field("status") == "failed"
     summary.status += _counts(rows, "status")
     summary.source_kinds += _counts(rows, "source_kind")
-    failed = pc.field("status") == "failed"
     summary.kept_raw += _counts(rows.filter(pc.field("status") == "kept_raw"), "guard_reason")
-    summary.failed += _counts(rows.filter(failed), "failed_stage", "error_kind")
-    summary.makers += Counter({Maker(*key): n for key, n in _counts(rows.filter(~failed), *_MAKER_COLUMNS).items()})
-    for column in ("input_tokens", "output_tokens", "recognize_s", "correct_s"):
-        setattr(summary, column, getattr(summary, column) + (pc.sum(rows[column]).as_py() or 0))
+    for values, records in _combinations(rows.filter(~failed), Provenance.model_fields):
+        summary.provenance[Provenance(**values)] += records
+    summary.fields.update(count_fields(batch.rows["fields"]))
+    summary.input_tokens += int(_sum(rows["input_tokens"]))
+    summary.output_tokens += int(_sum(rows["output_tokens"]))
+    summary.recognize_s += _sum(rows["recognize_s"])
+    summary.correct_s += _sum(rows["correct_s"])
 
 
-def _add_changes(summary: Summary, batch: _Batch) -> None:
-    corrected_chars = _integers(pc.utf8_length(batch.rows["corrected_text"]))
-    changed_chars = _changed_chars(batch.rows["edits"])
-    changed_frac = np.minimum(changed_chars / np.maximum(np.maximum(batch.raw_chars, corrected_chars), 1), 1.0)
+def _add_changes(summary: Summary, batch: Batch) -> None:
     summary.raw_chars += int(batch.raw_chars.sum())
-    summary.corrected_chars += int(corrected_chars.sum())
-    summary.changed_chars += int(changed_chars.sum())
-    summary.changed_bins += _histogram(changed_frac[~batch.failed])
-    batch.offer(summary.groups["changed"], changed_frac > 0, changed_frac)
-    batch.offer(summary.groups["sample"], ~batch.failed, batch.random)
+    summary.corrected_chars += int(batch.corrected_chars.sum())
+    summary.changed_chars += int(batch.changed_chars.sum())
+    summary.changed_bins += _histogram(batch.changed_frac[~batch.failed])
 
 
-def _add_refusals(summary: Summary, batch: _Batch) -> None:
-    """Offer examples of each reason for which the guard kept the raw text, and of each kind of failure."""
-    kept_raw = batch.equals("status", "kept_raw")
-    for reason in pc.unique(batch.rows["guard_reason"].filter(kept_raw).fill_null("")).to_pylist():
-        batch.offer(summary.kept_raw_rows[reason], kept_raw & batch.equals("guard_reason", reason), batch.random)
-    failures = pa.table(batch.rows).filter(batch.failed)
-    for stage, kind in _counts(failures, "failed_stage", "error_kind"):
+def _add_failures(summary: Summary, batch: Batch) -> None:
+    for values, records in _combinations(pa.table(batch.rows).filter(batch.failed), ("failed_stage", "error_kind")):
+        stage, kind = values["failed_stage"], values["error_kind"]
+        summary.failed[stage, kind] += records
         chosen = batch.failed & batch.equals("failed_stage", stage) & batch.equals("error_kind", kind)
-        batch.offer(summary.failed_rows[stage, kind], chosen, batch.random)
+        summary.failed_rows[stage, kind].offer(batch, chosen, batch.random)
 
 
-def _add_routing(summary: Summary, batch: _Batch) -> None:
-    sent_on, estimated = _given(batch.rows["tagger_edits"]), _given(batch.rows["estimated_cer"])
-    estimated_cer = batch.rows["estimated_cer"].fill_null(0).to_numpy(zero_copy_only=False)
+def _add_routing(summary: Summary, batch: Batch) -> None:
+    sent_on = batch.given("tagger_edits")
     summary.sent_on_records += int(sent_on.sum())
     summary.sent_on_chars += int(batch.raw_chars[sent_on].sum())
-    summary.estimated_cer_bins += _histogram(estimated_cer[estimated])
-    batch.offer(summary.groups["doubtful"], estimated & ~batch.failed, estimated_cer)
+    summary.estimated_cer_bins += _histogram(batch.estimated_cer[batch.given("estimated_cer")])
 
 
-def _add_quality(summary: Summary, batch: _Batch) -> None:
-    columns = [batch.rows[name] for name in ("ground_truth_chars", "raw_distance", "corrected_distance")]
-    scored = np.logical_and.reduce([_given(column) for column in columns])
-    chars, raw, corrected = (_integers(column) for column in columns)
-    summary.quality += cer_totals(chars[scored], raw[scored], corrected[scored])
-    summary.failed_with_truth += int((_given(batch.rows["ground_truth"]) & ~scored).sum())
-    scored &= chars > 0
-    corrected_cer = corrected / np.maximum(chars, 1)
-    summary.raw_cer_bins += _histogram(raw[scored] / chars[scored])
-    summary.corrected_cer_bins += _histogram(corrected_cer[scored])
-    batch.offer(summary.groups["worst"], scored & (corrected > 0), corrected_cer)
-    batch.offer(summary.groups["made_worse"], scored & (corrected > raw), corrected - raw)
+def _add_quality(summary: Summary, batch: Batch) -> None:
+    columns = [batch.integers(name) for name in ("ground_truth_chars", "raw_distance", "corrected_distance")]
+    chars, raw, corrected = columns
+    summary.quality += cer_totals(chars[batch.scored], raw[batch.scored], corrected[batch.scored])
+    summary.failed_with_truth += int((batch.given("ground_truth") & ~batch.scored).sum())
+    summary.raw_cer_bins += _histogram(raw[batch.has_cer] / chars[batch.has_cer])
+    summary.corrected_cer_bins += _histogram(batch.corrected_cer[batch.has_cer])
 
 
-def _counts(rows: pa.Table, *columns: str) -> Counter:
-    """Rows per value of one column (a string), or per combination of several (a tuple); null counts as ''."""
-    counts: Counter = Counter()
-    for row in rows.group_by(list(columns)).aggregate([([], "count_all")]).to_pylist():
-        key = tuple(row[column] or "" for column in columns)
-        counts[key if len(columns) > 1 else key[0]] += row["count_all"]
-    return counts
+def _add_groups(summary: Summary, batch: Batch) -> None:
+    for group in GROUPS:
+        chosen, rank = group.rank(batch)
+        strata = [""]
+        if group.stratum:
+            strata = pc.unique(batch.rows[group.stratum].filter(pa.array(chosen)).fill_null("")).to_pylist()
+        for stratum in strata:
+            inside: Flags = chosen & batch.equals(group.stratum, stratum) if group.stratum else chosen
+            summary.groups[group.name].offer(stratum, batch, inside, rank)
 
 
-def _given(values: pa.Array) -> np.ndarray:
-    return values.is_valid().to_numpy(zero_copy_only=False)
+def _counts(rows: pa.Table, column: str) -> Counter[str]:
+    """Count the rows per value of a column of strings; null counts as the empty string."""
+    return Counter({values[column]: records for values, records in _combinations(rows, (column,))})
 
 
-def _integers(values: pa.Array) -> np.ndarray:
-    return values.fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
+def _combinations(rows: pa.Table, columns: Iterable[str]) -> list[tuple[dict[str, str], int]]:
+    """Return each combination of values of these columns of strings and its number of rows; null becomes the empty string."""
+    names = list(columns)
+    filled = pa.table({name: rows[name].fill_null("") for name in names})
+    groups = filled.group_by(names, use_threads=False).aggregate([([], "count_all")]).to_pylist()
+    return [({name: group[name] for name in names}, group["count_all"]) for group in groups]
 
 
-def _changed_chars(edits: pa.ListArray) -> np.ndarray:
-    """Characters that each row's edits touch: of every edit, its longer side."""
-    flat, rows = edits.flatten(), pc.list_parent_indices(edits).to_numpy(zero_copy_only=False)
-    replaced = _integers(pc.subtract(flat.field("end"), flat.field("start")))
-    sizes = np.maximum(replaced, _integers(pc.utf8_length(flat.field("corrected"))))
-    return np.bincount(rows, weights=sizes, minlength=len(edits)).astype(np.int64)
+def _sum(values: pa.ChunkedArray) -> float:
+    total: float = pc.sum(values).as_py() or 0
+    return total
 
 
-def _histogram(fractions: np.ndarray) -> np.ndarray:
+def _histogram(fractions: Floats) -> Integers:
     return np.bincount(np.searchsorted(BIN_ENDS, fractions, side="left"), minlength=len(BIN_ENDS) + 1)

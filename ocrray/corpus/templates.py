@@ -1,4 +1,4 @@
-"""How the card and the report are filled in: the environment of their templates, and numbers as people read them."""
+"""Template environment of cards and reports, and number formats."""
 
 from typing import Any
 
@@ -9,9 +9,9 @@ from ocrray.text.normalise import sanitise
 
 
 def environment(autoescape: bool, *packages: str) -> Environment:
-    """Templates beside this file and in other `packages`, theirs first.
+    """Return an environment with the templates of `packages` (first) and of this package.
 
-    Every string that they print is free of control characters, and escaped if so asked.
+    Control characters are removed from every printed string; `autoescape` escapes it for HTML.
     """
     env = Environment(
         loader=ChoiceLoader([PackageLoader(package, ".") for package in (*packages, "ocrray.corpus")]),
@@ -27,17 +27,17 @@ def environment(autoescape: bool, *packages: str) -> Environment:
 
 
 def percent(fraction: float | None, digits: int = 2) -> str:
-    """0.0675 as `6.75 %`; a dash where there is nothing to say."""
+    """Format 0.0675 as `6.75 %`, None as a dash."""
     return "–" if fraction is None else f"{100 * fraction:.{digits}f} %".replace("-", "−")
 
 
 def count(number: int) -> str:
-    """Thousands set apart by commas."""
+    """Format with commas between thousands."""
     return f"{number:,}"
 
 
 def size(size_bytes: int) -> str:
-    """Bytes in the largest decimal unit that leaves at least 1."""
+    """Format bytes in the largest decimal unit that leaves at least 1."""
     amount, unit = float(size_bytes), "B"
     for larger in ("kB", "MB", "GB", "TB"):
         if amount < 1000:
@@ -47,7 +47,7 @@ def size(size_bytes: int) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as `12.3 s`, `4 min 5 s` or `3 h 20 min`."""
+    """Format seconds as `12.3 s`, `4 min 5 s` or `3 h 20 min`."""
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)

@@ -11,7 +11,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 from pyarrow import fs as pafs
 
-from ocrray.config import StrictModel
+from ocrray.corpus.about import About
 from ocrray.errors import ConfigError
 from ocrray.folder import Folder
 
@@ -21,19 +21,13 @@ _MANIFEST = "manifest.json"
 _OURS_BEFORE_THE_RUN_FILE = {"_work_list", _LOCK_FILE}
 
 
-class OutputConfig(StrictModel):
+class OutputConfig(About):
     """Location of the corpus, and metadata for its card."""
 
     path: str
     """A local folder or a URI (`s3://`, `gs://`); relative paths are relative to the working directory."""
     title: str = "Restored corpus"
-    """Title of the card and the report."""
-    description: str = ""
-    """Paragraph for the card."""
-    license: str = "unknown"
-    """One of the Hugging Face hub's identifiers, `cc0-1.0` for instance."""
-    languages: tuple[str, ...] = ()
-    """ISO 639 codes, for the card."""
+    """Heading of the card and the report."""
 
 
 @dataclass(frozen=True, slots=True)

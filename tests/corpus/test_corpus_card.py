@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from ocrray.corpus.about import About
 from ocrray.corpus.card import write_card
 from ocrray.corpus.summary import summarise
 from ocrray.records import SCHEMA
@@ -16,14 +17,14 @@ from ocrray.records import SCHEMA
 
 def card_of(output: Path, **fields) -> tuple[dict, str]:
     """The card's front matter, parsed, and its body."""
-    write_card(output, summary=summarise(output / "data"), **({"title": "A corpus"} | fields))
+    write_card(output, summary=summarise(output / "data"), about=About(**({"title": "A corpus"} | fields)))
     _, front_matter, body = (output / "README.md").read_text(encoding="utf-8").split("---\n", 2)
     return yaml.safe_load(front_matter), body
 
 
 def test_write_card_front_matter_holds_license_language_and_data_files(corpus, rows) -> None:
     """Hugging Face's tools find what they read."""
-    front_matter, _ = card_of(corpus(rows.newspaper(20)), license_id="cc-by-4.0", languages=["en", "hi"])
+    front_matter, _ = card_of(corpus(rows.newspaper(20)), license="cc-by-4.0", languages=["en", "hi"])
     assert front_matter["license"] == "cc-by-4.0"
     assert front_matter["language"] == ["en", "hi"]
     assert front_matter["configs"][0]["data_files"] == [{"split": "train", "path": "data/*.parquet"}]
@@ -69,7 +70,7 @@ def test_write_card_table_lists_every_column_and_the_users_own(corpus, rows) -> 
 def finished(corpus, rows) -> Path:
     """An output folder with everything in it that a run leaves behind."""
     output = corpus(rows.newspaper(50), files=3)
-    write_card(output, summary=summarise(output / "data"), title="Finished", license_id="cc0-1.0")
+    write_card(output, summary=summarise(output / "data"), about=About(title="Finished", license="cc0-1.0"))
     (output / "manifest.json").write_text("{}")
     (output / "report.html").write_text("<p>")
     for folder in ("_work_list", "_checkpoint"):

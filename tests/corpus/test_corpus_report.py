@@ -145,7 +145,9 @@ def test_report_cascade_tells_what_was_sent_on(corpus, rows, browser) -> None:
     sent = [rows.row(f"sent-{n}", "tbe", "the", estimated_cer=0.3 + n / 100, tagger_edits=[], corrector="hf") for n in range(3)]
     kept = [rows.row(f"kept-{n}", "the", "the", estimated_cer=0.001) for n in range(9)]
     open_page(browser, report_of(corpus([*sent, *kept])))
-    assert "25.0 % of the characters" in browser.find_element(By.CSS_SELECTOR, "#making-heading ~ dl").text.replace("\u00a0", " ")
+    assert "25.0 % of the characters" in browser.find_element(By.CSS_SELECTOR, "#processing-heading ~ dl").text.replace(
+        "\u00a0", " "
+    )
     browser.find_element(By.CSS_SELECTOR, "[data-group=doubtful]").click()
     assert shown_ids(browser)[:3] == ["sent-2", "sent-1", "sent-0"]
     sources = [part.text for part in browser.find_elements(By.CSS_SELECTOR, ".record .source") if part.is_displayed()]

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from ocrray.corpus.examples import read_rows
 from ocrray.corpus.ids import duplicate_ids
-from ocrray.corpus.summary import BIN_ENDS, Maker, summarise
+from ocrray.corpus.provenance import Provenance
+from ocrray.corpus.summary import BIN_ENDS, summarise
 from ocrray.errors import OcrrayError
 from ocrray.folder import Folder
 from ocrray.text.metrics import cer_totals
@@ -30,7 +31,7 @@ def test_summarise_mixed_corpus_equals_counts_of_rows(corpus, rows) -> None:
     changes = [max(edit["end"] - edit["start"], len(edit["corrected"])) for row in mixed for edit in row["edits"]]
     assert summary.changed_chars == sum(changes)
     assert [file.rows for file in summary.files] == [67, 67, 66]
-    assert summary.passthrough == {"title": "string"}
+    assert summary.passthrough == ["title"]
     assert summary.duplicate_ids == []
 
 
@@ -67,8 +68,8 @@ def test_summarise_two_models_counts_each(corpus, rows) -> None:
     """A resumed run may hold records of more than one maker, and failed records have none."""
     mixed = [rows.row("a", "x", "y"), rows.row("b", "x", "y"), rows.row("c", "x", "y", model="other"), rows.failure("d")]
     summary = summarise(corpus(mixed) / "data")
-    assert [(maker.model, n) for maker, n in summary.makers.most_common()] == [("default", 2), ("other", 1)]
-    assert isinstance(next(iter(summary.makers)), Maker)
+    assert [(provenance.model, n) for provenance, n in summary.provenance.most_common()] == [("default", 2), ("other", 1)]
+    assert isinstance(next(iter(summary.provenance)), Provenance)
 
 
 def test_summarise_groups_hold_the_extreme_records_in_order(corpus, rows) -> None:

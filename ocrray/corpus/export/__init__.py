@@ -1,1 +1,1 @@
-"""Corrected text written back into the ALTO, PAGE and hOCR that it came from, all else in the file byte for byte as it was."""
+"""Write corrected text back into the ALTO, PAGE and hOCR files that it came from; every other byte stays as it was."""

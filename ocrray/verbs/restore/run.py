@@ -95,14 +95,7 @@ def _write_companions(plan: RestorePlan, folder: Folder, summary: Summary) -> No
         title=config.output.title,
         thumbnail=lambda uri, page: _thumbnail(uri, page, config.input),
     )
-    write_card(
-        folder,
-        summary=summary,
-        title=config.output.title,
-        description=config.output.description,
-        license_id=config.output.license,
-        languages=config.output.languages,
-    )
+    write_card(folder, summary=summary, about=config.output)
     write_manifest(
         folder,
         summary=summary,

@@ -154,13 +154,13 @@ def _finish(plan: SynthesizePlan, folder: Folder) -> PairsManifest:
         unusable=plan.text.unusable,
         recognizer=" ".join(filter(None, (plan.recognizer.engine, plan.recognizer.model))) if plan.recognizer else "",
         noise_origin=plan.noise_origin(),
-        asked=plan.counts,
+        requested=plan.counts,
     )
-    write_card(folder, summary=summary, config=resolved, origin=origin)
+    write_card(folder, summary=summary, about=plan.config.output, config=resolved, origin=origin)
     return write_manifest(
         folder,
         summary=summary,
-        asked=plan.counts,
+        requested=plan.counts,
         fingerprint=plan.fingerprint,
         config=resolved,
         started=started_at(folder),
