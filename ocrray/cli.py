@@ -1,4 +1,4 @@
-"""The command line: `ocrray VERB CONFIG.yaml [--set a.b=value ...] [--limit N] [--dry-run]`.
+"""The command line: `ocrray VERB CONFIG.yaml [--set a.b=value ...] [--limit N] [--dry-run]`, and `ocrray init [NAME]`.
 
 Exit codes: 0 done · 1 finished, but more records failed than `max_failed_frac` allows · 2 bad config or input ·
 130 interrupted, and resumable.
@@ -22,6 +22,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # `ray job stop` asks with SIGTERM
     try:
+        if options.verb == "init":
+            return _init(options.name)
         from ocrray.verbs.job import carry_out  # late, so that --help answers at once
 
         return carry_out(VERBS[options.verb], options.config, overrides=options.set, limit=options.limit, dry_run=options.dry_run)
@@ -47,7 +49,27 @@ def _parser() -> argparse.ArgumentParser:
         sub.add_argument("--set", action="append", default=[], metavar="a.b=value", help="override any key of the config")
         sub.add_argument("--limit", type=_positive, metavar="N", help="take only the first N records")
         sub.add_argument("--dry-run", action="store_true", help="validate everything, print the plan, start nothing")
+    meaning = "a starter config for a verb or a recipe, written into the working directory; without a name, what there is"
+    sub = verbs.add_parser("init", help=meaning, description=meaning)
+    sub.add_argument("name", nargs="?", metavar="NAME", help="a verb, or a recipe such as llama31_8b_correction")
     return parser
+
+
+def _init(name: str | None) -> int:
+    from ocrray import starters
+
+    if name is None:
+        width = max(map(len, starters.names()))
+        print("\n".join(f"{starter:<{width}}  {meaning}" for starter, meaning in starters.names().items()))
+        return 0
+    for path, settings in starters.write(name, Path()):
+        print(f"{path}: change what is not yours:\n{_indented(chr(10).join(settings))}")
+        print(f"Then: ocrray {_verb_of(path)} {path} --dry-run")
+    return 0
+
+
+def _verb_of(path: Path) -> str:
+    return path.stem.rpartition(".")[2]  # restore.yaml, or RECIPE.restore.yaml
 
 
 def _resuming(arguments: Sequence[str]) -> str:

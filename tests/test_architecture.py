@@ -21,6 +21,7 @@ LEVELS = (
     ("stages", "training", "evaluation"),
     ("runtime",),
     ("verbs",),
+    ("starters",),
     ("cli",),
     ("__main__",),
 )
