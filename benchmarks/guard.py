@@ -109,7 +109,6 @@ def scanned(limit: int) -> dict[str, list[Record]]:
     """At most `limit` real pages, evenly taken, read by Tesseract and corrected by the correctors that ship."""
     from PIL import Image
 
-    from ocrray.engines.correctors import open_corrector
     from ocrray.engines.hf import HfConfig
     from ocrray.engines.tagger import TaggerConfig
     from ocrray.engines.tesseract import Tesseract, TesseractConfig
@@ -125,9 +124,9 @@ def scanned(limit: int) -> dict[str, list[Record]]:
     found = {}
     for config in (TaggerConfig(engine="tagger"), TaggerConfig(engine="tagger", threshold=0.3), HfConfig(engine="hf")):
         name = f"{config.engine} {getattr(config, 'threshold', None) or ''}".strip()
-        corrections = apply_corrector(open_corrector(config), pairs)
+        corrections = apply_corrector(config.open(), pairs)
         found[name] = [
-            Record(row["id"], *one[:4], replace(said, by_tagger=config.engine == "tagger"))
+            Record(row["id"], *one[:4], replace(said, by_tagger=config.tags_characters))
             for row, one, said in zip(rows, corrections, evidence, strict=True)
         ]
     return found

@@ -25,9 +25,8 @@ from matplotlib.ticker import PercentFormatter
 from tagger import PAIRS, SOURCES, read_pairs
 
 from ocrray.engines.base import EngineInfo
-from ocrray.engines.correctors import RouteConfig
 from ocrray.engines.hf import HfConfig, HfCorrector
-from ocrray.engines.tagger import Tagger
+from ocrray.engines.tagger import RouteConfig, Tagger
 from ocrray.guard import GuardConfig
 from ocrray.records import SCHEMA
 from ocrray.stages.correct import Correct, Route, TakeGiven

@@ -24,11 +24,7 @@ class RecordError(OcrrayError):
 
 
 class EngineError(OcrrayError):
-    """An engine itself is broken or out of reach; `retryable` says whether the same call may succeed later."""
-
-    def __init__(self, message: str, retryable: bool = False) -> None:
-        super().__init__(message)
-        self.retryable = retryable
+    """An engine itself is broken or out of reach, so no record could be processed; the run ends, and can be resumed."""
 
 
 class Problems(list[str]):

@@ -30,6 +30,7 @@ ALSO = {
     ("corpus", "sources"),
     ("decoding", "models"),
     ("engines", "decoding"),
+    ("synth", "engines"),
     ("engines", "models"),
     ("text", "prompts"),
     ("training", "evaluation"),

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from ocrray.decoding import Request, padded
 from ocrray.decoding.padded import batches, generate_padded
-from ocrray.engines.hf import DEFAULT_FOLDER, HfConfig, HfCorrector, check
+from ocrray.engines.hf import DEFAULT_FOLDER, HfConfig, HfCorrector
 from ocrray.errors import ConfigError, EngineError
 from ocrray.models.loading import load_generator
 from ocrray.text.edits import edits_between, with_probabilities
@@ -227,7 +227,7 @@ def test_check_identity_changes_with_the_weights(tmp_path):
     copy = shutil.copytree(first, tmp_path / "copy")
     other = tiny_models.save(tmp_path / "other", "gpt2", seed=1)
 
-    revisions = [check(_config(folder)).revision for folder in (first, copy, other)]
+    revisions = [_config(folder).check("correct").revision for folder in (first, copy, other)]
 
     assert len(revisions[0]) == 64
     assert revisions[0] == revisions[1] != revisions[2]
@@ -238,9 +238,9 @@ def test_check_model_with_an_encoder_is_for_the_padded_engine(tmp_path):
     tiny_models.save(tmp_path, "bart")
 
     with pytest.raises(ConfigError, match="padded"):
-        check(_config(tmp_path))
+        _config(tmp_path).check("correct")
 
-    assert check(_config(tmp_path, engine="padded")).engine == "padded"
+    assert _config(tmp_path, engine="padded").check("correct").engine == "padded"
 
 
 def test_correct_many_threads_are_decoded_together(writer):
@@ -256,11 +256,11 @@ def test_correct_many_threads_are_decoded_together(writer):
 
 def test_check_hub_id_is_taken_as_it_is_with_its_revision():
     """Nothing is fetched to check a config."""
-    info = check(_config("someone/some-model", adapter="someone/an-adapter", prompt="alpaca_ocr"))
+    info = _config("someone/some-model", adapter="someone/an-adapter", prompt="alpaca_ocr").check("correct")
 
     assert (info.model, info.revision, info.adapter) == ("someone/some-model", "main", "someone/an-adapter@main")
     assert info.prompt_version == "alpaca_ocr/1"
-    assert check(_config("someone/some-model", revision="v2")).revision == "v2"
+    assert _config("someone/some-model", revision="v2").check("correct").revision == "v2"
 
 
 def test_default_model_is_small_and_mends_common_misreadings():
@@ -301,7 +301,7 @@ def test_check_lists_every_problem_at_once(tmp_path):
     (tmp_path / "adapter_config.json").write_text("{}")
 
     with pytest.raises(ConfigError) as caught:
-        check(_config(tmp_path, adapter=str(tmp_path), prompt="alpacca"))
+        _config(tmp_path, adapter=str(tmp_path), prompt="alpacca").check("correct")
 
     assert len(str(caught.value).splitlines()) == 4
 
@@ -310,7 +310,7 @@ def test_check_lists_every_problem_at_once(tmp_path):
 def test_check_model_that_cannot_be_is_a_config_error(model):
     """A path that does not exist is no hub id."""
     with pytest.raises(ConfigError):
-        check(_config(model))
+        _config(model).check("correct")
 
 
 def test_check_shard_named_by_the_index_but_missing_is_a_config_error(tmp_path):
@@ -319,7 +319,7 @@ def test_check_shard_named_by_the_index_but_missing_is_a_config_error(tmp_path):
     (tmp_path / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"a": "model-00001-of-00002.safetensors"}}))
 
     with pytest.raises(ConfigError, match="model-00001-of-00002"):
-        check(_config(tmp_path))
+        _config(tmp_path).check("correct")
 
 
 def test_check_pickled_weights_are_refused(tmp_path):
@@ -328,7 +328,7 @@ def test_check_pickled_weights_are_refused(tmp_path):
     (tmp_path / "pytorch_model.bin").write_bytes(b"\x80")
 
     with pytest.raises(ConfigError):
-        check(_config(tmp_path))
+        _config(tmp_path).check("correct")
 
 
 def _break_weights(folder):

@@ -17,7 +17,7 @@ import pytest
 import tiny_models
 import transformers
 
-from ocrray.engines.http import HttpConfig, HttpCorrector, check
+from ocrray.engines.http import HttpConfig, HttpCorrector
 from ocrray.errors import ConfigError, EngineError
 
 ANSWER = "abcdefghijklmnopqrstuvwxyz0123"
@@ -60,7 +60,7 @@ def _wait_until_up(server, url, log):
 
 
 @contextmanager
-def _broken_server(status: int = 200, body: bytes = b"", delay_s: float = 0.0):
+def _broken_server(status: int = 200, body: bytes = b"", delay_s: float = 0.0, port: int = 0):
     """A server that answers every request alike; gives its address and the headers of each request so far."""
     seen = []
 
@@ -78,7 +78,7 @@ def _broken_server(status: int = 200, body: bytes = b"", delay_s: float = 0.0):
         def log_message(self, *_):
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         yield f"http://127.0.0.1:{server.server_port}/v1", seen
@@ -88,8 +88,8 @@ def _broken_server(status: int = 200, body: bytes = b"", delay_s: float = 0.0):
 
 
 def _config(base_url, **settings):
-    basic = {"engine": "http", "base_url": base_url, "model": "tiny", "api": "completions", "prompt": "plain", "max_retries": 0}
-    return HttpConfig(**{**basic, **settings})
+    basic = {"engine": "http", "model": "tiny", "api": "completions", "prompt": "plain", "max_retries": 0, "max_wait_s": 0}
+    return HttpConfig(**{**basic, "base_url": base_url, **settings})
 
 
 @pytest.mark.parametrize(
@@ -152,22 +152,52 @@ def test_correct_slow_server_is_a_timeout():
 
 @pytest.mark.parametrize("status", [401, 403, 404])
 def test_correct_refused_key_or_unknown_model_ends_the_run(status):
-    """No further text would fare better, so the run says so at once and does not try again later."""
+    """No further text would fare better, so the run ends at once, without waiting."""
     with _broken_server(status, b'{"error": {"message": "no\\nsuch model"}}') as (url, _), pytest.raises(EngineError) as caught:
-        HttpCorrector(_config(url)).correct(["A", "B"])
+        HttpCorrector(_config(url, max_wait_s=60)).correct(["A", "B"])
 
-    assert not caught.value.retryable
     assert len(str(caught.value).splitlines()) == 1
 
 
-def test_correct_unreachable_server_is_retryable():
-    """Nobody listens: the run stops with the address, and may go on when somebody does."""
+def test_correct_unreachable_server_ends_the_run_after_the_wait():
+    """Nobody listens: the run stops with the address and the time it waited."""
     url = f"http://127.0.0.1:{_free_port()}/v1"
+    started = time.monotonic()
 
-    with pytest.raises(EngineError, match=url) as caught:
-        HttpCorrector(_config(url)).correct(["A", "B"])
+    with pytest.raises(EngineError, match=rf"{url} .*waited 0\.3 s"):
+        HttpCorrector(_config(url, max_wait_s=0.3)).correct(["A", "B"])
 
-    assert caught.value.retryable
+    assert time.monotonic() - started >= 0.3
+
+
+def test_correct_server_that_comes_back_answers_all_texts():
+    """A connection refused is no fault of a record: the requests wait until the server listens."""
+    port = _free_port()
+    body = json.dumps({"choices": [{"text": "Hi", "finish_reason": "stop"}]}).encode()
+    corrector = HttpCorrector(_config(f"http://127.0.0.1:{port}/v1", max_wait_s=30))
+    stop = threading.Event()
+
+    def start_later():
+        time.sleep(0.5)
+        with _broken_server(body=body, port=port):
+            stop.wait()
+
+    server = threading.Thread(target=start_later)
+    server.start()
+    try:
+        assert [result.text for result in corrector.correct(["A", "B"])] == ["Hi", "Hi"]
+    finally:
+        stop.set()
+        server.join()
+
+
+@pytest.mark.parametrize("status", [429, 502, 503, 504])
+def test_correct_overloaded_or_starting_server_ends_the_run_and_spoils_no_record(status):
+    """A proxy without its server, or a full queue, is waited for; after that the run ends, resumably."""
+    with _broken_server(status, b"{}") as (url, seen), pytest.raises(EngineError, match=str(status)):
+        HttpCorrector(_config(url, max_wait_s=0.2)).correct(["A"])
+
+    assert len(seen) == 2
 
 
 @pytest.mark.parametrize("body", [b"<html>Welcome</html>", b"{}", b'{"choices": []}', b'{"choices": 7}', b"{x"])
@@ -230,13 +260,13 @@ def test_check_lists_every_problem_at_once():
     assert "NO_SUCH_KEY" not in os.environ
 
     with pytest.raises(ConfigError) as caught:
-        check(_config("localhost:8000", api_key_env="NO_SUCH_KEY", prompt="chat_ocr"))
+        _config("localhost:8000", api_key_env="NO_SUCH_KEY", prompt="chat_ocr").check("correct")
 
     assert len(str(caught.value).splitlines()) == 3
 
 
 def test_check_names_model_and_prompt_without_asking_the_server():
     """The identity is known from the config alone."""
-    info = check(_config("http://nobody.invalid/v1", prompt="alpaca_ocr"))
+    info = _config("http://nobody.invalid/v1", prompt="alpaca_ocr").check("correct")
 
     assert (info.engine, info.model, info.prompt_version) == ("http", "tiny", "alpaca_ocr/1")

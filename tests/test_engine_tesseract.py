@@ -15,7 +15,6 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 from pydantic import ValidationError
 
-from ocrray.engines.recognizers import check, open_recognizer
 from ocrray.engines.tesseract import Tesseract, TesseractConfig, tessdata_folder
 from ocrray.errors import ConfigError, EngineError, RecordError
 
@@ -26,7 +25,7 @@ DEVANAGARI_FONTS = ("noto/NotoSansDevanagari-Regular.ttf", "lohit-devanagari/Loh
 @pytest.fixture(scope="module")
 def english() -> Iterator[Tesseract]:
     """One engine for all tests that do not break it."""
-    recognizer = open_recognizer(TesseractConfig())
+    recognizer = TesseractConfig().open()
     yield recognizer
     recognizer.close()
 
@@ -219,17 +218,17 @@ def test_process_ends_with_its_killed_parent():
 
 def test_check_names_engine_languages_and_data(tmp_path: Path):
     """The revision changes with the data's bytes, so that a corpus says what it was read with."""
-    info = check(TesseractConfig())
+    info = TesseractConfig().check("recognize")
     assert (info.engine, info.model) == ("tesseract", "eng")
     assert info.revision.startswith("5.")
     (tmp_path / "eng.traineddata").write_bytes(b"other bytes")
-    assert check(TesseractConfig(tessdata=str(tmp_path))).revision != info.revision
+    assert TesseractConfig(tessdata=str(tmp_path)).check("recognize").revision != info.revision
 
 
 def test_check_missing_languages_are_all_named_with_their_packages():
     """One line a problem, with what to install."""
     with pytest.raises(ConfigError) as caught:
-        check(TesseractConfig(languages=["xx_one", "eng", "yy"]))
+        TesseractConfig(languages=["xx_one", "eng", "yy"]).check("recognize")
     first, second = str(caught.value).splitlines()
     assert "tesseract-ocr-xx-one" in first
     assert "tesseract-ocr-yy" in second
@@ -238,15 +237,15 @@ def test_check_missing_languages_are_all_named_with_their_packages():
 def test_check_orientation_mode_needs_its_data(tmp_path: Path):
     """Modes that find a page's orientation read osd.traineddata."""
     (tmp_path / "eng.traineddata").write_bytes(b"any bytes")
-    check(TesseractConfig(tessdata=str(tmp_path)))
+    TesseractConfig(tessdata=str(tmp_path)).check("recognize")
     with pytest.raises(ConfigError, match="tesseract-ocr-osd"):
-        check(TesseractConfig(tessdata=str(tmp_path), page_segmentation=1))
+        TesseractConfig(tessdata=str(tmp_path), page_segmentation=1).check("recognize")
 
 
 def test_check_folder_without_data_is_refused(tmp_path: Path):
     """A folder that is named is the only one that counts."""
     with pytest.raises(ConfigError, match="tesseract-ocr-eng"):
-        check(TesseractConfig(tessdata=str(tmp_path)))
+        TesseractConfig(tessdata=str(tmp_path)).check("recognize")
 
 
 def test_check_tessdata_prefix_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -254,9 +253,9 @@ def test_check_tessdata_prefix_is_found(tmp_path: Path, monkeypatch: pytest.Monk
     folder = tmp_path / "tessdata"
     folder.mkdir()
     (folder / "eng.traineddata").write_bytes(b"other bytes")
-    system = check(TesseractConfig())
+    system = TesseractConfig().check("recognize")
     monkeypatch.setenv("TESSDATA_PREFIX", str(tmp_path))
-    assert check(TesseractConfig()).revision != system.revision
+    assert TesseractConfig().check("recognize").revision != system.revision
 
 
 def test_open_with_broken_data_is_an_engine_error(tmp_path: Path):

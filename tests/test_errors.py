@@ -9,7 +9,7 @@ from ocrray.errors import ConfigError, EngineError, RecordError
 ERRORS = [
     (ConfigError("a\nb"), {}),
     (RecordError("bad page", kind="truncated"), {"kind": "truncated"}),
-    (EngineError("down", retryable=True), {"retryable": True}),
+    (EngineError("down"), {}),
 ]
 
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from ocrray.engines.extract import ExtractConfig, Extraction, Extractor, Photo, check
+from ocrray.engines.extract import ExtractConfig, Extraction, Extractor, Photo
 from ocrray.errors import ConfigError, EngineError
 from ocrray.guard import GuardConfig
 from ocrray.prompts import PHOTO_METADATA
@@ -118,10 +118,10 @@ def test_extraction_of_answers_that_all_differ_takes_the_middle_one():
 def test_check_lists_every_problem_and_names_the_prompt(writer: Path, tmp_path: Path):
     """Nothing is loaded to find out what is missing; the identity names model, revision and prompt."""
     with pytest.raises(ConfigError) as caught:
-        check(ExtractConfig(model=str(tmp_path / "none" / "here" / "x"), adapter=str(tmp_path)))
+        ExtractConfig(model=str(tmp_path / "none" / "here" / "x"), adapter=str(tmp_path)).check("extract")
     assert len(str(caught.value).splitlines()) == 3
 
-    info = check(ExtractConfig(model=str(writer)))
+    info = ExtractConfig(model=str(writer)).check("extract")
     assert (info.engine, info.prompt_version, len(info.revision)) == ("extract", "photo_metadata/1", 64)
 
 

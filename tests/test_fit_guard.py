@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from ocrray.corpus.pairs import SCHEMA
-from ocrray.engines.base import Correction, EngineInfo
+from ocrray.engines.base import CorrectionResult, EngineInfo
 from ocrray.engines.tagger import Tagger, TaggerConfig
 from ocrray.errors import ConfigError
 from ocrray.guard import GuardConfig, check, judge
@@ -172,8 +172,8 @@ class _UpperCaser:
     def fits(self, text: str) -> bool:
         return len(text) <= 40
 
-    def correct(self, texts: list[str]) -> list[Correction]:
-        return [Correction(None if text.startswith("On") else text.upper()) for text in texts]
+    def correct(self, texts: list[str]) -> list[CorrectionResult]:
+        return [CorrectionResult(None if text.startswith("On") else text.upper()) for text in texts]
 
     def close(self) -> None: ...
 

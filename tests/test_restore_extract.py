@@ -15,7 +15,6 @@ from PIL import Image, ImageDraw, ImageFont
 from ocrray.cli import main
 from ocrray.config import load
 from ocrray.engines.extract import Extractor
-from ocrray.engines.recognizers import open_recognizer
 from ocrray.errors import ConfigError, Problems
 from ocrray.prompts import PHOTO_METADATA
 from ocrray.sources.open_page import open_image
@@ -81,7 +80,7 @@ def recognized(config: RestoreConfig) -> pa.Table:
     def open_within_limits(uri: str, page: int) -> tuple[Image.Image, str]:
         return open_image(uri, page, max_pixels=config.input.max_pixels, max_file_bytes=config.input.max_file_bytes)
 
-    return Recognize(open_recognizer(config.recognize), open_within_limits, lambda _: 1)(Load(config.input)(work))
+    return Recognize(config.recognize.open(), open_within_limits, lambda _: 1)(Load(config.input)(work))
 
 
 @pytest.mark.usefixtures("on_this_machine")

@@ -10,9 +10,8 @@ import yaml
 
 from ocrray.cli import main
 from ocrray.engines.base import EngineInfo
-from ocrray.engines.correctors import RouteConfig
 from ocrray.engines.fake import FakeConfig, FakeCorrector
-from ocrray.engines.tagger import Tagger
+from ocrray.engines.tagger import RouteConfig, Tagger
 from ocrray.guard import GuardConfig
 from ocrray.records import WORK_LIST_SCHEMA
 from ocrray.sources.input import InputConfig

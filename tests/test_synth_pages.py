@@ -10,10 +10,10 @@ from PIL import Image
 from ocrray.engines.tesseract import Tesseract, TesseractConfig
 from ocrray.errors import ConfigError, RecordError
 from ocrray.records import Line
-from ocrray.synth.config import NoiseConfig, PagesConfig
+from ocrray.synth.config import PAGE_SEGMENTATION, NoiseConfig, PagesConfig
 from ocrray.synth.noise import NoiseModel
 from ocrray.synth.noisy import make_noisy
-from ocrray.synth.pages import PAGE_SEGMENTATION, ScannedPair, make_page, typefaces
+from ocrray.synth.pages import ScannedPair, make_page, typefaces
 from ocrray.synth.render import fonts, render_line
 from ocrray.text.metrics import distance
 

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import AutoModelForTokenClassification, AutoTokenizer
 
-from ocrray.engines.tagger import DEFAULT_FOLDER, Tagger, TaggerConfig, check
+from ocrray.engines.tagger import DEFAULT_FOLDER, Tagger, TaggerConfig
 from ocrray.errors import ConfigError, EngineError
 from ocrray.models.characters import max_text_chars, padded_length
 
@@ -172,7 +172,7 @@ def test_check_names_the_model_by_its_weights_without_loading_torch(folder: Path
     """A dry run stays light, and another training gives another revision."""
     code = (
         "import sys; from ocrray.engines.tagger import *\n"
-        f"info = check(TaggerConfig(engine='tagger', model={str(folder)!r}))\n"
+        f"info = TaggerConfig(engine='tagger', model={str(folder)!r}).check('correct')\n"
         "assert 'torch' not in sys.modules and 'transformers' not in sys.modules; print(info.revision)"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -193,13 +193,13 @@ def test_dtype_auto_is_bfloat16_where_the_processor_has_it_and_is_told(folder: P
 
 def test_revision_changes_with_the_labels_and_with_the_tokenizer(folder: Path, tmp_path: Path) -> None:
     """The same weights with another label, threshold or longest text are another tagger."""
-    revisions = {check(TaggerConfig(engine="tagger", model=str(folder))).revision}
+    revisions = {TaggerConfig(engine="tagger", model=str(folder)).check("correct").revision}
     for name, key in (("config.json", "edit_threshold"), ("tokenizer_config.json", "model_max_length")):
         other = tmp_path / key
         shutil.copytree(folder, other)
         values = json.loads((other / name).read_text(encoding="utf-8"))
         (other / name).write_text(json.dumps({**values, key: 1}), encoding="utf-8")
-        revisions.add(check(TaggerConfig(engine="tagger", model=str(other))).revision)
+        revisions.add(TaggerConfig(engine="tagger", model=str(other)).check("correct").revision)
     assert len(revisions) == 3
 
 
@@ -221,7 +221,7 @@ def test_check_of_a_folder_that_is_no_tagger_is_one_readable_line(folder: Path, 
     shutil.copytree(folder, broken)
     damage(broken)
     with pytest.raises(ConfigError, match=message) as caught:
-        check(TaggerConfig(engine="tagger", model=str(broken)))
+        TaggerConfig(engine="tagger", model=str(broken)).check("correct")
     assert "\n" not in str(caught.value)
 
 

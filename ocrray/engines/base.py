@@ -1,19 +1,21 @@
-"""The two narrow interfaces every engine has: a recognizer reads an image, a corrector rewrites short texts."""
+"""Interfaces of engines: a recognizer reads an image, a corrector rewrites short texts; their configs state all other facts."""
 
+from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from PIL import Image
 
+from ocrray.config import StrictModel
 from ocrray.errors import EngineError, OcrrayError
 from ocrray.records import Line
 
 
 @dataclass(frozen=True, slots=True)
 class EngineInfo:
-    """Who made a text: written into every row, and part of the fingerprint. Empty strings where a field has no meaning."""
+    """Identity of an engine: written into every row, and part of the fingerprint. Empty strings where a field has no meaning."""
 
     engine: str
     model: str = ""
@@ -23,13 +25,13 @@ class EngineInfo:
 
 
 @dataclass(frozen=True, slots=True)
-class Correction:
-    """What a corrector made of one text.
+class CorrectionResult:
+    """Correction of one text.
 
     `text` is None when the engine did not correct it, and `reason` says why in a word or two (`too_long`, `unfinished`, ...);
-    the source then stands. Token counts are the engine's own tokens, 0 where it has none. `expected_errors` is how many
-    characters the engine holds to be still wrong, None where it cannot say. `probabilities` are of the characters of the source
-    that it changed, by their offset, 0..1; empty where it does not say.
+    the source text then stays. Token counts are the engine's own tokens, 0 where it has none. `expected_errors` is the expected
+    number of characters that are still wrong, None where the engine does not estimate it. `probabilities` (0..1) belong to the
+    changed characters of the source, by their offset; empty where the engine reports none.
     """
 
     text: str | None
@@ -37,7 +39,7 @@ class Correction:
     input_tokens: int = 0
     output_tokens: int = 0
     expected_errors: float | None = None
-    probabilities: Mapping[int, float] = field(default_factory=dict, compare=False)  # rounding does not make it another text
+    probabilities: Mapping[int, float] = field(default_factory=dict, compare=False)  # equal texts may differ by rounding here
 
 
 class Recognizer(Protocol):
@@ -46,9 +48,14 @@ class Recognizer(Protocol):
     info: EngineInfo
 
     def recognize(self, image: Image.Image) -> list[Line]:
-        """Lines in reading order, an empty list for a blank page; raises RecordError when the page defeats the engine."""
+        """Return lines in reading order, an empty list for a blank page.
 
-    def close(self) -> None: ...
+        Raises:
+            RecordError: when this page cannot be recognized.
+        """
+
+    def close(self) -> None:
+        """Release memory, processes and connections."""
 
 
 class Corrector(Protocol):
@@ -57,21 +64,89 @@ class Corrector(Protocol):
     info: EngineInfo
 
     def fits(self, text: str) -> bool:
-        """Whether `text` can be corrected in one piece; `text/passages.py` splits longer texts until every piece fits."""
+        """Return whether `text` can be corrected in one piece; `text/passages.py` splits longer texts until every piece fits."""
 
-    def correct(self, texts: Sequence[str]) -> list[Correction]:
-        """One Correction a text, in order; raises EngineError when the engine itself is broken."""
+    def correct(self, texts: Sequence[str]) -> list[CorrectionResult]:
+        """Return one result per text, in order.
 
-    def close(self) -> None: ...
+        Raises:
+            EngineError: when the engine itself is broken or out of reach.
+        """
+
+    def close(self) -> None:
+        """Release memory, processes and connections."""
+
+
+class EngineConfig(StrictModel):
+    """Config of one engine: the keys a user may set, and the facts that the pipeline needs to know about it."""
+
+    rows_per_block: ClassVar[int]
+    """Records that one worker processes in seconds to a minute."""
+    uses_gpu: ClassVar[bool] = False
+    """True: the engine computes on a GPU if its worker has one."""
+
+    @property
+    def max_concurrent_batches(self) -> int:
+        """Batches that one opened engine accepts from as many threads, because they finish sooner together."""
+        return 1
+
+    @property
+    def input_columns(self) -> tuple[str, ...]:
+        """Columns of the user's table that the engine reads beside the text."""
+        return ()
+
+    @abstractmethod
+    def check(self, section: str) -> EngineInfo:
+        """Return the engine's identity without loading a model.
+
+        Raises:
+            ConfigError: with one line per problem, each beginning with a key of `section`, the config section it was read from.
+        """
+
+
+class RecognizerConfig(EngineConfig):
+    """Config of a recognizer."""
+
+    @abstractmethod
+    def open(self) -> Recognizer:
+        """Return the recognizer, loaded and ready.
+
+        Raises:
+            ConfigError: as `check` does.
+            EngineError: when it cannot be loaded.
+        """
+
+
+class CorrectorConfig(EngineConfig):
+    """Config of a corrector."""
+
+    needs_pool: ClassVar[bool] = True
+    """True: loading takes time, so a pool of actors keeps the engine open. False: it is opened anew in each Ray task."""
+    tags_characters: ClassVar[bool] = False
+    """True: an edit tagger, whose probabilities the guard weighs differently from a language model's."""
+
+    @property
+    def given_column(self) -> str | None:
+        """Column that already holds the corrections; the engine then is never opened."""
+        return None
+
+    @abstractmethod
+    def open(self) -> Corrector:
+        """Return the corrector, loaded and ready.
+
+        Raises:
+            ConfigError: as `check` does.
+            EngineError: when it cannot be loaded.
+        """
 
 
 @contextmanager
-def engine_errors(what: str) -> Iterator[None]:
-    """The one boundary where what transformers, tokenizers, peft and torch raise becomes an EngineError, one line long."""
+def engine_errors(failure: str) -> Iterator[None]:
+    """Convert all that transformers, tokenizers, peft and torch raise into an EngineError of one line: `failure: reason`."""
     try:
         yield
     except OcrrayError:
         raise
-    except Exception as err:  # a model folder is read by four libraries that raise whatever they like
+    except Exception as err:  # four libraries read a model folder, and raise exceptions of any class
         reason = " ".join(str(err).split())[:300]
-        raise EngineError(f"{what}: {reason} ({type(err).__name__})") from err
+        raise EngineError(f"{failure}: {reason} ({type(err).__name__})") from err

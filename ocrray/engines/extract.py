@@ -4,12 +4,13 @@ import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from pydantic import Field, PositiveInt, field_validator, model_validator
 
 from ocrray.config import StrictModel
 from ocrray.decoding import Generation, Request, Sampling
-from ocrray.engines.base import EngineInfo, engine_errors
+from ocrray.engines.base import EngineConfig, EngineInfo, engine_errors
 from ocrray.errors import ConfigError, EngineError, RecordError
 from ocrray.models.folders import adapter_problems, model_problems, weights_revision
 from ocrray.models.loading import Device, Dtype, load_generator
@@ -34,8 +35,11 @@ class SideColumns(StrictModel):
         return name
 
 
-class ExtractConfig(StrictModel):
+class ExtractConfig(EngineConfig):
     """How to load the model, what to show it, and how to draw its answers."""
+
+    rows_per_block: ClassVar[int] = 32
+    uses_gpu: ClassVar[bool] = True
 
     model: str
     """A folder or a hub id; safetensors only."""
@@ -66,21 +70,31 @@ class ExtractConfig(StrictModel):
             raise ValueError("at temperature 0 all answers are the same: set num_return_sequences to 1")
         return self
 
+    @property
+    def max_concurrent_batches(self) -> int:
+        return 4  # a text that ends makes room for one of another batch: no batch's tail is decoded alone
 
-def check(config: ExtractConfig) -> EngineInfo:
-    """Who would extract; raises ConfigError with one line for everything that its files already show to be wrong."""
-    problems = [f"extract.model: {problem}" for problem in model_problems(config.model)]
-    if config.adapter is not None:
-        problems += [f"extract.adapter: {problem}" for problem in adapter_problems(config.adapter)]
-    if problems:
-        raise ConfigError("\n".join(problems))
-    return EngineInfo(
-        engine="extract",
-        model=config.model,
-        revision=weights_revision(config.model, config.revision),
-        adapter=f"{config.adapter}@{weights_revision(config.adapter)}" if config.adapter else "",
-        prompt_version=PHOTO_METADATA.prompt_version,
-    )
+    @property
+    def input_columns(self) -> tuple[str, ...]:
+        return (self.columns.front,) if self.columns.front else ()
+
+    def check(self, section: str) -> EngineInfo:
+        problems = [f"{section}.model: {problem}" for problem in model_problems(self.model)]
+        if self.adapter is not None:
+            problems += [f"{section}.adapter: {problem}" for problem in adapter_problems(self.adapter)]
+        if problems:
+            raise ConfigError("\n".join(problems))
+        return EngineInfo(
+            engine="extract",
+            model=self.model,
+            revision=weights_revision(self.model, self.revision),
+            adapter=f"{self.adapter}@{weights_revision(self.adapter)}" if self.adapter else "",
+            prompt_version=PHOTO_METADATA.prompt_version,
+        )
+
+    def open(self) -> "Extractor":
+        """Return the extractor, loaded and ready; raises as `check` does, and EngineError when it cannot be loaded."""
+        return Extractor(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +135,7 @@ class Extractor:
     def __init__(self, config: ExtractConfig) -> None:
         from ocrray.decoding.feed import open_feed
 
-        self.info = check(config)
+        self.info = config.check("extract")
         self._config = config
         with engine_errors(f"{config.model} cannot be loaded"):
             self._generator = load_generator(

@@ -1,18 +1,30 @@
 """`engine: given`: corrections made elsewhere, read from a column of the input and judged like any other."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
-from ocrray.config import StrictModel
-from ocrray.engines.base import EngineInfo
+from ocrray.engines.base import Corrector, CorrectorConfig, EngineInfo
 
 
-class GivenConfig(StrictModel):
-    """Which column holds the corrections; the correct stage reads it itself, so there is no corrector to open."""
+class GivenConfig(CorrectorConfig):
+    """Judge corrections that were made elsewhere."""
+
+    rows_per_block: ClassVar[int] = 16_000
+    needs_pool: ClassVar[bool] = False
 
     engine: Literal["given"]
     column: str
+    """Column of the input with the corrected text; a null leaves the record as it is."""
 
+    @property
+    def given_column(self) -> str:
+        return self.column
 
-def check(config: GivenConfig) -> EngineInfo:
-    """The column stands for the model; whether the input has it is known only when the input is read."""
-    return EngineInfo(engine="given", model=config.column)
+    @property
+    def input_columns(self) -> tuple[str, ...]:
+        return (self.column,)
+
+    def check(self, section: str) -> EngineInfo:  # noqa: ARG002 (nothing to check: the column is looked for when input is read)
+        return EngineInfo(engine="given", model=self.column)
+
+    def open(self) -> Corrector:
+        raise TypeError("engine given has no corrector: its stage reads given_column")

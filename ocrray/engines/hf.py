@@ -1,20 +1,19 @@
 """`engine: hf`: any Hugging Face causal language model as a corrector, with or without a PEFT adapter.
 
-`engine: padded` is the same with transformers' own `generate`: slower, the reference, and for sequence-to-sequence models too.
+`engine: padded` does the same with transformers' own `generate`: slower, the reference, and for sequence-to-sequence models too.
 """
 
 import math
 from collections.abc import Sequence
 from itertools import compress, takewhile
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 from pydantic import Field, PositiveInt, model_validator
 
 from ocrray import prompts
-from ocrray.config import StrictModel
 from ocrray.decoding import Generation, Request
-from ocrray.engines.base import Correction, EngineInfo, engine_errors
+from ocrray.engines.base import CorrectionResult, CorrectorConfig, EngineInfo, engine_errors
 from ocrray.errors import ConfigError
 from ocrray.models.folders import adapter_problems, has_encoder, model_problems, weights_revision
 from ocrray.models.generator import Generator
@@ -30,68 +29,86 @@ DEFAULT_FOLDER = Path(__file__).parents[1] / "models" / "default_causal"
 DEFAULT_PROMPT = "padded_144"
 
 
-class HfConfig(StrictModel):
-    """How to load a language model and what to show it. Decoding is greedy."""
+class HfConfig(CorrectorConfig):
+    """Load a language model and decode greedily."""
+
+    rows_per_block: ClassVar[int] = 64
+    uses_gpu: ClassVar[bool] = True
 
     engine: Literal["hf", "padded"]
-    """`hf` drafts each output from its source, many at once; `padded` is the plain way: the same text, slower."""
+    """`hf` drafts each output from its source, many at once; `padded` uses transformers' `generate`: the same text, slower."""
     model: str = "default"
-    """The one that ships, a folder or a hub id; safetensors only."""
+    """`default` (ships with ocrray), a folder or a hub id; safetensors only."""
     revision: str | None = None
+    """Git revision on the hub; null: main."""
     adapter: str | None = None
-    """A PEFT adapter: a folder or a hub id; safetensors only. `hf` merges it into the model when it loads."""
+    """PEFT adapter: a folder or a hub id; safetensors only. `hf` merges it into the model when it loads. Null: none."""
     prompt: str | None = None
-    """The name of a prompt in `ocrray/prompts.py`, or a template that holds `{text}`; null: what the default model learned."""
+    """Name of a prompt in `ocrray/prompts.py`, or a template that holds `{text}`; null: the default model's own."""
     dtype: Dtype = "auto"
+    """Number format of the weights; auto: float32 on a CPU, the checkpoint's own on a GPU."""
     device: Device = "auto"
+    """Where to compute; auto: the worker's GPU if it has one."""
     batch_size_tokens: PositiveInt | None = None
-    """Prompt and output tokens held at once. Null: what the memory takes (`hf`), or 16,384 (`padded`)."""
+    """Prompt and output tokens held at once. Null: as many as fit in memory (`hf`), or 16,384 (`padded`)."""
     max_source_tokens: PositiveInt = 1_024
-    """Longer texts are split, however much the model could take."""
+    """Longest text of one prompt, in tokens; longer ones are split, however many the model could take."""
     max_output_ratio: float = Field(default=1.5, gt=0)
     """Generation stops at this many tokens per token of the source, plus 16."""
     trust_remote_code: bool = False
+    """Run Python code that comes with the model."""
 
     @model_validator(mode="after")
-    def _prompt_known(self) -> Self:
+    def _require_prompt(self) -> Self:
         if self.prompt is None and self.model != "default":
             raise ValueError("prompt: which one the model was trained with must be said for any model but the default one")
         return self
 
+    @property
+    def max_concurrent_batches(self) -> int:
+        # With several batches, a text that ends makes room for one of another batch: no batch's tail is decoded alone.
+        return 4 if self.engine == "hf" else 1
 
-def check(config: HfConfig) -> EngineInfo:
-    """Who would correct; raises ConfigError with one line for everything that its files already show to be wrong."""
-    location = _location(config)
-    problems = [f"correct.model: {problem}" for problem in model_problems(location)]
-    if config.engine == "hf" and has_encoder(location):
-        problems.append(f"correct.model: {location}: has an encoder of its own; set correct.engine to padded")
-    if config.adapter is not None:
-        problems += [f"correct.adapter: {problem}" for problem in adapter_problems(config.adapter)]
-    try:
-        prompt = _prompt(config)
-    except ConfigError as err:
-        problems.append(f"correct.{err}")
-    if problems:
-        raise ConfigError("\n".join(problems))
-    return EngineInfo(
-        engine=config.engine,
-        model=config.model,
-        revision=weights_revision(location, config.revision),
-        adapter=f"{config.adapter}@{weights_revision(config.adapter)}" if config.adapter else "",
-        prompt_version=prompt.prompt_version,
-    )
+    @property
+    def location(self) -> str:
+        """Folder or hub id to load from."""
+        return str(DEFAULT_FOLDER) if self.model == "default" else self.model
+
+    def check(self, section: str) -> EngineInfo:
+        problems = [f"{section}.model: {problem}" for problem in model_problems(self.location)]
+        if self.engine == "hf" and has_encoder(self.location):
+            problems.append(f"{section}.model: {self.location}: has an encoder of its own; set {section}.engine to padded")
+        if self.adapter is not None:
+            problems += [f"{section}.adapter: {problem}" for problem in adapter_problems(self.adapter)]
+        version = ""
+        try:
+            version = _prompt(self).prompt_version
+        except ConfigError as err:
+            problems.append(f"{section}.{err}")
+        if problems:
+            raise ConfigError("\n".join(problems))
+        return EngineInfo(
+            engine=self.engine,
+            model=self.model,
+            revision=weights_revision(self.location, self.revision),
+            adapter=f"{self.adapter}@{weights_revision(self.adapter)}" if self.adapter else "",
+            prompt_version=version,
+        )
+
+    def open(self) -> "HfCorrector":
+        return HfCorrector(self)
 
 
 class HfCorrector:
     """Corrects texts by greedy generation; several threads may call `correct` at once, and are decoded together."""
 
     def __init__(self, config: HfConfig) -> None:
-        self.info = check(config)
+        self.info = config.check("correct")
         self._config = config
         self._prompt = _prompt(config)
         with engine_errors(f"{config.model} cannot be loaded"):
             self._generator = load_generator(
-                _location(config),
+                config.location,
                 revision=config.revision,
                 adapter=config.adapter,
                 merge_adapter=config.engine == "hf",
@@ -99,31 +116,31 @@ class HfCorrector:
                 device=config.device,
                 trust_remote_code=config.trust_remote_code,
             )
-            self._writer = _open_writer(config, self._generator, self._constant())
+            self._decoder = _open_decoder(config, self._generator, self._shared_prefix())
 
     def fits(self, text: str) -> bool:
-        """Whether the source is short enough, for the prompt too, and prompt and longest output fit the model's context."""
+        """Return whether the source is short enough, and prompt and longest output fit the model's context."""
         with engine_errors("tokenizing failed"):
             return self._fits(text, self.requests([text])[0])
 
-    def correct(self, texts: Sequence[str]) -> list[Correction]:
-        """`too_long` where a text does not fit, `unfinished` where the output reached its bound."""
+    def correct(self, texts: Sequence[str]) -> list[CorrectionResult]:
+        """Reasons: `too_long` where a text does not fit, `unfinished` where the output reached its limit."""
         with engine_errors("generation failed"):
             requests = self.requests(texts)
             fits = [self._fits(text, request) for text, request in zip(texts, requests, strict=True)]
-            written = iter(self._writer.generate(list(compress(requests, fits))))
+            written = iter(self._decoder.generate(list(compress(requests, fits))))
             return [
-                self._correction(text, request, next(written) if fit else None)
+                self._result(text, request, next(written) if fit else None)
                 for text, request, fit in zip(texts, requests, fits, strict=True)
             ]
 
     def close(self) -> None:
-        """Let the model's memory go."""
-        self._writer.close()
-        del self._generator, self._writer
+        """Release the model's memory."""
+        self._decoder.close()
+        del self._generator, self._decoder
 
     def requests(self, texts: Sequence[str]) -> list[Request]:
-        """What the model is asked for each text, whether it fits or not."""
+        """Return the decoding request of each text, whether it fits or not."""
         prompts_ids = self._generator.encode_prompts([self._prompt.render(text) for text in texts], self._prompt.template)
         sources = self._generator.encode_texts(texts)
         return [
@@ -133,38 +150,35 @@ class HfCorrector:
 
     def _fits(self, text: str, request: Request) -> bool:
         short_enough = self._prompt.fits(text) and len(request.source) <= self._config.max_source_tokens
-        return short_enough and self._writer.fits(request)
+        return short_enough and self._decoder.fits(request)
 
-    def _constant(self) -> list[int]:
-        """The tokens that every prompt begins with."""
+    def _shared_prefix(self) -> list[int]:
+        """Return the tokens that every prompt begins with."""
         one, other = self._generator.encode_prompts([self._prompt.render(text) for text in ("A", "é 1")], self._prompt.template)
         return [token for token, _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False))]
 
-    def _correction(self, source: str, request: Request, generation: Generation | None) -> Correction:
+    def _result(self, source: str, request: Request, generation: Generation | None) -> CorrectionResult:
+        input_tokens = len(request.prompt)
         if generation is None or generation.refused:
-            return Correction(None, "too_long", len(request.prompt))
-        used = {"input_tokens": len(request.prompt), "output_tokens": len(generation.tokens) + generation.finished}
+            return CorrectionResult(None, "too_long", input_tokens)
+        output_tokens = len(generation.tokens) + generation.finished
         if not generation.finished:
-            return Correction(None, "unfinished", **used)
+            return CorrectionResult(None, "unfinished", input_tokens, output_tokens)
         corrected = sanitise(self._prompt.extract(self._generator.decode(generation.tokens)))
         if corrected == source:
-            return Correction(corrected, **used)
+            return CorrectionResult(corrected, "", input_tokens, output_tokens)
         pieces = self._generator.decode_each(generation.tokens)
         probabilities = written_probabilities(source, corrected, pieces, generation.probabilities)
-        return Correction(corrected, **used, probabilities=probabilities)
+        return CorrectionResult(corrected, "", input_tokens, output_tokens, probabilities=probabilities)
 
 
-def _open_writer(config: HfConfig, generator: Generator, constant: Sequence[int]) -> "Feed | PaddedDecoder":
+def _open_decoder(config: HfConfig, generator: Generator, shared_prefix: Sequence[int]) -> "Feed | PaddedDecoder":
     from ocrray.decoding.feed import open_feed
     from ocrray.decoding.padded import PaddedDecoder
 
     if config.engine == "padded":
         return PaddedDecoder(generator, batch_size_tokens=config.batch_size_tokens)
-    return open_feed(generator, batch_size_tokens=config.batch_size_tokens, constant=constant)
-
-
-def _location(config: HfConfig) -> str:
-    return str(DEFAULT_FOLDER) if config.model == "default" else config.model
+    return open_feed(generator, batch_size_tokens=config.batch_size_tokens, constant=shared_prefix)
 
 
 def _prompt(config: HfConfig) -> prompts.Prompt:

@@ -4,13 +4,13 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field, PositiveInt
 
-from ocrray.config import StrictModel, fingerprint
-from ocrray.engines.base import Correction, EngineInfo, engine_errors
+from ocrray.config import fingerprint
+from ocrray.engines.base import CorrectionResult, CorrectorConfig, EngineInfo, engine_errors
 from ocrray.errors import ConfigError, EngineError
 from ocrray.models.characters import character_encoder, max_text_chars, padded_length, tokenizer_problem
 from ocrray.models.folders import model_problems, weights_revision
@@ -24,25 +24,62 @@ _NATIVE_BFLOAT16 = ("amx_bf16", "avx512_bf16", "bf16")  # as torch.cpu.get_capab
 _BELOW_ONE = 1 - 2**-24  # float32 rounds the surest edits to 1, and at a threshold of 1 none is to be made
 
 
-class TaggerConfig(StrictModel):
-    """Which tagger to load and how sure it must be."""
+class TaggerConfig(CorrectorConfig):
+    """Load an edit tagger: a token-classification model over characters."""
+
+    rows_per_block: ClassVar[int] = 512
+    uses_gpu: ClassVar[bool] = True
+    tags_characters: ClassVar[bool] = True
 
     engine: Literal["tagger"]
     model: str = "default"
-    """The one that ships, a folder or a hub id: a token-classification model over characters; safetensors only."""
+    """`default` (ships with ocrray), a folder or a hub id; safetensors only."""
     revision: str | None = None
+    """Git revision on the hub; null: main."""
     threshold: float | None = Field(default=None, ge=0, le=1)
-    """Least probability of an edit that is made; null: the model's own, or 0.5."""
+    """Least probability (0..1) of an edit that is made; null: the one in the model's config.json, or 0.5."""
     passes: PositiveInt = 1
-    """How often a text is read; a later pass sees what the one before made of it."""
+    """Number of times a text is tagged; each further pass reads the output of the one before."""
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
-    """auto: bfloat16 where the processor or GPU has it (three times as fast), else float32. An edit near the threshold may
+    """auto: bfloat16 where the processor or GPU supports it (three times as fast), else float32. An edit near the threshold may
     fall on either side of it, so every row names the one that was used, after its model's revision."""
     device: Device = "auto"
+    """Where to compute; auto: the worker's GPU if it has one."""
     batch_size_chars: PositiveInt = 4_096
     """Characters of one batch, padding included."""
     num_threads: PositiveInt | None = None
-    """Threads of one worker's torch; null: torch's own choice, in `restore` one for each CPU of the worker."""
+    """Torch threads of one worker; null: torch's own choice, in `restore` one for each CPU of the worker."""
+
+    @property
+    def location(self) -> str:
+        """Folder or hub id to load from."""
+        return str(DEFAULT_FOLDER) if self.model == "default" else self.model
+
+    def check(self, section: str) -> EngineInfo:
+        problems = model_problems(self.location)
+        if not problems and Path(self.location).is_dir():
+            problems = tagger_problems(Path(self.location))
+        if problems:
+            raise ConfigError("\n".join(f"{section}.model: {problem}" for problem in problems))
+        return EngineInfo(engine="tagger", model=self.model, revision=_revision(self.location, self.revision))
+
+    def open(self) -> "Tagger":
+        return Tagger(self)
+
+
+class RouteConfig(TaggerConfig):
+    """Tagger that reads every record first, and the estimated CER above which `correct`, a language model, reads it again."""
+
+    uses_gpu: ClassVar[bool] = False
+
+    engine: Literal["tagger"] = "tagger"
+    above: float = Field(0.012, ge=0, le=1)
+    """Estimated CER (0..1), after the tagger's own edits, above which a record is sent on; 0: all but those without any doubt."""
+    threshold: float | None = Field(0.4, ge=0, le=1)
+    """Least probability (0..1) of an edit that is made; lower than of a tagger by itself, because the guard judges its changes,
+    and with it more errors go (docs/routing.md)."""
+    device: Device = "cpu"
+    """Where to compute: taggers run beside the language model, which needs the GPU."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,17 +113,6 @@ class Tags:
         return self.doubt + sum(1 - (right if right >= threshold else keep) for right, keep in edits)
 
 
-def check(config: TaggerConfig, section: str = "correct") -> EngineInfo:
-    """Who would correct; raises ConfigError with one line for everything that its files already show to be wrong."""
-    location = _location(config)
-    problems = model_problems(location)
-    if not problems and Path(location).is_dir():
-        problems = tagger_problems(Path(location))
-    if problems:
-        raise ConfigError("\n".join(f"{section}.model: {problem}" for problem in problems))
-    return EngineInfo(engine="tagger", model=config.model, revision=_revision(location, config.revision))
-
-
 class Tagger:
     """Corrects texts by one label a character; a text's result depends on nothing but the text."""
 
@@ -95,18 +121,18 @@ class Tagger:
 
     def __init__(self, config: TaggerConfig) -> None:
         self._config = config
-        found = check(config)
+        found = config.check("correct")
         with engine_errors(f"{config.model} cannot be loaded"):
-            self._load(_location(config))
+            self._load(config.location)
         self.info = replace(found, revision=f"{found.revision}+{self._dtype}")
 
     def fits(self, text: str) -> bool:
         """Whether the text has no more characters than the model takes."""
         return len(text) <= self._max_chars
 
-    def correct(self, texts: Sequence[str]) -> list[Correction]:
+    def correct(self, texts: Sequence[str]) -> list[CorrectionResult]:
         """`too_long` where a text does not fit; tokens are characters."""
-        outputs, rows, left = list(texts), range(len(texts)), [0.0] * len(texts)
+        outputs, rows, left = list(texts), list(range(len(texts))), [0.0] * len(texts)
         probabilities: list[dict[int, float]] = [{}] * len(texts)
         for _ in range(self._config.passes):
             # A pass may lengthen a text past the limit: it then stays as the pass before left it.
@@ -118,7 +144,7 @@ class Tagger:
                 # After a second pass offsets are no longer those of the source.
                 probabilities[row] = tags.made(self.threshold) if self._config.passes == 1 else {}
             rows = [row for row, text in zip(rows, before, strict=True) if outputs[row] != text]
-        return [self._correction(*result) for result in zip(texts, outputs, left, probabilities, strict=True)]
+        return [self._result(*result) for result in zip(texts, outputs, left, probabilities, strict=True)]
 
     def tag(self, texts: Sequence[str]) -> list[Tags]:
         """What the model would change in each text, however unsure; every text must fit."""
@@ -140,7 +166,8 @@ class Tagger:
         from transformers import AutoConfig, AutoModelForTokenClassification, AutoTokenizer
         from transformers.utils import logging
 
-        logging.disable_progress_bar()  # one per worker would drown the run's own
+        # One progress bar per worker would hide the run's own. transformers leaves the function untyped.
+        logging.disable_progress_bar()  # type: ignore[no-untyped-call]
         if self._config.num_threads:
             torch.set_num_threads(self._config.num_threads)
         origin = {"revision": self._config.revision or "main", "trust_remote_code": False}
@@ -169,10 +196,10 @@ class Tagger:
             raise EngineError(f"{self._config.model}: {problem}")
         self._model = model.to(self._device).eval()
 
-    def _correction(self, text: str, output: str, expected_errors: float, probabilities: dict[int, float]) -> Correction:
+    def _result(self, text: str, output: str, expected_errors: float, probabilities: dict[int, float]) -> CorrectionResult:
         if not self.fits(text):
-            return Correction(None, "too_long", len(text))
-        return Correction(output, "", len(text), len(output), expected_errors, probabilities)
+            return CorrectionResult(None, "too_long", len(text))
+        return CorrectionResult(output, "", len(text), len(output), expected_errors, probabilities)
 
     def _tag(self, texts: Sequence[str]) -> list[Tags]:
         """Tags of the texts of one batch, all of one padded length.
@@ -224,13 +251,9 @@ def _has_bfloat16(device: str) -> bool:
     import torch
 
     if device == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     able = torch.cpu.get_capabilities()
     return any(able.get(name) for name in _NATIVE_BFLOAT16)
-
-
-def _location(config: TaggerConfig) -> str:
-    return str(DEFAULT_FOLDER) if config.model == "default" else config.model
 
 
 def _revision(location: str, revision: str | None) -> str:

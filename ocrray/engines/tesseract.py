@@ -9,13 +9,12 @@ import sys
 from collections.abc import Iterator
 from multiprocessing.connection import Pipe
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from PIL import Image
 from pydantic import Field
 
-from ocrray.config import StrictModel
-from ocrray.engines.base import EngineInfo
+from ocrray.engines.base import EngineInfo, RecognizerConfig
 from ocrray.engines.blank import is_blank
 from ocrray.errors import ConfigError, EngineError, RecordError
 from ocrray.records import Line, Word
@@ -30,48 +29,56 @@ _BYTES_PER_PIXEL = {"1": 0, "L": 1, "RGB": 3}  # as Tesseract counts
 _OSD_MODES = (1, 12)  # those that find out the page's orientation first
 
 
-class TesseractConfig(StrictModel):
-    """Which language data to read with, and what to make of a page."""
+class TesseractConfig(RecognizerConfig):
+    """Read pages with Tesseract."""
+
+    rows_per_block: ClassVar[int] = 16
 
     engine: Literal["tesseract"] = "tesseract"
     languages: list[Annotated[str, Field(pattern=r"^[A-Za-z]\w*(/\w+)?$")]] = Field(default=["eng"], min_length=1)
     """Tesseract's names (`eng`, `frk`, `script/Fraktur`); each must be installed. The first counts most."""
     page_segmentation: Literal[1, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13] = 3
-    """Tesseract's `--psm`: 3 finds the layout of a page, 4 takes it for one column, 6 for one block, 7 for one line."""
+    """Tesseract's `--psm`: 3 finds the layout of a page, 4 assumes one column, 6 one block, 7 one line."""
     tessdata: str | None = None
-    """The folder with the `.traineddata` files; null looks in $TESSDATA_PREFIX and where packages put them."""
+    """Folder with the `.traineddata` files; null looks in $TESSDATA_PREFIX and where packages put them."""
     timeout_s: float = Field(default=120, gt=0)
-    """A page that takes longer fails."""
+    """Seconds after which a page fails."""
     default_dpi: int = Field(default=300, ge=_MIN_DPI, le=_MAX_DPI)
-    """For images that do not say their resolution, or say something absurd."""
+    """Resolution (dots per inch) of images that state none, or an absurd one."""
     blank_below_ink_frac: float = Field(default=1e-6, ge=0, lt=1)
-    """A page with a smaller share of ink is blank and not read; specks and borders are no ink. 0 reads every page."""
+    """Share of ink (0..1) below which a page is blank and not read; specks and borders are no ink. 0 reads every page."""
 
+    def check(self, section: str) -> EngineInfo:
+        try:
+            import tesserocr
+        except ImportError as err:
+            raise ConfigError(f"{section}.engine: tesserocr cannot be loaded: {err}") from None
+        needed = _data_files(self, section)
+        missing = [language for language, file in needed.items() if not file.is_file()]
+        if missing:
+            raise ConfigError("\n".join(_missing_line(section, language, needed[language].parent) for language in missing))
+        hashes = [hashlib.sha256(file.read_bytes()).hexdigest() for file in needed.values()]
+        return EngineInfo(
+            engine="tesseract",
+            model="+".join(self.languages),
+            revision=f"{tesserocr.tesseract_version().split()[1]}-{hashlib.sha256(' '.join(hashes).encode()).hexdigest()[:12]}",
+        )
 
-def check(config: TesseractConfig) -> EngineInfo:
-    """Who would recognize, down to the bytes of the language data; raises ConfigError with one line for all that is not there."""
-    try:
-        import tesserocr
-    except ImportError as err:
-        raise ConfigError(f"recognize.engine: tesserocr cannot be loaded: {err}") from None
-    needed = _data_files(config)
-    missing = [language for language, file in needed.items() if not file.is_file()]
-    if missing:
-        raise ConfigError("\n".join(_missing_line(language, needed[language].parent) for language in missing))
-    hashes = [hashlib.sha256(file.read_bytes()).hexdigest() for file in needed.values()]
-    return EngineInfo(
-        engine="tesseract",
-        model="+".join(config.languages),
-        revision=f"{tesserocr.tesseract_version().split()[1]}-{hashlib.sha256(' '.join(hashes).encode()).hexdigest()[:12]}",
-    )
+    def open(self) -> "Tesseract":
+        return Tesseract(self)
 
 
 class Tesseract:
     """One loaded Tesseract, not for two threads at once. A page that makes it hang or crash costs a restart of 0.2 s."""
 
     def __init__(self, config: TesseractConfig) -> None:
-        """Raises ConfigError as `check` does, EngineError when the language data cannot be loaded."""
-        self.info = check(config)
+        """Start the process and load the language data.
+
+        Raises:
+            ConfigError: as `TesseractConfig.check` does.
+            EngineError: when the language data cannot be loaded.
+        """
+        self.info = config.check("recognize")
         self._config = config
         self._start()
 
@@ -137,9 +144,7 @@ class Tesseract:
         code = self._process.wait()
         if code == -signal.SIGALRM:
             seconds = f"{self._config.timeout_s:g} s"
-            return RecordError(
-                f"Tesseract was not done after {seconds}; look at the scan or raise recognize.timeout_s", kind="timeout"
-            )
+            return RecordError(f"Tesseract was not done after {seconds}; look at the scan or raise timeout_s", kind="timeout")
         how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
         return RecordError(f"Tesseract's process died on the page ({how}); look at the scan", kind="crashed")
 
@@ -158,15 +163,19 @@ def _line(items: "LineItems") -> Line:
     return Line(sanitise(text.strip()), left, top, right, bottom, confidence / 100, words)
 
 
-def _data_files(config: TesseractConfig) -> dict[str, Path]:
-    """The `.traineddata` file of each language, there or not."""
-    folder = tessdata_folder(config)
+def _data_files(config: TesseractConfig, section: str) -> dict[str, Path]:
+    """Return the `.traineddata` file of each language, whether it exists or not."""
+    folder = tessdata_folder(config, section)
     languages = [*config.languages, *(["osd"] if config.page_segmentation in _OSD_MODES else [])]
     return {language: folder / f"{language}.traineddata" for language in languages}
 
 
-def tessdata_folder(config: TesseractConfig) -> Path:
-    """The first folder that has data for every language, or else any data at all; raises ConfigError when none has."""
+def tessdata_folder(config: TesseractConfig, section: str = "recognize") -> Path:
+    """Return the first folder that has data for every language, or else any data at all.
+
+    Raises:
+        ConfigError: when no folder has any data.
+    """
     folders = [Path(config.tessdata)] if config.tessdata else list(_known_folders())
     with_data = [folder for folder in folders if any(folder.glob("*.traineddata"))]
     complete = [folder for folder in with_data if all((folder / f"{name}.traineddata").is_file() for name in config.languages)]
@@ -174,7 +183,7 @@ def tessdata_folder(config: TesseractConfig) -> Path:
         return (complete or with_data)[0]
     places = ", ".join(map(str, folders))
     raise ConfigError(
-        f"recognize.tessdata: no Tesseract language data in {places}; "
+        f"{section}.tessdata: no Tesseract language data in {places}; "
         f"apt-get install {' '.join(map(_package, config.languages))}, or name the folder that has it"
     )
 
@@ -190,8 +199,8 @@ def _known_folders() -> Iterator[Path]:
     yield Path("/usr/share/tessdata")
 
 
-def _missing_line(language: str, folder: Path) -> str:
-    return f"recognize.languages: no data for {language} in {folder}; apt-get install {_package(language)}"
+def _missing_line(section: str, language: str, folder: Path) -> str:
+    return f"{section}.languages: no data for {language} in {folder}; apt-get install {_package(language)}"
 
 
 def _package(language: str) -> str:

@@ -38,7 +38,7 @@ class LabelledSpans:
 
 
 class LabelledCorrection(NamedTuple):
-    """One correction whose ground truth is known; `probabilities` as in `engines.base.Correction`."""
+    """One correction whose ground truth is known; `probabilities` as in `engines.base.CorrectionResult`."""
 
     raw: str
     corrected: str

@@ -15,7 +15,9 @@ import pyarrow as pa
 import ray
 from ray.data import Dataset
 
-from ocrray.engines import correctors, extract, recognizers
+from ocrray.engines.base import CorrectorConfig, RecognizerConfig
+from ocrray.engines.extract import ExtractConfig
+from ocrray.engines.tagger import RouteConfig
 from ocrray.folder import Folder
 from ocrray.guard import GuardConfig
 from ocrray.runtime import blocks
@@ -32,18 +34,16 @@ from ocrray.stages.recognize import Recognize
 from ocrray.stages.score import Score
 from ocrray.stages.tables import to_corpus_schema
 
-_BLOCKS_DECODED_AT_ONCE = 4  # a text that ends leaves its place to one of another block: no block's tail is decoded alone
-
 
 @dataclass(frozen=True)
 class Pipeline:
     """Everything the workers need to know, picklable."""
 
     input: InputConfig
-    recognize: recognizers.RecognizeConfig | None
-    route: correctors.RouteConfig | None
-    correct: correctors.CorrectConfig | None
-    extract: extract.ExtractConfig | None
+    recognize: RecognizerConfig | None
+    route: RouteConfig | None
+    correct: CorrectorConfig | None
+    extract: ExtractConfig | None
     guard: GuardConfig | None
     workers: WorkersConfig
     rows_per_block: int
@@ -93,10 +93,11 @@ def _corrected(rows: Dataset, pipeline: Pipeline, monitor: ray.actor.ActorHandle
     config = pipeline.extract or pipeline.correct
     if config is None:
         return rows
-    if isinstance(config, correctors.GivenConfig):
-        return blocks.map_blocks(rows, TakeGiven(config.column, correctors.check(config)))
-    if not pipeline.extract and not correctors.has_model(config):
-        return blocks.map_blocks(rows, CorrectTexts(config, monitor))
+    if isinstance(config, CorrectorConfig):
+        if config.given_column is not None:
+            return blocks.map_blocks(rows, TakeGiven(config.given_column, config.check("correct")))
+        if not config.needs_pool:
+            return blocks.map_blocks(rows, CorrectTexts(config, monitor))
     return blocks.map_in_pool(
         rows,
         ExtractFields if pipeline.extract else CorrectTexts,
@@ -106,14 +107,14 @@ def _corrected(rows: Dataset, pipeline: Pipeline, monitor: ray.actor.ActorHandle
         num_cpus=pipeline.workers.correct_cpus,
         num_gpus=pipeline.workers.correct_gpus,
         rows_per_block=pipeline.rows_per_block,
-        blocks_at_once=_BLOCKS_DECODED_AT_ONCE if pipeline.extract or correctors.decodes_together(config) else 1,
+        blocks_at_once=config.max_concurrent_batches,
     )
 
 
 class RecognizePages:
     """One recognizer process: the engine is loaded once and reads page after page."""
 
-    def __init__(self, config: recognizers.RecognizeConfig, limits: InputConfig, monitor: ray.actor.ActorHandle) -> None:
+    def __init__(self, config: RecognizerConfig, limits: InputConfig, monitor: ray.actor.ActorHandle) -> None:
         def open_within_limits(uri: str, page: int):
             return open_image(uri, page, max_pixels=limits.max_pixels, max_file_bytes=limits.max_file_bytes)
 
@@ -122,7 +123,7 @@ class RecognizePages:
 
         self.monitor = monitor
         with telling(monitor):
-            self.stage = Recognize(recognizers.open_recognizer(config), open_within_limits, count_attempt)
+            self.stage = Recognize(config.open(), open_within_limits, count_attempt)
 
     def __call__(self, table: pa.Table) -> pa.Table:
         with telling(self.monitor):
@@ -132,10 +133,10 @@ class RecognizePages:
 class CorrectTexts:
     """One corrector process: the model is loaded once and reads batch after batch."""
 
-    def __init__(self, config: correctors.CorrectConfig, monitor: ray.actor.ActorHandle) -> None:
+    def __init__(self, config: CorrectorConfig, monitor: ray.actor.ActorHandle) -> None:
         self.monitor = monitor
         with telling(monitor):
-            self.stage = Correct(correctors.open_corrector(config))
+            self.stage = Correct(config.open())
 
     def __call__(self, table: pa.Table) -> pa.Table:
         with telling(self.monitor):
@@ -145,10 +146,10 @@ class CorrectTexts:
 class ExtractFields:
     """One extractor process: the model is loaded once and reads batch after batch."""
 
-    def __init__(self, config: extract.ExtractConfig, monitor: ray.actor.ActorHandle) -> None:
+    def __init__(self, config: ExtractConfig, monitor: ray.actor.ActorHandle) -> None:
         self.monitor = monitor
         with telling(monitor):
-            self.stage = Extract(extract.Extractor(config), config.columns.front)
+            self.stage = Extract(config.open(), config.columns.front)
 
     def __call__(self, table: pa.Table) -> pa.Table:
         with telling(self.monitor):

@@ -17,8 +17,6 @@ import ray
 from PIL import Image
 
 from ocrray.corpus.pairs import MADE_SCHEMA
-from ocrray.engines.recognizers import open_recognizer
-from ocrray.engines.tesseract import TesseractConfig
 from ocrray.errors import ConfigError, RecordError
 from ocrray.folder import Folder
 from ocrray.runtime import blocks
@@ -52,7 +50,6 @@ class MakePages:
     def __init__(
         self,
         config: PagesConfig,
-        recognizer: TesseractConfig,
         font_names: Sequence[str],
         seed: int,
         output: Folder,
@@ -63,7 +60,7 @@ class MakePages:
             self.fonts = [path for path in typefaces(config) if path.name in font_names]
             if len(self.fonts) < len(font_names):
                 raise ConfigError(f"pages.script: not every machine has the same fonts installed ({', '.join(font_names)})")
-            self.recognizer = open_recognizer(recognizer)
+            self.recognizer = config.recognizer[1].open()
 
     def __call__(self, work: pa.Table) -> pa.Table:
         with telling(self.monitor):

@@ -1,4 +1,4 @@
-"""How many processes a run starts, and how much work each of them is handed at once."""
+"""Sizes of a run: worker processes, their CPUs and GPUs, and the rows of a block."""
 
 import math
 import os
@@ -7,16 +7,15 @@ from collections.abc import Iterable
 from pydantic import Field
 
 from ocrray.config import StrictModel
+from ocrray.engines.base import EngineConfig
 
 _MAX_BLOCKS = 20_000  # a corpus of more files than this is slow to open
 _MIN_BLOCKS = 16  # even a small run commits its work in steps
-# Seconds to a minute of one worker's work.
-_ROWS_PER_BLOCK = {"tesseract": 16, "extract": 32, "hf": 64, "padded": 64, "http": 64, "tagger": 512}
-_ROWS_PER_BLOCK_CHEAP = 16_000
+_ROWS_PER_BLOCK_WITHOUT_ENGINE = 16_000
 
 
 def gpu_problems(key: str, workers: int, gpus: float) -> list[str]:
-    """Why not even so many workers could start, `gpus` each; on a cluster none is known: it may grow, so there the run waits."""
+    """Return a line if this machine has too few GPUs for `workers` with `gpus` each; none on a cluster, which may grow."""
     if not gpus or os.environ.get("RAY_ADDRESS"):
         return []
     import torch
@@ -27,37 +26,43 @@ def gpu_problems(key: str, workers: int, gpus: float) -> list[str]:
     return [f"{key}: {workers} x {gpus:g} are asked for, and this machine has {found}; set {key}: 0 for the CPU"]
 
 
-def block_rows(records: int, enough: int) -> int:
-    """How many rows to commit together: `enough` for one worker at a time, but so that there are 16 to 20,000 blocks."""
-    return max(1, min(enough, math.ceil(records / _MIN_BLOCKS)), math.ceil(records / _MAX_BLOCKS))
+def block_rows(records: int, wanted: int) -> int:
+    """Return the rows of a block: `wanted`, but at most so many that there are 16 blocks, and at least so many for 20,000."""
+    return max(1, min(wanted, math.ceil(records / _MIN_BLOCKS)), math.ceil(records / _MAX_BLOCKS))
 
 
 class WorkersConfig(StrictModel):
-    """How many processes work at once, and what each of them takes; null leaves it to the machine or the cluster."""
+    """Number of worker processes and the resources of each."""
 
     recognize: int | None = Field(None, ge=1)
-    """At most so many recognizer processes, one CPU each. Null: one a core here, as many as there is room for on a cluster."""
+    """Most recognizer processes, one CPU each. Null: one per core on one machine, as many as fit on a cluster."""
     route: int | None = Field(None, ge=1)
-    """At most so many taggers in front of a language model, one CPU each; null as above."""
+    """Most taggers in front of a language model, one CPU each; null as above."""
     correct: int | None = Field(None, ge=1)
-    """At most so many corrector (or extractor) processes; null as above, or as many as there are GPUs for."""
+    """Most corrector (or extractor) processes; null as above, or as many as there are GPUs for."""
     correct_cpus: float = Field(1, gt=0)
     """CPUs of one corrector process."""
     correct_gpus: float = Field(0, ge=0)
     """GPUs of one corrector process."""
     rows_per_block: int | None = Field(None, ge=1)
-    """Records that are committed, and after a kill repeated, together; null chooses by the slowest engine."""
+    """Records that are committed, and after a kill repeated, together; null: by the slowest engine."""
 
-    def block_rows(self, records: int, engines: Iterable[str]) -> int:
-        """`rows_per_block`, or one that suits the slowest of the engines and splits `records` into 16 to 20,000 blocks."""
-        if self.rows_per_block:
-            return self.rows_per_block
-        return block_rows(records, min(_ROWS_PER_BLOCK.get(engine, _ROWS_PER_BLOCK_CHEAP) for engine in ("none", *engines)))
+    def block_rows(self, records: int, rows_per_block: Iterable[int]) -> int:
+        """Return the rows of a block of `records`; `rows_per_block` is that of each engine, of which the slowest decides."""
+        return self.rows_per_block or block_rows(records, min(rows_per_block, default=_ROWS_PER_BLOCK_WITHOUT_ENGINE))
+
+    def gpu_problems(self, corrector: EngineConfig | None) -> list[str]:
+        """Return a line if `correct_gpus` cannot be had on this machine, or the corrector would leave them idle."""
+        key = "workers.correct_gpus"
+        if self.correct_gpus and not (corrector and corrector.uses_gpu):
+            return [f"{key}: the engine of correct computes on no GPU; set {key}: 0"]
+        return gpu_problems(key, self.correct or 1, self.correct_gpus)
 
     def local_cpus(self, *, recognizes: bool, routes: bool, corrects: bool, resumes: bool) -> int:
-        """Logical CPUs that a cluster on this machine alone must offer, so that nothing waits for ever for one.
+        """Return the logical CPUs that a local cluster must offer so that no part of the pipeline waits forever for one.
 
-        All pools at once, tasks (one beside a pool, else one a core), and one for the filter that Ray Data starts to resume.
+        These are the CPUs of all pools, of tasks (one beside a pool, else one per core), and of the filter that Ray Data starts
+        to resume.
         """
         cores = os.cpu_count() or 1
         recognizer_cpus = (self.recognize or cores) if recognizes else 0

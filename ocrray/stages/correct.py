@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ocrray.engines.base import Correction, Corrector, EngineInfo
+from ocrray.engines.base import CorrectionResult, Corrector, EngineInfo
 from ocrray.records import Edit, Passage, edits_to_rows, passages_to_rows
 from ocrray.stages.base import Stage, StageError, table_of
 from ocrray.stages.busy import BusyClock
@@ -28,7 +28,7 @@ class _Proposals:
     expected_errors: dict[int, float] = field(default_factory=lambda: defaultdict(float))
     without_estimate: set[int] = field(default_factory=set)
 
-    def add(self, row: int, start: int, source: str, correction: Correction) -> None:
+    def add(self, row: int, start: int, source: str, correction: CorrectionResult) -> None:
         """Add the correction of the passage `source` that begins at `start`; passages of a row come in order."""
         if correction.input_tokens:
             self.input_tokens[row] += correction.input_tokens
@@ -114,11 +114,11 @@ class Correct(_Propose):
         corrections = iter(self._correct([source for (_, _, source), fit in zip(passages, fits, strict=True) if fit]))
         proposals = _Proposals()
         for (row, start, source), fit in zip(passages, fits, strict=True):
-            proposals.add(row, start, source, next(corrections) if fit else Correction(None, reason="too_long"))
+            proposals.add(row, start, source, next(corrections) if fit else CorrectionResult(None, reason="too_long"))
         seconds = _shared_seconds(rows, self._clock.stop(started))
         return self.results(rows, proposals, self.corrector.info, correct_s=seconds)
 
-    def _correct(self, texts: Sequence[str]) -> list[Correction]:
+    def _correct(self, texts: Sequence[str]) -> list[CorrectionResult]:
         corrections = self.corrector.correct(texts)
         if len(corrections) != len(texts):
             engine = self.corrector.info.engine
@@ -139,7 +139,9 @@ class TakeGiven(_Propose):
         proposals = _Proposals()
         columns = (rows["raw_text"].to_pylist(), rows[self.column].cast(pa.string()).to_pylist())
         for row, (raw, given) in enumerate(zip(*columns, strict=True)):
-            proposals.add(row, 0, raw, Correction(None, reason="not_given") if given is None else Correction(sanitise(given)))
+            proposals.add(
+                row, 0, raw, CorrectionResult(None, reason="not_given") if given is None else CorrectionResult(sanitise(given))
+            )
         return self.results(rows, proposals, self.info)
 
 

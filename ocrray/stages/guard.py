@@ -15,6 +15,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ocrray.engines.registry import tags_characters
 from ocrray.guard import GuardConfig, Judgement, judge
 from ocrray.guard.evidence import ExternalEvidence
 from ocrray.guard.spans import spans_of
@@ -60,7 +61,7 @@ class Guard(RowStage):
         """Judge the edits of one row, passage by passage."""
         raw = row["raw_text"]
         tagger_edits = edits_from_rows(row["tagger_edits"]) if row["_sent_on"] else None
-        evidence = ExternalEvidence(row["confidences"], tagger_edits, by_tagger=row["corrector"] == "tagger")
+        evidence = ExternalEvidence(row["confidences"], tagger_edits, by_tagger=tags_characters(row["corrector"]))
         judgement = self._judge(raw, edits_from_rows(row["edits"]), evidence, passages_from_rows(row["_passages"]))
         corrected = apply_edits(raw, judgement.accepted)
         reasons = [verdict.reason for verdict in judgement.verdicts if not verdict.accepted]

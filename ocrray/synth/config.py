@@ -6,6 +6,8 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from ocrray.config import StrictModel
+from ocrray.engines.registry import RecognizeConfig
+from ocrray.engines.tesseract import TesseractConfig
 
 
 def _rising(bounds: tuple[float, float]) -> tuple[float, float]:
@@ -16,6 +18,10 @@ def _rising(bounds: tuple[float, float]) -> tuple[float, float]:
 
 CharsRange = Annotated[tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(le=100_000)]], AfterValidator(_rising)]
 SeverityRange = Annotated[tuple[Annotated[float, Field(ge=0)], Annotated[float, Field(le=1)]], AfterValidator(_rising)]
+
+
+PAGE_SEGMENTATION: dict[str, Literal[6, 7]] = {"page": 6, "line": 7}
+"""Tesseract's `--psm` for each unit: one block of text, one line."""
 
 
 class PagesConfig(StrictModel):
@@ -29,6 +35,8 @@ class PagesConfig(StrictModel):
     right. They must lie at the same place on every machine."""
     languages: list[Annotated[str, Field(pattern=r"^[A-Za-z]\w*(/\w+)?$")]] = Field(default=["eng"], min_length=1)
     """Tesseract's names of the languages to recognize with."""
+    recognize: RecognizeConfig | None = None
+    """Engine to recognize with, as in `restore`; null: Tesseract with `languages`, for one block of text or one line."""
     unit: Literal["page", "line"] = "page"
     """Whether a pair is a page (or newspaper column), or one line."""
     chars: CharsRange | None = None
@@ -39,6 +47,19 @@ class PagesConfig(StrictModel):
     """A page that is read worse than this (the layout, as a rule, and not its letters) is dropped, and counted."""
     keep_images: bool = False
     """Whether the scans stay, as `images/**/*.png` with their texts in `lines.csv`."""
+
+    @model_validator(mode="after")
+    def _languages_once(self) -> Self:
+        if self.recognize and "languages" in self.model_fields_set:
+            raise ValueError("languages are those of recognize: leave out pages.languages")
+        return self
+
+    @property
+    def recognizer(self) -> tuple[str, RecognizeConfig]:
+        """Config section and config of the recognizer."""
+        if self.recognize:
+            return "pages.recognize", self.recognize
+        return "pages", TesseractConfig(languages=self.languages, page_segmentation=PAGE_SEGMENTATION[self.unit])
 
     @property
     def char_range(self) -> tuple[int, int]:

@@ -17,9 +17,6 @@ from ocrray.text.confidences import char_confidences, word_confidences
 from ocrray.text.metrics import distance
 from ocrray.text.normalise import for_scoring
 
-PAGE_SEGMENTATION = {"page": 6, "line": 7}
-"""Tesseract's `--psm` for each unit: one block of text, one line."""
-
 _FONT_SIZES_PX = {"page": (22, 40), "line": (30, 56)}
 
 

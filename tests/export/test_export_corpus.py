@@ -11,7 +11,7 @@ import pytest
 
 from ocrray.corpus.export.corpus import ExportConfig, Exported, export_corpus, read_export
 from ocrray.corpus.export.names import RelativeNames
-from ocrray.engines import correctors
+from ocrray.engines.fake import FakeConfig
 from ocrray.errors import RecordError
 from ocrray.folder import Folder
 from ocrray.sources import files
@@ -35,7 +35,7 @@ def restored(folder: Path, *, rows_per_file: int = 1000) -> Folder:
     config = InputConfig(paths=[str(folder)])
     write_work_list(config, output.child("_work_list"), images=False)
     work = pq.read_table(f"{output.path}/_work_list")
-    corrector = correctors.open_corrector(correctors.FakeConfig(engine="fake", replace={"tbe": "the"}))
+    corrector = FakeConfig(engine="fake", replace={"tbe": "the"}).open()
     table = Guard(None)(Correct(corrector)(Load(config)(work)))
     for number, start in enumerate(range(0, len(table), rows_per_file)):
         pq.write_table(table.slice(start, rows_per_file), f"{output.path}/data/{number:06d}.parquet")

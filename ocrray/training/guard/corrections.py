@@ -5,8 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from ocrray.engines.base import Correction, Corrector
-from ocrray.engines.correctors import open_corrector
+from ocrray.engines.base import CorrectionResult, Corrector
 from ocrray.engines.hf import HfConfig
 from ocrray.engines.tagger import TaggerConfig
 from ocrray.guard.labels import LabelledCorrection
@@ -31,7 +30,7 @@ def synthetic_corrections(
     texts: Sequence[str], pages: Sequence[RecognizedText], noise: NoiseModel, records: int, rng: np.random.Generator
 ) -> Iterator[LabelledCorrection]:
     """Yield corrections of `records` noisy excerpts and all pages by simulated correctors, and of more by the shipped ones."""
-    tagger = open_corrector(_TAGGER)
+    tagger = _TAGGER.open()
     sources = [RecognizedText(*pair) for pair in noisy_excerpts(texts, noise, records, rng)]
     # Simulated correctors know words only; a space is as long as a line feed, so that confidences keep their offsets.
     sources += [RecognizedText(page.printed.replace("\n", " "), page.read.replace("\n", " "), page.evidence) for page in pages]
@@ -42,8 +41,8 @@ def synthetic_corrections(
         chosen = rng.permutation(len(pages))[: round(pages_frac * len(pages))]
         sources = [RecognizedText(*pair) for pair in noisy_excerpts(texts, noise, round(excerpts_frac * records), rng)]
         sources += [pages[number] for number in chosen]
-        by_tagger = config.engine == "tagger"
-        corrector = open_corrector(config)
+        by_tagger = config.tags_characters
+        corrector = config.open()
         made = apply_corrector(corrector, [(source.printed, source.read) for source in sources])
         corrections = [
             correction._replace(evidence=replace(source.evidence, by_tagger=by_tagger))
@@ -78,7 +77,7 @@ def _with_some_tagger_edits(
     return [next(tagged) if use else record for record, use in zip(records, chosen, strict=True)]
 
 
-def _joined(printed: str, read: str, corrections: Sequence[tuple[str, Correction]]) -> LabelledCorrection:
+def _joined(printed: str, read: str, corrections: Sequence[tuple[str, CorrectionResult]]) -> LabelledCorrection:
     written: list[str] = []
     probabilities: dict[int, float] = {}
     start = 0

@@ -8,15 +8,17 @@ from pydantic import Field, model_validator
 
 from ocrray.config import StrictModel
 from ocrray.corpus.export.corpus import ExportConfig
-from ocrray.engines import correctors, extract, recognizers, tagger
-from ocrray.engines.base import EngineInfo
+from ocrray.engines.base import EngineConfig, EngineInfo
 from ocrray.engines.extract import ExtractConfig
+from ocrray.engines.registry import CorrectConfig, RecognizeConfig
+from ocrray.engines.tagger import RouteConfig, TaggerConfig
+from ocrray.engines.tesseract import TesseractConfig
 from ocrray.errors import Problems
 from ocrray.folder import Folder
 from ocrray.guard import GuardConfig
 from ocrray.guard import check as check_guard
 from ocrray.records import SCHEMA_VERSION
-from ocrray.runtime.resources import WorkersConfig, gpu_problems
+from ocrray.runtime.resources import WorkersConfig
 from ocrray.sources.input import InputConfig
 from ocrray.sources.kinds import EXPORTED_KINDS, IMAGE_KINDS
 from ocrray.sources.worklist import Listing, count_records, write_work_list
@@ -30,10 +32,10 @@ class RestoreConfig(StrictModel):
     """One complete run of `ocrray restore`."""
 
     input: InputConfig
-    recognize: recognizers.RecognizeConfig | None = Field(default_factory=lambda: recognizers.RecognizeConfig(engine="tesseract"))
-    route: correctors.RouteConfig | None = None
+    recognize: RecognizeConfig | None = TesseractConfig()
+    route: RouteConfig | None = None
     """A tagger that reads everything first, so that only what it leaves doubtful goes on to the language model of `correct`."""
-    correct: correctors.CorrectConfig | None = Field(default_factory=lambda: correctors.TaggerConfig(engine="tagger"))
+    correct: CorrectConfig | None = TaggerConfig(engine="tagger")
     extract: ExtractConfig | None = None
     """Photo metadata instead of a correction; the guard, which compares a text with its correction, has no part in it."""
     guard: GuardConfig | None = GuardConfig()
@@ -53,7 +55,7 @@ class RestoreConfig(StrictModel):
     def _route_leads_somewhere(self) -> Self:
         if self.route and not self.correct:
             raise ValueError("route sends records on to the engine of correct: name one, or leave route out")
-        if self.route and isinstance(self.correct, tagger.TaggerConfig) and self.correct.model == self.route.model:
+        if self.route and isinstance(self.correct, TaggerConfig) and self.correct.model == self.route.model:
             raise ValueError("route reads with the tagger that correct names: name a language model there")
         return self
 
@@ -85,9 +87,10 @@ class RestorePlan(Plan):
     corrector: EngineInfo | None
 
     @property
-    def engines(self) -> list[str]:
-        """Return the names of the engines that process all records, or some."""
-        return [info.engine for info in (self.recognizer, self.router, self.corrector) if info]
+    def engines(self) -> list[EngineConfig]:
+        """Return the configs of the engines that process all records, or some."""
+        recognize = self.config.recognize if self.recognizer else None
+        return [config for config in (recognize, self.config.route, self.config.extract or self.config.correct) if config]
 
     @property
     def unit(self) -> str:
@@ -124,18 +127,18 @@ def make_plan(config: RestoreConfig, limit: int | None, problems: Problems, *, d
     folder = Folder.at(config.output.path)
     problems.checked(output.require_writable, folder)
     previous = problems.checked(output.read_run, folder)
-    router = problems.checked(tagger.check, config.route, "route") if config.route else None
-    corrector = problems.checked(_check_corrector, config)
+    router = _check(problems, config.route, "route")
+    corrector = _check(problems, config.extract, "extract") or _check(problems, config.correct, "correct")
     scorer = problems.checked(check_guard, config.guard) if config.guard else None
     list_input = count_records if dry_run or previous or problems else _writing_to(folder)
     listing = problems.checked(list_input, config.input, images=config.recognize is not None, limit=limit)
     reads_images = listing is not None and any(listing.counts.get(kind) for kind in IMAGE_KINDS)
-    recognizer = problems.checked(recognizers.check, config.recognize) if config.recognize and reads_images else None
+    recognizer = _check(problems, config.recognize, "recognize") if reads_images else None
     if listing is not None and not listing.records:
         problems.append("input.paths: the input holds no records")
     elif listing is not None and config.export and not any(listing.counts.get(kind) for kind in EXPORTED_KINDS):
         problems.append("export: the input holds no ALTO, PAGE or hOCR to write corrections into")
-    problems += gpu_problems("workers.correct_gpus", config.workers.correct or 1, config.workers.correct_gpus)
+    problems += config.workers.gpu_problems(config.extract or config.correct)
     problems.raise_if_any()
     assert listing is not None
     settings = {
@@ -169,18 +172,15 @@ def _writing_to(folder: Folder) -> Callable[..., Listing]:
     return list_input
 
 
-def _check_corrector(config: RestoreConfig) -> EngineInfo | None:
-    if config.extract:
-        return extract.check(config.extract)
-    return correctors.check(config.correct) if config.correct else None
+def _check(problems: Problems, engine: EngineConfig | None, section: str) -> EngineInfo | None:
+    return problems.checked(engine.check, section) if engine else None
 
 
 def _with_columns_read(config: RestoreConfig) -> RestoreConfig:
     """The columns that a stage reads travel with their record like any passthrough column."""
-    given = config.correct.column if isinstance(config.correct, correctors.GivenConfig) else None
-    front = config.extract.columns.front if config.extract else None
+    engine = config.extract or config.correct
     back = config.extract.columns.back if config.extract else None
-    passthrough = dict.fromkeys([*config.input.passthrough, *filter(None, (given, front))])
+    passthrough = dict.fromkeys([*config.input.passthrough, *(engine.input_columns if engine else ())])
     columns = {"passthrough": list(passthrough), "text_column": back or config.input.text_column}
     return config.model_copy(update={"input": config.input.model_copy(update=columns)})
 

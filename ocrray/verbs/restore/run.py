@@ -9,7 +9,6 @@ from ocrray.corpus.export.corpus import Exported, export_corpus, read_export
 from ocrray.corpus.manifest import read_manifest, write_manifest
 from ocrray.corpus.report import write_report
 from ocrray.corpus.summary import Summary, summarise
-from ocrray.engines import correctors
 from ocrray.errors import RecordError
 from ocrray.folder import Folder
 from ocrray.sources.input import InputConfig
@@ -66,10 +65,10 @@ def _process(plan: RestorePlan, folder: Folder) -> Throughput:
         extract=config.extract,
         guard=config.guard,
         workers=config.workers,
-        rows_per_block=config.workers.block_rows(plan.listing.records, plan.engines),
+        rows_per_block=config.workers.block_rows(plan.listing.records, (engine.rows_per_block for engine in plan.engines)),
         on_cluster=cluster.is_remote(),
     )
-    has_corrector = config.extract is not None or (config.correct is not None and correctors.has_model(config.correct))
+    has_corrector = config.extract is not None or (config.correct is not None and config.correct.needs_pool)
     local_cpus = config.workers.local_cpus(
         recognizes=plan.recognizer is not None,
         routes=config.route is not None,

@@ -14,9 +14,7 @@ from pydantic import Field, model_validator
 
 from ocrray.config import StrictModel
 from ocrray.corpus.pairs import SCHEMA_VERSION
-from ocrray.engines import recognizers
 from ocrray.engines.base import EngineInfo
-from ocrray.engines.tesseract import TesseractConfig
 from ocrray.errors import ConfigError, Problems
 from ocrray.folder import Folder
 from ocrray.sources.input import InputConfig
@@ -24,7 +22,7 @@ from ocrray.sources.worklist import count_records, list_records
 from ocrray.synth.clean import Passage, passages
 from ocrray.synth.config import FitConfig, NoiseConfig, PagesConfig
 from ocrray.synth.noise import NoiseModel
-from ocrray.synth.pages import PAGE_SEGMENTATION, typefaces
+from ocrray.synth.pages import typefaces
 from ocrray.verbs import output
 from ocrray.verbs.base import Plan
 from ocrray.verbs.console import Rows
@@ -212,11 +210,6 @@ def fit_pairs(config: FitConfig) -> Iterator[tuple[str, str]]:
                 yield truth, read
 
 
-def recognizer_config(config: PagesConfig) -> TesseractConfig:
-    """The Tesseract that reads the pages again."""
-    return TesseractConfig(languages=config.languages, page_segmentation=PAGE_SEGMENTATION[config.unit])
-
-
 def _work_rows(plan: SynthesizePlan, phase: str, count: int) -> Iterator[dict[str, str]]:
     rng = np.random.default_rng([plan.config.seed, PHASES.index(phase)])
     uses = np.full(plan.passages, count // plan.passages)
@@ -233,10 +226,8 @@ def _font_names(config: PagesConfig) -> list[str]:
 
 
 def _check_recognizer(config: PagesConfig) -> EngineInfo:
-    try:
-        return recognizers.check(recognizer_config(config))
-    except ConfigError as error:
-        raise ConfigError(str(error).replace("recognize.", "pages.")) from None
+    section, recognizer = config.recognizer
+    return recognizer.check(section)
 
 
 def _noise_source(config: NoiseConfig) -> str:

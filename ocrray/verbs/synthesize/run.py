@@ -21,7 +21,7 @@ from ocrray.synth.noise import NoiseModel
 from ocrray.verbs import console
 from ocrray.verbs.base import Result
 from ocrray.verbs.session import ray_session, started_at
-from ocrray.verbs.synthesize.plan import SynthesizePlan, fit_pairs, recognizer_config
+from ocrray.verbs.synthesize.plan import SynthesizePlan, fit_pairs
 
 if TYPE_CHECKING:
     from ocrray.runtime.monitor import MonitorHandle
@@ -63,7 +63,7 @@ def _result(plan: SynthesizePlan, folder: Folder, manifest: PairsManifest, *, el
 def _make_pages(plan: SynthesizePlan, config: PagesConfig, folder: Folder, monitor: "MonitorHandle") -> None:
     from ocrray.runtime.pairs import MakePages
 
-    arguments = (config, recognizer_config(config), plan.fonts, plan.config.seed, folder)
+    arguments = (config, plan.fonts, plan.config.seed, folder)
     _run_phase("pages", MakePages, arguments, plan, folder, monitor)
 
 

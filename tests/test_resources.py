@@ -1,0 +1,96 @@
+"""Sizes of a run: blocks, and the CPUs without which a pipeline would wait forever."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ocrray.engines.base import EngineConfig
+from ocrray.engines.fake import FakeConfig
+from ocrray.engines.hf import HfConfig
+from ocrray.engines.http import HttpConfig
+from ocrray.runtime import resources
+from ocrray.runtime.resources import WorkersConfig, block_rows
+
+HTTP = HttpConfig(engine="http", base_url="http://localhost/v1", model="m")
+CORES = 4
+NO_STAGE = {"recognizes": False, "routes": False, "corrects": False, "resumes": False}
+
+
+@pytest.mark.parametrize(
+    ("records", "wanted", "expected"),
+    [
+        (0, 64, 1),
+        (1, 64, 1),
+        (16, 64, 1),
+        (17, 64, 2),
+        (1_000, 64, 63),  # 16 blocks
+        (1_024, 64, 64),
+        (1_000_000, 64, 64),
+        (1_280_000, 64, 64),  # 20,000 blocks
+        (1_280_001, 64, 65),
+        (300_000_000, 16, 15_000),
+    ],
+)
+def test_block_rows_small_and_large_inputs_make_16_to_20000_blocks(records: int, wanted: int, expected: int):
+    """A small run commits in steps, a large one does not make more files than can be opened."""
+    assert block_rows(records, wanted) == expected
+
+
+@given(st.integers(1, 10**9), st.integers(1, 20_000))
+def test_block_rows_of_any_input_are_within_the_limits(records: int, wanted: int):
+    """Never more than 20,000 blocks; fewer than 16 rows only where 16 blocks need it; `wanted` exceeded only for the former."""
+    rows = block_rows(records, wanted)
+
+    assert -(-records // rows) <= 20_000
+    assert rows <= wanted or -(-records // (rows - 1)) > 20_000
+    assert rows == 1 or records > 16 * (rows - 1)
+
+
+@pytest.mark.parametrize(
+    ("settings", "engines", "expected"),
+    [({}, [64, 16, 512], 16), ({}, [], 6_250), ({"rows_per_block": 7}, [64], 7)],
+)
+def test_workers_block_rows_are_those_of_the_slowest_engine(settings: dict[str, int], engines: list[int], expected: int):
+    """The config's own number comes first, then the slowest engine's."""
+    assert WorkersConfig(**settings).block_rows(100_000, engines) == expected
+
+
+@pytest.mark.parametrize(
+    ("workers", "run", "expected"),
+    [
+        ({}, {}, CORES),  # tasks alone: one per core
+        ({}, {"resumes": True}, CORES + 1),  # and Ray Data's filter
+        ({}, {"recognizes": True}, CORES + 1),  # a pool per core, and one task beside it
+        ({}, {"recognizes": True, "corrects": True}, 2 * CORES + 1),
+        ({}, {"recognizes": True, "routes": True, "corrects": True, "resumes": True}, 3 * CORES + 2),
+        ({"recognize": 2, "route": 3, "correct": 1}, {"recognizes": True, "routes": True, "corrects": True}, 2 + 3 + 1 + 1),
+        ({"recognize": 2}, {"corrects": True}, CORES + 1),  # a pool that is not started takes nothing
+        ({"correct": 3, "correct_cpus": 0.5}, {"corrects": True}, 2 + 1),  # 1.5, rounded up
+        ({"correct": 2, "correct_cpus": 8}, {"corrects": True, "resumes": True}, 16 + 2),
+    ],
+)
+def test_local_cpus_suffice_for_all_pools_one_task_and_the_resume_filter(
+    monkeypatch: pytest.MonkeyPatch, workers: dict[str, Any], run: dict[str, bool], expected: int
+):
+    """With one CPU less an actor, or the filter, would wait forever for a CPU that the others keep."""
+    monkeypatch.setattr(resources.os, "cpu_count", lambda: CORES)
+
+    assert WorkersConfig(**workers).local_cpus(**{**NO_STAGE, **run}) == expected
+
+
+@pytest.mark.parametrize(
+    ("engine", "gpus", "problems"),
+    [(HTTP, 0, 0), (HTTP, 1, 1), (FakeConfig(engine="fake"), 0.5, 1), (None, 1, 1), (HfConfig(engine="hf"), 0, 0)],
+)
+def test_gpu_problems_engine_without_gpu_may_reserve_none(engine: EngineConfig | None, gpus: float, problems: int):
+    """GPUs that would be reserved and stay idle are refused."""
+    assert len(WorkersConfig(correct_gpus=gpus).gpu_problems(engine)) == problems
+
+
+def test_gpu_problems_on_a_cluster_are_none(monkeypatch: pytest.MonkeyPatch):
+    """A cluster may grow, so no GPU needs to be there yet."""
+    monkeypatch.setenv("RAY_ADDRESS", "auto")
+
+    assert WorkersConfig(correct=100, correct_gpus=1).gpu_problems(HfConfig(engine="hf")) == []
