@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tiny_runs
 import yaml
+from huggingface_hub import ModelCard
 from PIL import Image
 from safetensors.numpy import save_file
 
@@ -65,6 +66,22 @@ def test_card_of_an_adapter_names_its_base_and_library(tmp_path: Path) -> None:
     assert head["base_model"] == "meta-llama/Llama-3.1-8B"
     assert (head["base_model_relation"], head["library_name"]) == ("adapter", "peft")
     assert (head["license"], head["language"], head["datasets"], head["metrics"]) == ("apache-2.0", ["en"], ["me/pairs"], ["cer"])
+
+
+def test_card_metadata_holds_the_results_of_the_exported_step(tmp_path: Path) -> None:
+    """`model-index` is what the hub shows as evaluation results: of these weights, and of no other checkpoint."""
+    measured = [{"step": 8, "raw_cer": 0.1, "cer": 0.08}, {"step": 20, "raw_cer": 0.1, "cer": 0.05}]
+    write(tmp_path, TrainedRun(log=LOG, measured=measured), datasets=["me/pairs"])
+
+    data = ModelCard.load(tmp_path / "README.md").data
+
+    results = {result.metric_type: (result.metric_value, result.dataset_type) for result in data.eval_results}
+    assert results == {"raw_cer": (0.1, "me/pairs"), "cer": (0.05, "me/pairs"), "cer_reduction": (0.5, "me/pairs")}
+
+
+def test_card_metadata_of_a_run_without_measurements_has_no_results(tmp_path: Path) -> None:
+    """An empty `model-index` would be refused by the hub."""
+    assert "model-index" not in front_matter(write(tmp_path, TrainedRun(log=LOG)))
 
 
 def test_card_of_a_merged_model_is_a_model_of_transformers(tmp_path: Path) -> None:

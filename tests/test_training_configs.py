@@ -1,4 +1,4 @@
-"""The training configs that ship: possible runs, and the published recipes to the number."""
+"""The training configs that ship are possible runs."""
 
 import json
 from pathlib import Path
@@ -27,37 +27,6 @@ def test_training_config_that_ships_is_a_possible_run(path: Path, tmp_path: Path
     plan = make_plan(load(path, TrainConfig, given), None, Problems(), dry_run=True)
 
     assert [Path(file.name).name for file in plan.files["train"]] == ["data.jsonl"]
-
-
-def test_recipe_of_llama_is_the_published_one():
-    """What the model card says, and the prompt to the character (tests/test_prompts.py)."""
-    config = load(ROOT / "llama31_8b_correction.yaml", TrainConfig)
-
-    assert config.model.name == "meta-llama/Llama-3.1-8B"
-    assert resolve(config.task.prompt).prompt_version == "alpaca_ocr/1"
-    assert (config.batch.size, config.batch.accumulation, config.epochs, config.seed) == (2, 4, 2, 49)
-    assert (config.optimizer.learning_rate, config.optimizer.betas, config.optimizer.eps) == (2e-4, (0.9, 0.999), 1e-8)
-    assert (config.optimizer.schedule, config.optimizer.warmup_steps, config.evaluation.every_steps) == ("cosine", 10, 8)
-    assert config.output.published_losses == {
-        1: 0.6018,
-        8: 0.4256,
-        16: 0.2714,
-        24: 0.2247,
-        32: 0.2053,
-        40: 0.1961,
-        48: 0.1909,
-        56: 0.1901,
-    }
-
-
-def test_recipe_of_gptj_is_the_published_one():
-    """Every weight in half precision under DeepSpeed, for forty epochs."""
-    config = load(ROOT / "gptj_6b_photo_metadata.yaml", TrainConfig)
-
-    assert (config.method.kind, config.precision, config.deepspeed is not None) == ("full", "float16", True)
-    assert (config.batch.size, config.batch.accumulation, config.epochs) == (2, 32, 40)
-    assert (config.optimizer.learning_rate, config.optimizer.warmup_steps) == (5e-6, 10)
-    assert (config.evaluation.every_steps, config.checkpoint.every_steps, config.checkpoint.keep) == (10, 500, 20)
 
 
 def test_causal_corrector_that_ships_fits_its_prompt_and_its_file():

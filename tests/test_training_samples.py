@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from ocrray.errors import ConfigError
 from ocrray.training import prepared
 from ocrray.training.config import TrainConfig
-from ocrray.training.data import Reader, draws, find_files
+from ocrray.training.data import draws, find_files
 from ocrray.training.history import DataPart
 from ocrray.training.packing import Packed
 from ocrray.training.samples import SAMPLES, Column
@@ -184,6 +184,30 @@ def test_read_samples_puts_files_in_any_order_into_that_of_the_rows(tmp_path):
     assert [sorted(set(packed[i]["input_ids"].tolist())) for i in range(len(packed))] == [[0, 1], [3, 4], [5, 6], [7]]
 
 
+def test_read_samples_of_a_task_without_images_has_no_image_column(tmp_path):
+    """Text tasks do not carry an empty column into every batch."""
+    (tmp_path / "train").mkdir()
+    row = {"input_ids": [1], "labels": [1], "length": 1, "row": 0}
+    pq.write_table(pa.Table.from_pylist([row], schema=SAMPLES), tmp_path / "train" / "a.parquet")
+
+    samples = prepared.read_samples(run(train=["x"]), tmp_path, "train", tmp_path / "cache")
+
+    assert set(samples[0]) == {"input_ids", "labels", "length"}
+
+
+def test_read_samples_of_a_task_with_images_keeps_references_undecoded(tmp_path, monkeypatch):
+    """The collator gets bytes or a path for each image, as `open_image` takes them."""
+    (tmp_path / "train").mkdir()
+    images = [{"bytes": b"png", "path": None}, {"bytes": None, "path": "/a.png"}]
+    row = {"input_ids": [1], "labels": [1], "length": 1, "row": 0, "images": images}
+    pq.write_table(pa.Table.from_pylist([row], schema=SAMPLES), tmp_path / "train" / "a.parquet")
+    monkeypatch.setattr("ocrray.training.tasks.correction.CorrectionTask.columns", lambda _: (Column("image", "image", "image"),))
+
+    samples = prepared.read_samples(run(train=["x"]), tmp_path, "train", tmp_path / "cache")
+
+    assert list(samples[0]["images"]) == images
+
+
 def test_summarise_counts_a_lost_piece_as_its_part_of_the_row(tmp_path):
     """Of two rows, one lost whole and the other by a half, three quarters are lost."""
     rows = [{"row": 0, "dropped": "x"}, {"row": 1, "dropped": "y"}, {"row": 1, "dropped": None, "length": 7}]
@@ -246,31 +270,6 @@ def test_require_enough_says_what_to_do_where_nothing_is_held_out():
         prepared.require_enough([(DataPart("train", 3, 3, 9), 0.0), (DataPart("validation", 0, 0, 0), 0.0)], 0.05)
     with pytest.raises(ConfigError, match=r"data\.train"):
         prepared.require_enough([(DataPart("train", 3, 0, 0, {"empty_target": 3}), 1.0)], 1.0)
-
-
-def test_reader_gives_clean_texts_and_the_place_of_each_row(tmp_path):
-    """Control characters do not get in, and rows are numbered by file and line; nulls stay nulls."""
-    path = write(tmp_path / "a.jsonl", [{"ocr": "be\x07ll\r\n", "gt": None, "doc": 7}, {"ocr": "x" * 1_000_001, "gt": "y"}])
-
-    first, second = pa.concat_tables(Reader(COLUMNS, "doc").read(path, 3)).to_pylist()
-
-    assert first == {"source": "be\ufffdll\n", "target": None, "group": "7", "problem": None, "row": 3 << 40}
-    assert (second["problem"], second["row"]) == ("too_long", (3 << 40) + 1)
-
-
-@pytest.mark.parametrize(
-    ("name", "problem"), [("a.jsonl.gz", "bad_table"), ("a.parquet", "bad_table"), ("gone.jsonl", "missing")]
-)
-def test_reader_file_that_cannot_be_read_is_a_problem_and_no_crash(tmp_path, name, problem):
-    """A file that broke off, or went away since it was found, costs its rows and not the run."""
-    path = tmp_path / name
-    if problem != "missing":
-        write(path, PAIRS)
-        path.write_bytes(path.read_bytes()[:-40])
-
-    rows = pa.concat_tables(Reader(COLUMNS, "doc").read(str(path), 0)).to_pylist()
-
-    assert rows[-1] == {"source": None, "target": None, "group": None, "problem": problem, "row": rows[-1]["row"]}
 
 
 ROWS = st.lists(st.tuples(st.text(max_size=3), st.text(max_size=3), st.sampled_from(["a", "b", None])), min_size=1, max_size=40)

@@ -1,7 +1,7 @@
-"""Edit labels: a correction as one label a source character, and back.
+"""Edit labels: a correction as one label for each source character, and back.
 
 A label is a string: `keep`, `delete`, `write:xy` (these characters instead of this one) or `append:xy` (this one, then these).
-What is inserted belongs to the character before it; at the very start, to the first one (`write:xy`, its own one included).
+Insertions belong to the character before them; at the very start, to the first one (`write:xy`, which includes it).
 """
 
 from collections.abc import Sequence
@@ -12,15 +12,15 @@ KEEP = "keep"
 DELETE = "delete"
 WRITE = "write:"
 APPEND = "append:"
-MAX_LABEL_CHARS = 4  # an edit that writes more than this for one character is no misreading of it
+MAX_LABEL_CHARS = 4  # a replacement of one character by more is no misreading of it
 
 Span = tuple[int, int, str]  # source[start:end] becomes this text
 
 
 def labels_between(source: str, target: str) -> list[str] | None:
-    """One label a character of `source`, so that `apply_labels` gives `target`; None where labels cannot say it.
+    """Return one label for each character of `source`, so that `apply_labels` gives `target`.
 
-    None means that a character would have to become more than MAX_LABEL_CHARS characters, or that an empty source would grow.
+    None when a character would have to become more than MAX_LABEL_CHARS characters, or an empty source would grow.
     """
     labels = [KEEP] * len(source)
     for span in _spans(source, target):
@@ -30,7 +30,7 @@ def labels_between(source: str, target: str) -> list[str] | None:
 
 
 def possible_labels(source: str, target: str) -> list[str]:
-    """As `labels_between`, but an edit that labels cannot say is left out (its characters are kept)."""
+    """Return labels as `labels_between` does, but keep the characters of an edit that labels cannot express."""
     labels = [KEEP] * len(source)
     for span in _spans(source, target):
         _write(labels, span)
@@ -38,7 +38,11 @@ def possible_labels(source: str, target: str) -> list[str]:
 
 
 def apply_label(char: str, label: str) -> str:
-    """What one source character becomes under `label`; raises ValueError when it is no edit label."""
+    """Apply `label` to one source character.
+
+    Raises:
+        ValueError: when it is no edit label.
+    """
     if label == KEEP:
         return char
     if label == DELETE:
@@ -51,12 +55,12 @@ def apply_label(char: str, label: str) -> str:
 
 
 def apply_labels(source: str, labels: Sequence[str]) -> str:
-    """`source` with every character's label carried out."""
+    """Apply one label to each character of `source`."""
     return "".join(apply_label(char, label) for char, label in zip(source, labels, strict=True))
 
 
 def _write(labels: list[str], span: Span) -> bool:
-    """Write one edit into `labels`, or nothing and False: characters pair from the left, the last takes the rest."""
+    """Write one edit into `labels`: characters pair from the left, the last takes the rest. Return False when it does not fit."""
     start, end, text = span
     if len(text) - max(end - start - 1, 0) > MAX_LABEL_CHARS or not labels:
         return False
@@ -70,9 +74,9 @@ def _write(labels: list[str], span: Span) -> bool:
 
 
 def _spans(source: str, target: str) -> list[Span]:
-    """The edits from `source` to `target`, touching ones joined; a lone insertion or deletion as far right as it goes.
+    """Return the edits from `source` to `target`, adjacent ones joined; a lone insertion or deletion as far right as possible.
 
-    Alignments are ambiguous (which of two equal characters was deleted?): one choice, always the same, can be learned.
+    Alignments are ambiguous (which of two equal characters was deleted?); only a consistent choice can be learned.
     """
     joined: list[list[int]] = []
     for op in Levenshtein.opcodes(source, target):

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pyarrow as pa
@@ -25,6 +25,8 @@ from ocrray.training.tokenizers import load_tokenizer
 if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from ocrray.models.types import LanguageModel
 
 _PAD_MULTIPLE = 8  # tensor cores work on multiples of 8
 _END_TOKENS = ("bos_token_id", "eos_token_id", "pad_token_id")
@@ -81,7 +83,7 @@ class CausalTask(Task):
         if problems := self._packing_problems(model.config.model_type):  # the type of a hub's model was not known before
             raise ConfigError(problems[0])
         if self.added_tokens:
-            extend_vocabulary(model, tokenizer, self.added_tokens)
+            extend_vocabulary(cast("LanguageModel", model), tokenizer, self.added_tokens)
         return model, tokenizer
 
     def collator(self, tokenizer: "PreTrainedTokenizerBase") -> Collator:

@@ -11,7 +11,7 @@ from pyarrow import fs as pafs
 from ocrray.errors import ConfigError, Problems
 from ocrray.folder import Folder
 from ocrray.runtime.resources import gpu_problems
-from ocrray.sources.files import open_binary
+from ocrray.sources.files import FileStat, open_binary
 from ocrray.sources.walk import Found
 from ocrray.training import data, deepspeed
 from ocrray.training.checkpoint import CHECKPOINTS
@@ -90,7 +90,7 @@ def _local(path: str) -> Folder:
 def _extent(file: Found) -> str:
     """Return the number of rows where it is known without reading them, else of bytes."""
     if not file.name.lower().endswith(".parquet"):
-        return f"{file.stat.size:,} bytes"
+        return f"{file.stat.size:,} bytes" if isinstance(file.stat, FileStat) else "unreadable"
     with open_binary(file.location) as stream:
         return f"{pq.read_metadata(stream).num_rows:,} rows"
 
