@@ -17,7 +17,7 @@ from ocrray.errors import ConfigError, RecordError
 from ocrray.sources import files
 from ocrray.sources.input import InputConfig
 from ocrray.sources.open_page import open_image
-from ocrray.sources.seen import Seen
+from ocrray.sources.seen import SeenKeys
 from ocrray.sources.text_files import read_text_file
 from ocrray.sources.walk import Walk
 from ocrray.sources.worklist import list_records
@@ -225,20 +225,20 @@ def test_read_bytes_named_pipe_does_not_hang(tmp_path: Path) -> None:
 @given(batches=st.lists(st.lists(st.text(max_size=3))))
 def test_seen_agrees_with_a_set(batches: list[list[str]]) -> None:
     """The first time of each key, in whatever batches they come."""
-    seen, known = Seen(), set()
+    seen, known = SeenKeys(), set()
     for batch in batches:
         assert seen.contains(batch).tolist() == [key in known for key in batch]
         expected = []
         for key in batch:
             expected.append(key not in known)
             known.add(key)
-        assert seen.first(batch).tolist() == expected
+        assert seen.add(batch).tolist() == expected
 
 
 def test_seen_many_keys_in_small_batches_are_all_remembered() -> None:
     """A hundred thousand keys, given a thousand at a time."""
-    seen = Seen()
+    seen = SeenKeys()
     keys = ["".join(letters) for letters in product("abcdefghij", repeat=5)]
     for start in range(0, len(keys), 1000):
-        assert seen.first(keys[start : start + 1000]).all()
-    assert not seen.first(keys).any()
+        assert seen.add(keys[start : start + 1000]).all()
+    assert not seen.add(keys).any()

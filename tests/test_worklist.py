@@ -18,7 +18,7 @@ from ocrray.sources import worklist
 from ocrray.sources.files import Location
 from ocrray.sources.input import InputConfig
 from ocrray.sources.rows import with_unique_ids
-from ocrray.sources.seen import Seen
+from ocrray.sources.seen import SeenKeys
 from ocrray.sources.worklist import Listing, count_records, list_records, write_work_list
 
 ALTO = '<alto xmlns="http://www.loc.gov/standards/alto/ns-v3#"><Layout>{}</Layout></alto>'
@@ -253,7 +253,7 @@ def test_list_records_duplicate_ids_are_made_unique_and_fail(here: Path) -> None
 @given(batches=st.lists(st.lists(st.sampled_from(["a", "a~2", "a~3", "b", "a~2~2"]), max_size=6), max_size=5))
 def test_with_unique_ids_always_unique_and_the_first_unchanged(batches: list[list[str]]) -> None:
     """However ids repeat, and whatever they look like, every row has one of its own and only repetitions fail."""
-    seen, copies, out, known = Seen(), worklist.Counter(), [], set()
+    seen, copies, out, known = SeenKeys(), worklist.Counter(), [], set()
     for ids in batches:
         rows = [dict.fromkeys(WORK_LIST_SCHEMA.names) | {"record_id": name} for name in ids]
         out += with_unique_ids(pa.Table.from_pylist(rows, schema=WORK_LIST_SCHEMA), seen, copies).to_pylist()

@@ -1,1 +1,1 @@
-"""Scans, OCR files, tables and texts: what is there (`worklist`), and how one record of each is read."""
+"""Input of a run: `worklist` lists its records, `open_page` opens one; `kinds` is the registry of formats."""

@@ -1,4 +1,4 @@
-"""ALTO, versions 1 to 4, in any namespace or none."""
+"""ALTO XML, versions 1 to 4, in any namespace or none."""
 
 from lxml import etree
 
@@ -8,18 +8,18 @@ from ocrray.sources.xml_parse import local_name
 
 
 def find_pages(root: etree._Element) -> list[etree._Element]:
-    """Every page of the file; a file without a Page element is one page."""
+    """Return every Page element; the root where there is none."""
     return list(root.iter("{*}Page")) or [root]
 
 
 def read(page: etree._Element) -> Document:
-    """The lines of one page: in the file's ReadingOrder (ALTO 4.3) where there is one, else as they stand in the file."""
+    """Return the lines of one page, in the file's ReadingOrder (ALTO 4.3) where it has one, else in document order."""
     name = page.getroottree().getroot().findtext("{*}Description/{*}sourceImageInformation/{*}fileName")
     return Document([line for _, line in read_lines(page)], clean(name or "") or None)
 
 
 def read_lines(page: etree._Element) -> list[tuple[etree._Element, Line]]:
-    """The lines of one page that have text, each with its TextLine."""
+    """Return each TextLine of one page that has text, with its line."""
     root = page.getroottree().getroot()
     gap = string_gap(root)
     lines = [(element, _line(element, gap)) for element in _in_reading_order(page, root)]
@@ -27,14 +27,14 @@ def read_lines(page: etree._Element) -> list[tuple[etree._Element, Line]]:
 
 
 def string_gap(root: etree._Element) -> str:
-    """What stands between two strings with no SP between them: most producers write every space as SP, some never write any."""
+    """Return the text between two String elements without SP between them: most producers write every space as SP, some none."""
     return "" if next(root.iter("{*}SP"), None) is not None else " "
 
 
 def pieces(line: etree._Element, gap: str) -> list[tuple[etree._Element | None, str]]:
-    """The text of a TextLine in pieces, each with the String, SP or HYP that holds it, a `gap` with None.
+    """Return the text of a TextLine in pieces, each with its String, SP or HYP element; a `gap` has None.
 
-    Joined and cleaned they are the text of the line.
+    Joined and cleaned, the pieces are the text of the line.
     """
     found: list[tuple[etree._Element | None, str]] = []
     has_string = False
@@ -67,7 +67,7 @@ def _in_reading_order(page: etree._Element, root: etree._Element) -> list[etree.
 
 
 def _lines_of(element: etree._Element) -> list[etree._Element]:
-    """The lines inside a block, or the line that a string or glyph is in."""
+    """Return the TextLines inside a block, or the TextLine around a String or Glyph."""
     return list(element.iter("{*}TextLine")) or list(element.iterancestors("{*}TextLine"))
 
 

@@ -1,4 +1,4 @@
-"""What every OCR file format is read into, and the few rules by which text, boxes and confidences get there."""
+"""Result type of the OCR file formats, and their common rules for text, boxes and confidences."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,8 +7,8 @@ from math import nan
 from ocrray.records import Line
 from ocrray.text.normalise import sanitise
 
-Box = tuple[int, int, int, int] | tuple[None, None, None, None]
-"""left, top, right, bottom, in the file's own unit; all None where the file has no usable box."""
+Box = tuple[int | None, int | None, int | None, int | None]
+"""left, top, right, bottom, in the file's own unit; all None if the file has no usable box."""
 
 NO_BOX: Box = (None, None, None, None)
 _MAX_COORDINATE = 2**31 - 1
@@ -23,12 +23,12 @@ class Document:
 
 
 def clean(text: str) -> str:
-    """Text as a line or word holds it: sanitised, no line feed, no white space at the ends."""
+    """Return text as a line or word holds it: sanitised, without line feeds and outer white space."""
     return sanitise(text).replace("\n", " ").strip()
 
 
 def number(text: str | None) -> float:
-    """The number that an attribute holds, NaN where it holds none."""
+    """Parse a number from an attribute; NaN if it is missing or no number."""
     try:
         return float(text) if text is not None else nan
     except ValueError:
@@ -36,14 +36,14 @@ def number(text: str | None) -> float:
 
 
 def box(left: float, top: float, right: float, bottom: float) -> Box:
-    """The rounded box, or NO_BOX when a coordinate is NaN, negative, reversed or beyond int32."""
+    """Return the rounded box; NO_BOX when a coordinate is NaN, negative, reversed or beyond int32."""
     if 0 <= left <= right <= _MAX_COORDINATE and 0 <= top <= bottom <= _MAX_COORDINATE:
         return round(left), round(top), round(right), round(bottom)
     return NO_BOX
 
 
 def bounding_box(points: Sequence[tuple[float, float]]) -> Box:
-    """The smallest box around `points` (x, y); NO_BOX when there are none or one of them is no place on a page."""
+    """Return the smallest box around `points` (x, y); NO_BOX if there are none or one is not a valid place on a page."""
     if not points:
         return NO_BOX
     xs, ys = zip(*points, strict=True)
@@ -52,6 +52,6 @@ def bounding_box(points: Sequence[tuple[float, float]]) -> Box:
 
 
 def confidence(text: str | None, best: float = 1.0) -> float | None:
-    """A confidence in 0..1, from a number in 0..`best`; None where there is none or it is out of range."""
+    """Return a confidence in 0..1 from a number in 0..`best`; None if it is missing or out of range."""
     value = number(text) / best
     return value if 0 <= value <= 1 else None

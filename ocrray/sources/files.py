@@ -1,4 +1,4 @@
-"""Files by name: local paths and object-store URIs are opened, measured and read through the same four functions.
+"""Local files and object-store files by URI: open, stat and read.
 
 A `uri` is an absolute local path, or `s3://` / `gs://` with percent-encoded keys and the query options that pyarrow knows
 (`?region=...`, `?endpoint_override=...&scheme=http`). Credentials come from the environment: a URI is written into the corpus.
@@ -26,7 +26,7 @@ _READ_AHEAD_BYTES = 1 << 16
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """A place in a file system: `prefix` is empty for a local one, else `s3://` or `gs://`; `path` is not encoded."""
+    """Place in a file system: `prefix` is empty for a local one, else `s3://` or `gs://`; `path` is not percent-encoded."""
 
     prefix: str
     path: str
@@ -34,20 +34,20 @@ class Location:
 
     @property
     def uri(self) -> str:
-        """What `parse` reads back."""
+        """URI from which `parse` makes this location again."""
         return self.prefix + quote(self.path) + self.query if self.prefix else self.path
 
     @property
     def name(self) -> str:
-        """The last part of the path."""
+        """Last part of the path."""
         return posixpath.basename(self.path)
 
     def child(self, name: str) -> "Location":
-        """The file or folder of that (relative, posix) name in this folder."""
+        """Return the file or folder of this relative POSIX name in this folder."""
         return replace(self, path=posixpath.join(self.path, name))
 
     def parent(self) -> "Location":
-        """The folder that holds this."""
+        """Return the folder that contains this location."""
         return replace(self, path=posixpath.dirname(self.path))
 
 
@@ -60,7 +60,10 @@ class FileStat:
 
 
 def parse(text: str) -> Location:
-    """Where a path or URI points; a relative path starts at the working directory. Raises RecordError (kind `bad_path`)."""
+    """Parse a path or URI; a relative path is resolved against the working directory.
+
+    Raises: RecordError: `bad_path` for unsupported schemes, keys in the URI and NUL characters.
+    """
     if found := _REMOTE.fullmatch(text):
         if ":" in found["prefix"][5:]:
             raise RecordError(f"{found['path']}: keys do not belong in a URI; set them in the environment", kind="bad_path")
@@ -74,7 +77,10 @@ def parse(text: str) -> Location:
 
 
 def filesystem(location: Location) -> fs.FileSystem:
-    """The pyarrow file system behind an object-store location; raises OSError when it is out of reach."""
+    """Return the pyarrow file system of an object-store location.
+
+    Raises: OSError: when it cannot be reached.
+    """
     bucket = location.path.partition("/")[0]
     return _connect(f"{location.prefix}{bucket}{location.query}")
 
@@ -85,7 +91,10 @@ def _connect(uri: str) -> fs.FileSystem:
 
 
 def stat(location: Location) -> FileStat:
-    """Size and tag of one file; raises RecordError (`missing`, `not_a_file`, `unreadable`)."""
+    """Return size and tag of one file.
+
+    Raises: RecordError: `missing`, `not_a_file`, `unreadable`.
+    """
     try:
         if location.prefix:
             info = filesystem(location).get_file_info(location.path)
@@ -103,9 +112,10 @@ def stat(location: Location) -> FileStat:
 
 
 def open_binary(location: Location) -> BinaryIO:
-    """The file, open for reading and seekable; raises RecordError (`missing`, `not_a_file`, `unreadable`).
+    """Open a file for reading; it is seekable. Object stores are read in ranges: the first bytes of a large file cost one
+    request.
 
-    Object stores are read in ranges, as they are asked for: the first bytes of a large file cost one request.
+    Raises: RecordError: `missing`, `not_a_file`, `unreadable`.
     """
     try:
         if not location.prefix:
@@ -118,7 +128,10 @@ def open_binary(location: Location) -> BinaryIO:
 
 
 def read_bytes(location: Location, max_bytes: int) -> bytes:
-    """All bytes of a file of at most `max_bytes`; raises RecordError (`too_large`, `empty_file` and those of `open_binary`)."""
+    """Return all bytes of a file of at most `max_bytes`.
+
+    Raises: RecordError: `too_large`, `empty_file`, and as `open_binary`.
+    """
     with open_binary(location) as file:
         try:
             data = file.read(max_bytes + 1)
@@ -132,7 +145,10 @@ def read_bytes(location: Location, max_bytes: int) -> bytes:
 
 
 def read_hashed(location: Location, max_bytes: int) -> tuple[bytes, str]:
-    """The file's bytes and their sha256 (hex), kept for the next page of the same file; raises as `read_bytes` and `stat` do."""
+    """Return the file's bytes and their sha256 (hex); the last result is cached for the next page of the same file.
+
+    Raises: RecordError: as `read_bytes` and `stat`.
+    """
     return _read_hashed(location, stat(location).etag, max_bytes)
 
 

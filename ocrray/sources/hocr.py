@@ -1,4 +1,4 @@
-"""hOCR: HTML whose classes and titles say what is a page, a line, a word, and where it is."""
+"""hOCR: HTML whose class and title attributes mark pages, lines and words and give their boxes."""
 
 import re
 from dataclasses import dataclass, field
@@ -26,20 +26,21 @@ _SPACE = re.compile(r"[ \t\n\r\f]+")
 
 
 def find_pages(root: etree._Element) -> list[etree._Element]:
-    """Every `ocr_page` of the file; a file without one is one page."""
+    """Return every `ocr_page` element; the root where there is none."""
     return [element for element in root.iter("{*}*") if "ocr_page" in _classes(element)] or [root]
 
 
 def read(page: etree._Element) -> Document:
-    """The lines of one page as they stand in the file, words parted by a space; text outside any line is a line of its own."""
+    """Return the lines of one page in document order, words separated by a space; text outside any line becomes a line."""
     image = _IMAGE.search(page.get("title") or "")
     name = next(filter(None, image.groups()), "") if image else ""
     return Document([found.line for found in read_lines(page)], clean(name) or None)
 
 
 class Part(NamedTuple):
-    """Text as it stands in the file: the `text` or the `tail` of an element (None for a space that the reader puts between
-    words), and the word that it is in."""
+    """Text of the file with its place: the `text` or the `tail` of an element (None for a space that the reader inserts between
+    words), and the word element around it.
+    """
 
     text: str
     element: etree._Element | None = None
@@ -48,7 +49,7 @@ class Part(NamedTuple):
 
 
 class PlacedLine(NamedTuple):
-    """A line, the line or block whose own text it is, and the parts of that text."""
+    """Line with the line or block element that holds its text, and the parts of that text."""
 
     element: etree._Element
     line: Line
@@ -56,7 +57,7 @@ class PlacedLine(NamedTuple):
 
 
 def read_lines(page: etree._Element) -> list[PlacedLine]:
-    """The lines of one page that have text."""
+    """Return the lines of one page that have text."""
     reader = _Reader()
     for event, element in etree.iterwalk(page, events=("start", "end")):
         if event == "start":
@@ -70,7 +71,7 @@ def read_lines(page: etree._Element) -> list[PlacedLine]:
 
 @dataclass(slots=True)
 class _Unit:
-    """A line, or a block, that is open; `parts` is its own text, without that of the units inside it."""
+    """Open line or block; `parts` is its own text, without that of units inside it."""
 
     element: etree._Element
     is_line: bool
@@ -79,7 +80,7 @@ class _Unit:
 
 
 class _Reader:
-    """Sorts text into lines while the elements of a page open and close."""
+    """Collects text into lines while the elements of a page open and close."""
 
     def __init__(self) -> None:
         self.lines: list[PlacedLine] = []
@@ -118,7 +119,7 @@ class _Reader:
             del self._units[-1]
 
     def _finish_line(self) -> None:
-        """What the innermost unit has so far becomes a line, if it is anything."""
+        """Turn the text of the innermost unit so far into a line, if there is any."""
         if not self._units:
             return
         unit = self._units[-1]
@@ -134,12 +135,12 @@ def _classes(element: etree._Element) -> set[str]:
 
 
 def collapsed(parts: list[Part]) -> str:
-    """The text of these parts as a line holds it."""
+    """Return the text of these parts as a line holds it."""
     return clean(_SPACE.sub(" ", "".join(part.text for part in parts)))
 
 
 def box_of(element: etree._Element) -> Box:
-    """The box in the title of an element."""
+    """Return the box in the title of an element; NO_BOX if there is none."""
     match = _BBOX.search(element.get("title") or "")
     return box(*map(number, match.groups())) if match else NO_BOX
 

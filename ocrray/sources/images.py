@@ -13,14 +13,15 @@ from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL.TiffImagePlugin import TiffImageFile
 
 from ocrray.errors import RecordError
 from ocrray.sources import files
 
 Image.init()  # until then Pillow knows only a few formats
-# The check of `open_page` is the stricter one: before any pixel is decoded, and against the user's own limit.
+# `check_size` is stricter: before any pixel is decoded, and against the user's own limit.
 Image.MAX_IMAGE_PIXELS = None
-# What Pillow only warns of (odd tags, bad EXIF) is read all the same; what it cannot read becomes a RecordError.
+# Files with odd tags or bad EXIF, of which Pillow warns, are read all the same; an unreadable one becomes a RecordError.
 warnings.filterwarnings("ignore", module="PIL")
 
 _ONE_PAGE_EXTENSIONS = (".png", ".jpg", ".jpeg", ".jpe", ".webp", ".jp2", ".j2k", ".jpx", ".jpf", ".gif", ".bmp")
@@ -47,9 +48,9 @@ _TRUNCATED = re.compile("truncated|broken data stream|only got|beyond the end", 
 
 
 def count_pages(uri: str) -> int:
-    """Return the number of pages by the file's headers; files of formats that have only one are not opened.
+    """Return the number of pages from the file's headers; files of one-page formats are not opened.
 
-    Raises RecordError: `missing`, `unreadable`, `empty_file`, `truncated`, `not_an_image`.
+    Raises: RecordError: `missing`, `unreadable`, `empty_file`, `truncated`, `not_an_image`.
     """
     location = files.parse(uri)
     if location.name.lower().endswith(_ONE_PAGE_EXTENSIONS):
@@ -61,8 +62,8 @@ def count_pages(uri: str) -> int:
 def decode_page(data: bytes, page: int, uri: str, max_pixels: int) -> Image.Image:
     """Decode one page (0-based) of the file with this content; `uri` names it in messages.
 
-    Raises RecordError: `empty_file`, `truncated`, `not_an_image`, `unreadable`, `too_large` (pixels, as the header gives them),
-    `too_small`, `missing_page`.
+    Raises: RecordError: `empty_file`, `truncated`, `not_an_image`, `unreadable`, `too_large` (pixels, by the header),
+        `too_small`, `missing_page`.
     """
     with _open_image(io.BytesIO(data), uri) as image:
         frames = _page_frames(image, uri)
@@ -85,20 +86,29 @@ def decode_page(data: bytes, page: int, uri: str, max_pixels: int) -> Image.Imag
 
 
 def check_page_count(count: int, uri: str) -> int:
-    """Return `count`. Raises RecordError (`unreadable`) when it is outside 1..MAX_PAGES."""
+    """Return `count`.
+
+    Raises: RecordError: `unreadable` when it is outside 1..MAX_PAGES.
+    """
     if not 1 <= count <= MAX_PAGES:
         raise RecordError(f"{uri}: the file claims {count:,} pages", kind="unreadable")
     return count
 
 
 def check_page(page: int, pages: int, uri: str) -> None:
-    """Raise RecordError (`missing_page`) unless the 0-based index `page` is one of `pages`."""
+    """Check that the 0-based index `page` is one of `pages`.
+
+    Raises: RecordError: `missing_page`.
+    """
     if not 0 <= page < pages:
         raise RecordError(f"{uri}: page {page} of {pages} (counted from 0)", kind="missing_page")
 
 
 def check_size(width: int, height: int, uri: str, max_pixels: int) -> None:
-    """Raise RecordError (`too_large`, `too_small`) for an image of this size in pixels."""
+    """Check the width and height of an image in pixels.
+
+    Raises: RecordError: `too_large`, `too_small`.
+    """
     if width * height > max_pixels:
         raise RecordError(f"{uri}: {width:,} x {height:,} pixels, more than input.max_pixels ({max_pixels:,})", kind="too_large")
     if min(width, height) < MIN_SIDE_PX:
@@ -136,8 +146,8 @@ def _broken(uri: str, err: Exception) -> RecordError:
 
 
 def _page_frames(image: Image.Image, uri: str) -> list[int]:
-    """The frames that are pages: not thumbnails, masks or the levels of a pyramid. Animations are one page."""
-    if image.format != "TIFF":
+    """Return the frames that are pages: no thumbnails, masks or pyramid levels. An animation is one page."""
+    if not isinstance(image, TiffImageFile):
         return [0]
     pages, sizes = [], []
     for frame in range(MAX_PAGES + 1):
@@ -162,8 +172,8 @@ def _halved(size: tuple[int, int], next_size: tuple[int, int]) -> bool:
 
 
 def _check_extents(image: Image.Image, file_size: int) -> None:
-    """Fax decoders fill what is missing at a file's end with white, without a word."""
-    if image.format != "TIFF":
+    """Refuse a TIFF with a strip beyond the end of the file: fax decoders fill it with white without an error."""
+    if not isinstance(image, TiffImageFile):
         return
     for offsets, counts in (_STRIP_TAGS, _TILE_TAGS):
         ends = (start + size for start, size in zip(image.tag_v2.get(offsets, ()), image.tag_v2.get(counts, ()), strict=False))
@@ -181,7 +191,7 @@ def _dpi(tag: object) -> tuple[float, float] | None:
 
 
 def _plain(image: Image.Image) -> Image.Image:
-    """Mode 1, L or RGB: transparency on white, deep greys down to the eight highest bits in use."""
+    """Convert to mode 1, L or RGB: transparency on white, high bit depths reduced to the eight highest bits in use."""
     if image.mode in ("1", "L", "RGB") and "transparency" not in image.info:
         return image.copy()
     if image.mode.startswith(("I", "F")):

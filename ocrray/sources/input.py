@@ -1,4 +1,4 @@
-"""The `input` part of a config: what to read, and how."""
+"""Config section `input`: which files to read, and how."""
 
 import codecs
 from typing import Annotated, Literal, Self
@@ -36,29 +36,36 @@ def _known_encoding(name: str) -> str:
 
 
 Encoding = Annotated[str, AfterValidator(_known_encoding)]
-"""The name of an encoding in which line ends and ASCII are what they are in UTF-8."""
+"""Name of an encoding that encodes line ends and ASCII as UTF-8 does."""
 
 
 class InputConfig(StrictModel):
-    """What to read: `paths` are files, folders, globs and `@list` files (one path a line), local or `s3://` / `gs://`."""
+    """Files, tables and scans to read."""
 
     paths: list[str] = Field(min_length=1)
+    """Files, folders, globs, and `@list` files with one path a line; local, `s3://` or `gs://`."""
     kind: Kind = AUTO
+    """Only files of this kind; `auto`: of every kind. Also says what a named file without a known extension is."""
     id_column: str | None = None
+    """Column of tables with unique record ids; null: ids are made of file name and row number."""
     text_column: str | None = None
-    """Not given: `text` or `ocr`, where a table has one of the two."""
+    """Column of tables with the texts; null: `text` or `ocr`, if a table has one of the two."""
     ground_truth_column: str | None = None
+    """Column of tables with the true texts."""
     image_column: str | None = None
-    """Holds the names of scans, relative to the table's folder: each row is then such a scan, with the table's ground truth."""
+    """Column of tables with file names of scans, relative to the table's folder: each row is then a scan to recognize."""
     passthrough: list[str] = Field(default_factory=list)
+    """Columns of tables that are copied into the corpus."""
     text_unit: Literal["line", "paragraph", "file"] = "line"
+    """Part of a plain text file that is one record; paragraphs are separated by blank lines."""
     encoding: Encoding = "utf-8"
-    """Of plain text, CSV and JSON."""
+    """Encoding of plain text, CSV and JSON; one based on ASCII."""
     max_pixels: int = Field(default=200_000_000, gt=0)
+    """Largest width x height of a scan; larger ones are failed records, PDF pages are rendered at a lower resolution."""
     max_file_bytes: int = Field(default=1 << 30, gt=0)
-    """Of files that are read whole: scans, OCR files, and text with `text_unit: file`."""
+    """Largest size in bytes of files that are read whole: scans, OCR files, and text with `text_unit: file`."""
     max_text_chars: int = Field(default=MAX_TEXT_CHARS, gt=0)
-    """Of one line, paragraph or cell."""
+    """Most characters of one line, paragraph or table cell; longer ones are failed records."""
 
     @model_validator(mode="after")
     def _columns_agree(self) -> Self:

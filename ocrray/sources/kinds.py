@@ -22,10 +22,16 @@ class ImageFormat(Protocol):
     """Module that decodes pages into images."""
 
     def count_pages(self, uri: str) -> int:
-        """Return the number of pages, reading headers only. Raises RecordError."""
+        """Return the number of pages, reading headers only.
+
+        Raises: RecordError: when the file cannot be read.
+        """
 
     def decode_page(self, data: bytes, page: int, uri: str, max_pixels: int) -> Image.Image:
-        """Decode one page (0-based) of a file of that content; mode 1, L or RGB. Raises RecordError."""
+        """Decode one page (0-based) into an image of mode 1, L or RGB; `uri` names the file in messages.
+
+        Raises: RecordError: when the page cannot be decoded.
+        """
 
 
 class MarkupFormat(Protocol):
@@ -42,15 +48,21 @@ class ContainerFormat(Protocol):
     """Module that reads which files belong to the pages of a digitised item."""
 
     def list_pages(self, data: bytes) -> list[mets.MetsPage]:
-        """Return the text and image file of each page. Raises RecordError."""
+        """Return the text and image file of each page.
+
+        Raises: RecordError: when the file cannot be read.
+        """
 
     def list_files(self, data: bytes) -> list[str]:
-        """Return every file that is named. Raises RecordError."""
+        """Return every file that is named.
+
+        Raises: RecordError: when the file cannot be read.
+        """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InputKind:
-    """One kind of input; exactly one of `image`, `markup`, `container` and `texts` is set and says how it is read."""
+    """One kind of input; exactly one of `image`, `markup`, `container` and `texts` is set and determines how it is read."""
 
     name: str
     """Value of `input.kind` and of the column `source_kind`."""
@@ -80,7 +92,7 @@ class InputKind:
 
     @property
     def family(self) -> str:
-        """Name of what a file's extension says: `MARKUP`, or the kind itself."""
+        """Kind as far as the extension tells it: `MARKUP`, or the kind itself."""
         return MARKUP if self.markup or self.container else self.name
 
 
@@ -152,7 +164,7 @@ EXPORTED_KINDS = tuple(kind.name for kind in _ALL if kind.is_exported)
 
 
 def family_of(file_name: str) -> str | None:
-    """Return the `family` that the extension of a file name stands for; None where it stands for none."""
+    """Return the `family` for the extension of a file name; None if no kind has it."""
     name = file_name.lower()
     return next((kind.family for kind in _ALL if name.endswith(kind.extensions)), None)
 
@@ -163,9 +175,9 @@ def image_format_of(data: bytes) -> ImageFormat:
 
 
 def markup_kind_of(head: bytes) -> InputKind | None:
-    """Return the kind of an XML or HTML file of any namespace or version; None when it is none of those that are read.
+    """Return the kind of an XML or HTML file of any namespace or version; None if it is no known format.
 
-    `head` is the beginning of the file, up to the first page's element at least.
+    `head` is the beginning of the file, at least up to the first page's element.
     """
     root = xml_parse.root_name(head)
     if kind := kind_of_root(root):
@@ -177,7 +189,7 @@ def markup_kind_of(head: bytes) -> InputKind | None:
 
 
 def kind_of_root(root_name: str | None) -> InputKind | None:
-    """Return the kind whose files have a root element of this local name."""
+    """Return the kind whose root element has this local name; None if there is none."""
     return next((kind for kind in _ALL if kind.root_name and kind.root_name == root_name), None)
 
 

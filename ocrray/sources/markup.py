@@ -1,4 +1,4 @@
-"""Pages of the XML and HTML formats of OCR results, by the name of their kind."""
+"""Pages of OCR results in XML and HTML, by the name of their kind."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -12,12 +12,18 @@ from ocrray.sources.xml_parse import local_name, parse_html, parse_xml
 
 
 def count_pages(kind: str, data: bytes) -> int:
-    """Return the number of pages, at least 1. Raises RecordError: `unsafe_xml`, `invalid_xml`, `too_large`, `wrong_format`."""
+    """Return the number of pages, at least 1.
+
+    Raises: RecordError: `unsafe_xml`, `invalid_xml`, `too_large`, `wrong_format`.
+    """
     return len(pages(kind, data))
 
 
 def read_page(kind: str, data: bytes, page: int) -> Document:
-    """Return the page with this 0-based index. Raises RecordError as `count_pages` does, and `missing_page`."""
+    """Return the page with this 0-based index.
+
+    Raises: RecordError: `missing_page`, and as `count_pages`.
+    """
     found = pages(kind, data)
     if not 0 <= page < len(found):
         raise RecordError(f"there is no page {page + 1}: the file has {len(found)}", kind="missing_page")
@@ -27,7 +33,10 @@ def read_page(kind: str, data: bytes, page: int) -> Document:
 # The pages of one file are read one after the other: parsing a book anew for each of its pages would take hours.
 @lru_cache(maxsize=1)
 def pages(kind: str, data: bytes) -> Sequence[etree._Element]:
-    """Return the element of every page. Raises RecordError as `count_pages` does."""
+    """Return the element of every page.
+
+    Raises: RecordError: as `count_pages`.
+    """
     expected = KINDS[kind]
     root = parse_html(data) if expected.is_html else parse_xml(data)
     name = local_name(root)

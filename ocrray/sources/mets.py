@@ -12,7 +12,7 @@ from ocrray.errors import RecordError
 from ocrray.sources import images, xml_parse
 from ocrray.sources.xml_parse import local_name, parse_xml
 
-# What archives call their file groups, and how much we want them (0 first, None never): the first pattern that fits decides.
+# Preference for file groups by their name (0 is the best, None is never used); the first pattern that matches decides.
 _Ranks = Sequence[tuple[re.Pattern[str], int | None]]
 _TEXT_RANKS: _Ranks = [
     (re.compile(r"full.?text"), 0),
@@ -41,7 +41,7 @@ _PAGE_TYPE = re.compile(r"(?:^|[^a-z])page$")
 
 @dataclass(frozen=True, slots=True)
 class MetsPage:
-    """One page: where its text (ALTO, PAGE or hOCR) and its scan are, as the file writes it; None where it names none."""
+    """References of one page to its text (ALTO, PAGE or hOCR) and its scan, as written in the file; None where there is none."""
 
     text_href: str | None
     image_href: str | None
@@ -52,15 +52,17 @@ class _File:
     kind: Literal["text", "image"]
     href: str
     group: str
-    rank: tuple[bool, int]  # on the web or not, then the group's rank: the lowest is the best
+    rank: tuple[bool, int]  # on the web, then the rank of the group: the lowest is the best
 
 
 def list_pages(data: bytes) -> list[MetsPage]:
-    """The pages in the order of the physical structMap, or of the best file groups where no structMap names files.
+    """Return the pages in the order of the physical structMap, or of the best file groups if no structMap names files.
 
-    Of several files for one page the text in the best group is taken (full text, ground truth, then other recognized text) and
-    the image in the best (masters, then derivatives, then thumbnails); one on the web (http) only where there is no other.
-    Raises RecordError: `unsafe_xml`, `invalid_xml`, `too_large`, `wrong_format`, `no_pages`.
+    If several files belong to a page, the text in the best group is taken (full text, then ground truth, then other recognized
+    text) and the image in the best group (masters, then derivatives, then thumbnails); a file on the web (http) only if there is
+    no other.
+
+    Raises: RecordError: `unsafe_xml`, `invalid_xml`, `too_large`, `wrong_format`, `no_pages`.
     """
     root = parse_xml(data)
     if local_name(root) != "mets":
@@ -73,7 +75,10 @@ def list_pages(data: bytes) -> list[MetsPage]:
 
 
 def list_files(data: bytes) -> list[str]:
-    """Every file that the METS names, of all groups, as it writes them; raises RecordError as `list_pages` does for bad XML."""
+    """Return every file reference of the METS, of all groups, as written.
+
+    Raises: RecordError: as `list_pages` for bad XML.
+    """
     return list(dict.fromkeys(href for element in parse_xml(data).iter("{*}file") if (href := _href(element))))
 
 
@@ -118,7 +123,7 @@ def _page(division: etree._Element, files: dict[str | None, _File]) -> MetsPage:
 
 
 def _files(root: etree._Element) -> dict[str | None, _File]:
-    """The text and image files of the item by their ID, in file order."""
+    """Return the text and image files of the item by their ID, in document order."""
     files: dict[str | None, _File] = {}
     for element in root.iterfind("{*}fileSec//{*}file"):
         if (href := _href(element)) and (file := _file(element, href)):
@@ -146,7 +151,8 @@ def _kind(media_type: str, suffix: str) -> Literal["text", "image"] | None:
 
 
 def _href(element: etree._Element) -> str | None:
-    hrefs = [value for location in element.findall("{*}FLocat") for name, value in location.items() if name.endswith("href")]
+    attributes = (item for location in element.findall("{*}FLocat") for item in location.items())
+    hrefs = [str(value) for name, value in attributes if str(name).endswith("href")]
     return min(hrefs, key=_is_remote, default=None)
 
 

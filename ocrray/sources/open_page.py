@@ -23,19 +23,19 @@ class LoadedPage:
 
 
 def open_image(uri: str, page: int = 0, *, max_pixels: int, max_file_bytes: int) -> tuple[Image.Image, str]:
-    """Return the image of one page (0-based) of a scan, and the sha256 (hex) of the whole file. Its content decides its format.
+    """Return the image of one page (0-based) of a scan, and the sha256 (hex) of the file. Its content determines its format.
 
-    Raises RecordError: `missing`, `unreadable`, `empty_file`, `truncated`, `not_an_image`, `too_large` (bytes, or pixels as the
-    header gives them), `too_small`, `encrypted`, `missing_page`.
+    Raises: RecordError: `missing`, `unreadable`, `empty_file`, `truncated`, `not_an_image`, `too_large` (bytes, or pixels by the
+        header), `too_small`, `encrypted`, `missing_page`.
     """
     data, digest = files.read_hashed(files.parse(uri), max_file_bytes)
     return kinds.image_format_of(data).decode_page(data, page, uri, max_pixels), digest
 
 
 def open_document(kind: str, uri: str, page: int, *, encoding: str, max_file_bytes: int) -> LoadedPage:
-    """Return page `page` (0-based) of the file at `uri`; `kind` is that of a markup format, or `text`.
+    """Return page `page` (0-based) of the file at `uri`; `kind` is a markup format, or `text`.
 
-    Raises RecordError: those of `files.read_bytes`, of `read_text_file` and of `markup.read_page`.
+    Raises: RecordError: as `files.read_bytes`, `read_text_file` and `markup.read_page`.
     """
     location = files.parse(uri)
     if kinds.KINDS[kind].texts:
@@ -48,7 +48,7 @@ def open_document(kind: str, uri: str, page: int, *, encoding: str, max_file_byt
 
 
 def _image_uri(document: files.Location, image_name: str | None) -> str | None:
-    """Return the scan that the file names, if it lies in the same folder: a name from a file is never followed elsewhere."""
+    """Return the scan that the file names, if it lies in the same folder: a name in a file is never followed elsewhere."""
     if not image_name:
         return None
     image = document.parent().child(image_name.replace("\\", "/").rpartition("/")[2])

@@ -1,4 +1,4 @@
-"""PAGE XML (PRImA), 2009 to 2019 and OCR-D's use of it."""
+"""PAGE XML (PRImA), 2009 to 2019, and its use by OCR-D."""
 
 from collections.abc import Iterator
 from math import inf
@@ -12,21 +12,21 @@ from ocrray.sources.xml_parse import local_name
 
 
 def find_pages(root: etree._Element) -> list[etree._Element]:
-    """Every page of the file (the format knows only one); a file without a Page element is one page."""
+    """Return every Page element (the format allows one); the root where there is none."""
     return list(root.iter("{*}Page")) or [root]
 
 
 def read(page: etree._Element) -> Document:
-    """The lines of one page, its regions in the file's ReadingOrder, those that it does not name last.
+    """Return the lines of one page: regions in the file's ReadingOrder, then those that it does not list.
 
     Of several TextEquiv the one with the lowest index is read; a line without any has its words' text, a word its glyphs'. A
-    region that has text while nothing inside it has any gives one line for each line of its text.
+    region with text of its own, and none in any element inside it, gives one line for each line of its text.
     """
     return Document([found.line for found in read_lines(page)], clean(page.get("imageFilename") or "") or None)
 
 
 class PlacedLine(NamedTuple):
-    """A line and where it stands: a TextLine, or (by its 0-based `row`) the text of a region."""
+    """Line with its TextLine element, or with the region and the 0-based `row` in the region's text."""
 
     element: etree._Element
     row: int | None
@@ -34,7 +34,7 @@ class PlacedLine(NamedTuple):
 
 
 def read_lines(page: etree._Element) -> list[PlacedLine]:
-    """The lines of one page that have text."""
+    """Return the lines of one page that have text."""
     return [found for region in _in_reading_order(page) for found in _region_lines(region) if found.line.text]
 
 
@@ -53,7 +53,7 @@ def _in_reading_order(page: etree._Element) -> Iterator[etree._Element]:
 
 
 def _with_nested(element: etree._Element, named: frozenset[str]) -> Iterator[etree._Element]:
-    """The element and the regions inside it, depth first, without those that the reading order names somewhere itself."""
+    """Yield the element and the regions inside it, depth first, except those that the reading order lists itself."""
     yield element
     for child in element:
         if local_name(child).endswith("Region") and child.get("id") not in named:
@@ -90,24 +90,25 @@ def _has_text_inside(region: etree._Element) -> bool:
 
 
 def _in_line_order(lines: list[PlacedLine], region: etree._Element) -> list[PlacedLine]:
-    """Sorted by place where the file says that lines run upwards or leftwards: producers disagree on how they stand in it."""
+    """Sort lines by position where the file declares an upward or leftward order: producers differ in document order."""
     declared = (element.get("textLineOrder") for element in (region, *region.iterancestors()))
     order = next((value for value in declared if value), "")
-    if order == "bottom-to-top" and all(found.line.bottom is not None for found in lines):
-        return sorted(lines, key=lambda found: -found.line.bottom)
-    if order == "right-to-left" and all(found.line.right is not None for found in lines):
-        return sorted(lines, key=lambda found: -found.line.right)
-    return lines
+    if order not in ("bottom-to-top", "right-to-left"):
+        return lines
+    ends = [found.line.bottom if order == "bottom-to-top" else found.line.right for found in lines]
+    known = [end for end in ends if end is not None]
+    if len(known) < len(lines):
+        return lines
+    return [lines[i] for i in sorted(range(len(lines)), key=lambda i: -known[i])]
 
 
 def _line(element: etree._Element) -> Line:
-    words = [_word(child) for child in element if local_name(child) == "Word"]
-    words = tuple(word for word in words if word.text)
-    return Line(line_text(element), *box_of(element), _text(element)[1], words)
+    words = (_word(child) for child in element if local_name(child) == "Word")
+    return Line(line_text(element), *box_of(element), _text(element)[1], tuple(word for word in words if word.text))
 
 
 def line_text(element: etree._Element) -> str:
-    """The text of a TextLine: its own, else that of its words."""
+    """Return the text of a TextLine: its own, else that of its words."""
     words = (word_text(child) for child in element if local_name(child) == "Word")
     return clean(own_text(element)) or " ".join(filter(None, words))
 
@@ -117,23 +118,23 @@ def _word(element: etree._Element) -> Word:
 
 
 def word_text(element: etree._Element) -> str:
-    """The text of a Word: its own, else that of its glyphs."""
+    """Return the text of a Word: its own, else that of its glyphs."""
     text = own_text(element) or "".join(own_text(child) for child in element if local_name(child) == "Glyph")
     return clean(text)
 
 
 def text_equiv(element: etree._Element) -> etree._Element | None:
-    """The TextEquiv that is read: the one with the lowest index."""
+    """Return the TextEquiv with the lowest index; None if there is none."""
     return min(element.findall("{*}TextEquiv"), key=_index, default=None)
 
 
 def own_text(element: etree._Element) -> str:
-    """The element's own text, empty when it has none."""
+    """Return the element's own text; empty if it has none."""
     return _text(element)[0]
 
 
 def _text(element: etree._Element) -> tuple[str, float | None]:
-    """The element's own text and its confidence."""
+    """Return the element's own text and its confidence."""
     first = text_equiv(element)
     if first is None:
         return "", None
@@ -142,10 +143,11 @@ def _text(element: etree._Element) -> tuple[str, float | None]:
 
 
 def box_of(element: etree._Element) -> Box:
-    """The box around the element's Coords."""
+    """Return the box around the element's Coords."""
     coords = element.find("{*}Coords")
     if coords is None:
         return NO_BOX
-    pairs = [point.partition(",")[::2] for point in (coords.get("points") or "").split()]
+    points = [point.partition(",") for point in (coords.get("points") or "").split()]
+    pairs: list[tuple[str | None, str | None]] = [(x, y) for x, _, y in points]
     pairs = pairs or [(point.get("x"), point.get("y")) for point in coords.iter("{*}Point")]
     return bounding_box([(number(x), number(y)) for x, y in pairs])

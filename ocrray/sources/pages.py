@@ -1,4 +1,4 @@
-"""Inspection of files: which kind each one is, how many pages it has, and which files a METS names."""
+"""Inspection of files: their kind, their number of pages, and the files that a METS names."""
 
 import posixpath
 import re
@@ -23,7 +23,7 @@ _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """File that a METS names for one page, and the scan behind it where that is another file."""
+    """File that a METS names for one page, and the scan behind it if that is another file."""
 
     found: Found
     family: str
@@ -32,18 +32,19 @@ class Member:
 
 @dataclass(slots=True)
 class Inspected:
-    """Result for one file: `rows` of its pages, a `stream` of texts still to be read, the `members` of a METS, or `skipped`.
-
-    `claims` are the URIs of all files that a METS names, including those of which it has a better one for the same page.
-    `skipped` is the reason, or empty.
-    """
+    """Result of inspecting one file; at most one of `rows`, `stream`, `members` and `skipped` is set."""
 
     found: Found
     rows: list[Row] = field(default_factory=list)
+    """Its pages."""
     stream: InputKind | None = None
+    """Kind of a file whose texts are read separately."""
     members: list[Member] = field(default_factory=list)
+    """Best file of each page, of a METS."""
     claims: list[str] = field(default_factory=list)
+    """URIs of all files that the METS names, including those that are not the best for any page."""
     skipped: str = ""
+    """Reason why it is left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,10 @@ class Inspector:
     max_file_bytes: int
 
     def file(self, found: Found) -> Inspected:
-        """Inspect a file found in `input.paths`. Raises ConfigError for a scan that the user named and nothing can recognize."""
+        """Inspect a file found in `input.paths`.
+
+        Raises: ConfigError: for a scan that the user named when nothing can recognize it.
+        """
         named = found.origin == "file"
         if found.location.name.endswith(GROUND_TRUTH_SUFFIX) and not named:
             return Inspected(found, skipped="ground_truth")
@@ -170,7 +174,7 @@ class Inspector:
 
 
 def named_file(base: Found, reference: str) -> Found:
-    """Return a file that another file names, relative to its folder; its `stat` is `unsafe_path` where that leads outside it."""
+    """Return a file named by another file, relative to its folder; `stat` is an error (`unsafe_path`) if it is outside."""
     path = _path_below(reference)
     if path is None:
         problem = f"{base.name} names {sanitise(reference)[:200]}: only files below its own folder are read"
@@ -213,5 +217,5 @@ def _markup_names() -> str:
 
 
 def _is_other_markup(found: Found, head: bytes) -> bool:
-    """Return True for some other XML or a web page, False for a broken file."""
+    """Return True for other XML and web pages, False for a broken file."""
     return found.location.name.lower().endswith((".html", ".htm", ".xhtml")) or xml_parse.root_name(head) is not None

@@ -21,16 +21,19 @@ _pdfium_lock = threading.Lock()  # PDFium is not safe to call from two threads
 
 
 def count_pages(uri: str) -> int:
-    """Return the number of pages. Raises RecordError: `missing`, `unreadable`, `encrypted`."""
+    """Return the number of pages.
+
+    Raises: RecordError: `missing`, `unreadable`, `encrypted`.
+    """
     with files.open_binary(files.parse(uri)) as file, _pdfium_lock, _open_pdf(file, uri) as document:
         return check_page_count(len(document), uri)
 
 
 def decode_page(data: bytes, page: int, uri: str, max_pixels: int) -> Image.Image:
-    """Render one page (0-based) of the PDF with this content at 300 dpi, or at the highest resolution that `max_pixels` allows.
+    """Render one page (0-based) at 300 dpi, or at the highest resolution that `max_pixels` allows; `uri` names the file in
+    messages.
 
-    Raises RecordError: `missing_page`, `encrypted`, `too_large` (a page so large that it has less than 70 dpi), `too_small`,
-    `unreadable`.
+    Raises: RecordError: `missing_page`, `encrypted`, `too_large` (less than 70 dpi would be left), `too_small`, `unreadable`.
     """
     import pypdfium2
 

@@ -1,4 +1,4 @@
-"""Rows of the work list: pages listed one by one, and texts that come by the thousand."""
+"""Rows of the work list: pages of files, and batches of texts."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -11,8 +11,7 @@ import pyarrow.compute as pc
 
 from ocrray.errors import RecordError
 from ocrray.records import WORK_LIST_SCHEMA
-from ocrray.sources.files import FileStat
-from ocrray.sources.seen import Seen
+from ocrray.sources.seen import SeenKeys
 from ocrray.sources.walk import Found
 from ocrray.text.normalise import sanitise
 
@@ -21,6 +20,10 @@ MAX_TEXT_CHARS = 1_000_000
 
 # What `sanitise` would change, as far as it can occur in valid UTF-8.
 _UNCLEAN = r"[\x00-\x08\x0b-\x1f\x7f-\x{9f}]"
+
+
+Problems = dict[int, tuple[str, str]]
+"""Kind and message of the error of a row, by its position in the batch."""
 
 
 class Row(NamedTuple):
@@ -40,15 +43,15 @@ class Row(NamedTuple):
 
 
 def page_row(found: Found, kind: str, page: int = 0, problem: RecordError | None = None, **known: str | None) -> Row:
-    """The row of one page of a file; with a `problem` it is listed as a failed record."""
-    status = found.stat if isinstance(found.stat, FileStat) else FileStat(0, "")
+    """Return the row of one page of a file; with a `problem` it is a failed record."""
+    status = found.known_stat
     if problem is not None:
         known |= {"error_kind": problem.kind, "error": sanitise(str(problem))}
     return Row(f"{sanitise(found.name)}#{page}", found.location.uri, kind, page, status.size, status.etag, **known)
 
 
 def table_of_rows(rows: Sequence[Row], passthrough: pa.Schema) -> pa.Table:
-    """The rows as a table; they have no passthrough values."""
+    """Return the rows as a table with null passthrough columns."""
     columns = zip(*rows, strict=True) if rows else [[] for _ in WORK_LIST_SCHEMA]
     arrays = [pa.array(values, field.type) for values, field in zip(columns, WORK_LIST_SCHEMA, strict=True)]
     blank = [pa.nulls(len(rows), field.type) for field in passthrough]
@@ -57,32 +60,34 @@ def table_of_rows(rows: Sequence[Row], passthrough: pa.Schema) -> pa.Table:
 
 @dataclass(slots=True)
 class Texts:
-    """Texts of one file, with the 0-based numbers of the rows, lines or paragraphs that they are.
-
-    A text is null where `problems` (by position: kind, message) says why; `ids` are the user's own, where given.
-    """
+    """Batch of texts of one file."""
 
     numbers: np.ndarray
+    """0-based numbers of the rows, lines or paragraphs in the file."""
     texts: pa.Array
-    problems: dict[int, tuple[str, str]] = field(default_factory=dict)
+    """Strings; null where a text is missing or has a problem."""
+    problems: Problems = field(default_factory=dict)
     ground_truths: pa.Array | None = None
     ids: pa.Array | None = None
+    """User's own ids."""
     passthrough: Sequence[pa.Array] = ()
 
 
 def table_of_texts(found: Found, kind: str, batch: Texts, passthrough: pa.Schema, max_text_chars: int) -> pa.Table:
-    """The texts as rows of the work list, clean, and with a problem noted for each that cannot be used."""
+    """Return the texts as rows of the work list, sanitised; a text that cannot be used becomes a failed record."""
     count, problems = len(batch.texts), dict(batch.problems)
     texts = clean(batch.texts)
     truths = pa.nulls(count, pa.string()) if batch.ground_truths is None else clean(batch.ground_truths)
     for values in (texts, truths):
         too_long = pc.greater(pc.utf8_length(values), max_text_chars)
-        _note(problems, too_long, ("too_long", f"a text of more than input.max_text_chars ({max_text_chars:,}) characters"))
-    _note(problems, pc.is_null(texts), ("missing_text", "there is no text here"))
+        _add_problems(
+            problems, too_long, ("too_long", f"a text of more than input.max_text_chars ({max_text_chars:,}) characters")
+        )
+    _add_problems(problems, pc.is_null(texts), ("missing_text", "there is no text here"))
     ids = record_ids(found, batch, problems)
     places = {position: f"{found.name}#{batch.numbers[position]}" for position in problems}
-    kinds = [None] * count
-    errors = [None] * count
+    kinds: list[str | None] = [None] * count
+    errors: list[str | None] = [None] * count
     for position, (error_kind, message) in problems.items():
         kinds[position], errors[position] = error_kind, sanitise(f"{places[position]}: {message}")
     usable = pc.is_null(pa.array(kinds, pa.string()))
@@ -91,8 +96,8 @@ def table_of_texts(found: Found, kind: str, batch: Texts, passthrough: pa.Schema
         "uri": pa.repeat(found.location.uri, count),
         "kind": pa.repeat(kind, count),
         "page": pa.array(batch.numbers, pa.int32()),
-        "size": pa.repeat(pa.scalar(found.stat.size, pa.int64()), count),
-        "etag": pa.repeat(found.stat.etag, count),
+        "size": pa.repeat(pa.scalar(found.known_stat.size, pa.int64()), count),
+        "etag": pa.repeat(found.known_stat.etag, count),
         "text": pc.if_else(usable, texts, None),
         "ground_truth": pc.if_else(usable, truths, None),
         "image_uri": pa.nulls(count, pa.string()),
@@ -102,18 +107,18 @@ def table_of_texts(found: Found, kind: str, batch: Texts, passthrough: pa.Schema
     return pa.table([*known.values(), *batch.passthrough], schema=pa.schema([*WORK_LIST_SCHEMA, *passthrough]))
 
 
-def record_ids(found: Found, batch: Texts, problems: dict[int, tuple[str, str]]) -> pa.Array:
-    """The user's ids, or `<file>#<number>`; a missing one becomes a problem."""
+def record_ids(found: Found, batch: Texts, problems: Problems) -> pa.Array:
+    """Return the user's ids, or `<file>#<number>`; a missing id is added to `problems`."""
     made = pc.binary_join_element_wise(pa.scalar(sanitise(found.name)), pc.cast(pa.array(batch.numbers), pa.string()), "#")
     if batch.ids is None:
         return made
     ids = pc.if_else(pc.equal(batch.ids, ""), None, batch.ids)
-    _note(problems, pc.is_null(ids), ("missing_id", "the id column is empty here"))
+    _add_problems(problems, pc.is_null(ids), ("missing_id", "the id column is empty here"))
     return pc.coalesce(clean(ids), made)
 
 
 def clean(values: pa.Array) -> pa.Array:
-    """Strings as a corpus may hold them (`text.normalise.sanitise`), by looking for the few that need it first."""
+    """Apply `text.normalise.sanitise` to an array of strings, calling it only for those that need it."""
     dirty = pc.fill_null(pc.match_substring_regex(values, _UNCLEAN), False)
     if not pc.any(dirty).as_py():
         return values
@@ -121,10 +126,13 @@ def clean(values: pa.Array) -> pa.Array:
     return pc.replace_with_mask(values, dirty, pa.array(cleaned, values.type))
 
 
-def with_unique_ids(table: pa.Table, seen: Seen, copies: Counter[str]) -> pa.Table:
-    """The table with each id that came before made `<id>~2`, `<id>~3`, ... and its row a failed one of kind `duplicate_id`."""
+def with_unique_ids(table: pa.Table, seen: SeenKeys, copies: Counter[str]) -> pa.Table:
+    """Rename each repeated id to `<id>~2`, `<id>~3`, ... and turn its row into a failed record (`duplicate_id`).
+
+    `seen` holds the ids of all rows so far, `copies` the number of repetitions of each id.
+    """
     ids = table["record_id"].to_pylist()
-    again = np.flatnonzero(~seen.first(ids))
+    again = np.flatnonzero(~seen.add(ids))
     if not len(again):
         return table
     rows = {name: table[name].to_pylist() for name in ("text", "ground_truth", "error_kind", "error")}
@@ -133,7 +141,7 @@ def with_unique_ids(table: pa.Table, seen: Seen, copies: Counter[str]) -> pa.Tab
         while ids[position] in seen:
             copies[original] += 1
             ids[position] = f"{original}~{copies[original] + 1}"
-        seen.first([ids[position]])
+        seen.add([ids[position]])
         message = f"{original}: another record before this one has the same id"
         for name, value in (("text", None), ("ground_truth", None), ("error_kind", "duplicate_id"), ("error", message)):
             rows[name][position] = value
@@ -143,6 +151,6 @@ def with_unique_ids(table: pa.Table, seen: Seen, copies: Counter[str]) -> pa.Tab
     return table
 
 
-def _note(problems: dict[int, tuple[str, str]], mask: pa.Array, problem: tuple[str, str]) -> None:
+def _add_problems(problems: Problems, mask: pa.Array, problem: tuple[str, str]) -> None:
     for position in pc.indices_nonzero(pc.fill_null(mask, False)).to_pylist():
         problems.setdefault(position, problem)

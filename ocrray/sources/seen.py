@@ -1,14 +1,14 @@
-"""Which of many strings came before, at about eight bytes a string."""
+"""Set of string keys at about eight bytes a key."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
 
-class Seen:
-    """Remembers 64-bit hashes in sorted runs, merged so that there are only a few: about 8 bytes a key and no limit but memory.
+class SeenKeys:
+    """Set of keys, of each of which only a 64-bit hash is kept, in a few sorted runs.
 
-    Two different keys are taken for one with a chance of n² / 2⁶⁵: one in 37 million for a million keys.
+    Two different keys are taken for the same with a probability of n² / 2⁶⁵: one in 37 million for a million keys.
     """
 
     def __init__(self) -> None:
@@ -18,18 +18,18 @@ class Seen:
         return bool(self.contains([key])[0])
 
     def contains(self, keys: Sequence[str]) -> np.ndarray:
-        """A boolean for each key: whether `first` was ever given it."""
+        """Return a boolean for each key: True if it was added before."""
         return self._contains(_hashes(keys))
 
-    def first(self, keys: Sequence[str]) -> np.ndarray:
-        """A boolean for each key: whether this is the first time it comes, here or in any earlier call."""
+    def add(self, keys: Sequence[str]) -> np.ndarray:
+        """Add the keys; return a boolean for each: True if it is new, and not a repetition within `keys`."""
         hashes = _hashes(keys)
-        fresh = np.zeros(len(hashes), dtype=bool)
+        is_new = np.zeros(len(hashes), dtype=bool)
         unique, positions = np.unique(hashes, return_index=True)
         known = self._contains(unique)
-        fresh[positions[~known]] = True
+        is_new[positions[~known]] = True
         self._add(unique[~known])
-        return fresh
+        return is_new
 
     def _contains(self, hashes: np.ndarray) -> np.ndarray:
         found = np.zeros(len(hashes), dtype=bool)
@@ -41,7 +41,7 @@ class Seen:
     def _add(self, run: np.ndarray) -> None:
         if not len(run):
             return
-        # Merging only runs of like size keeps their number logarithmic, and each key is moved that often at most.
+        # Merging only runs of similar size keeps their number logarithmic, and moves each key a logarithmic number of times.
         while self._runs and len(self._runs[-1]) < 2 * len(run):
             run = np.sort(np.concatenate([self._runs.pop(), run]), kind="stable")
         self._runs.append(run)

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ocrray.errors import RecordError
-from ocrray.sources.rows import Texts
+from ocrray.sources.rows import Problems, Texts
 from ocrray.sources.text_files import BROKEN_GZIP, MAX_LINE_BYTES, decode, line_blocks, unzipped
 from ocrray.text.normalise import sanitise
 
@@ -23,9 +23,6 @@ _BATCH_ROWS = 4096
 _BATCH_BYTES = 1 << 25
 _BATCH_BLOCKS = 8  # of `line_blocks`, a few megabytes each
 _SURROGATES = re.compile("[\ud800-\udfff]")
-
-Problems = dict[int, tuple[str, str]]
-"""What is wrong (kind, message) with which row of a batch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,21 +39,27 @@ class Columns:
 
     @property
     def all(self) -> list[str]:
-        """Each once."""
+        """Names without repetition."""
         return list(dict.fromkeys(name for name in (self.text, self.id, self.ground_truth, *self.passthrough) if name))
 
 
 class Table(Protocol):
-    """An open table: its columns are known, its rows are not read yet."""
+    """Open table; its columns are known, its rows are not read yet."""
 
     schema: pa.Schema
 
     def batches(self, columns: Columns) -> Iterator[Texts]:
-        """Every row, numbered from 0; one that cannot be read is a problem, and so is all that follows where a file is broken."""
+        """Yield every row, numbered from 0.
+
+        A row that cannot be read has a problem; where the file is broken, one row with a problem stands for the rest.
+        """
 
 
 def open_table(file: BinaryIO, name: str, encoding: str) -> Table:
-    """The table in `file`, by the extension of its `name`; raises RecordError (`bad_table`) where its columns cannot be told."""
+    """Open the table in `file` by the extension of its `name`.
+
+    Raises: RecordError: `bad_table` when its columns cannot be determined, `bad_encoding`.
+    """
     stem = name.lower().removesuffix(".gz")
     stream = unzipped(file, name)
     try:
@@ -73,7 +76,7 @@ _BROKEN = (pa.ArrowException, csv.Error, *BROKEN_GZIP)
 
 
 class JsonTable:
-    """One JSON object a line. Values become strings, nested ones JSON text; blank lines count, but are no rows."""
+    """JSON lines, one object each. Other values than strings become JSON text; blank lines are numbered, but are no rows."""
 
     def __init__(self, stream: BinaryIO, encoding: str) -> None:
         self._encoding = encoding
@@ -129,7 +132,7 @@ class JsonTable:
 
 
 class CsvTable:
-    """Comma- (or semicolon-) and tab-separated values with a header, quoted with `"`; values are strings, blank lines no rows."""
+    """Values separated by comma, semicolon or tab, with a header, quoted with `"`; blank lines are no rows."""
 
     def __init__(self, stream: BinaryIO, delimiter: str, encoding: str) -> None:
         self._encoding = encoding
@@ -165,16 +168,16 @@ class CsvTable:
         except _BROKEN as err:
             yield _broken_from(number, columns, err)
 
-    def _read(self) -> tuple[list[list[str | None]], Problems] | None:
-        """The next few thousand rows, those of another width left empty; None at the end."""
-        rows: list[list[str | None]] = []
+    def _read(self) -> tuple[list[Sequence[str | None]], Problems] | None:
+        """Return the next few thousand rows, blank where the number of values is wrong; None at the end."""
+        rows: list[Sequence[str | None]] = []
         problems: Problems = {}
         width = len(self.schema)
-        blank = [None] * width
+        blank: Sequence[str | None] = [None] * width
         last_block = self._blocks_read + _BATCH_BLOCKS
         while len(rows) < _BATCH_ROWS and self._blocks_read <= last_block:
             try:
-                row = next(self._rows)
+                row: Sequence[str | None] = next(self._rows)
             except StopIteration:
                 break
             except csv.Error as err:
@@ -196,7 +199,7 @@ class CsvTable:
 
 
 class ParquetTable:
-    """Parquet; passthrough columns keep their types, dictionaries resolved."""
+    """Parquet; passthrough columns keep their types, with dictionaries decoded."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._file = pq.ParquetFile(stream, pre_buffer=False)
@@ -250,7 +253,7 @@ def _broken_from(number: int, columns: Columns, err: Exception) -> Texts:
 
 
 def _as_strings(array: pa.Array) -> tuple[pa.Array, Problems]:
-    """A Parquet column as strings: no one has checked yet that those it calls strings are UTF-8."""
+    """Return a Parquet column as valid UTF-8 strings, which the file does not guarantee."""
     if not is_text(array.type):
         return array.cast(pa.string()), {}
     octets = array.cast(pa.binary())
@@ -262,7 +265,10 @@ def _as_strings(array: pa.Array) -> tuple[pa.Array, Problems]:
 
 
 def _strings(values: Sequence[str | None], encoding: str | None = None) -> tuple[pa.Array, Problems]:
-    """The values as an array. A lone surrogate is a byte that is no text in `encoding`; JSON (None) can spell them itself."""
+    """Return the values as an array, with a problem for each that `encoding` cannot decode.
+
+    A lone surrogate is such a byte; with None (JSON, which can write surrogates itself) it is replaced without a problem.
+    """
     try:
         return pa.array(values, pa.string()), {}
     except UnicodeEncodeError:
@@ -273,7 +279,7 @@ def _strings(values: Sequence[str | None], encoding: str | None = None) -> tuple
 
 
 def is_text(kind: pa.DataType) -> bool:
-    """Whether a column of this type can hold texts."""
+    """Return True if a column of this type can hold texts."""
     return kind in (pa.string(), pa.large_string(), pa.string_view(), pa.binary(), pa.large_binary(), pa.null())
 
 

@@ -1,4 +1,4 @@
-"""Plain text: the lines or paragraphs of a file, or all of it; gzipped where its name ends in `.gz`."""
+"""Plain text: lines or paragraphs of a file, or all of it; gzipped if its name ends in `.gz`."""
 
 import gzip
 import io
@@ -20,9 +20,9 @@ _BLOCK_BYTES = 1 << 22
 
 
 def read_text_file(uri: str, encoding: str, max_bytes: int) -> str:
-    """All of a text file, clean; form feeds (page ends) are dropped.
+    """Return a whole text file, sanitised, without form feeds (page ends).
 
-    Raises RecordError: `bad_encoding`, `too_large`, `empty_file`, `missing`, `unreadable`.
+    Raises: RecordError: `bad_encoding`, `too_large`, `empty_file`, `missing`, `unreadable`.
     """
     location = files.parse(uri)
     data = files.read_bytes(location, max_bytes)
@@ -39,12 +39,15 @@ BROKEN_GZIP = (OSError, EOFError, zlib.error)
 
 
 def unzipped(file: BinaryIO, name: str) -> BinaryIO:
-    """The file as it is, or what is packed in it where its name ends in `.gz`; reading a broken one raises BROKEN_GZIP."""
+    """Return the file, decompressed if its name ends in `.gz`; reading a broken one raises one of BROKEN_GZIP."""
     return cast(BinaryIO, gzip.GzipFile(fileobj=file)) if name.lower().endswith(".gz") else file
 
 
 def decode(data: bytes, encoding: str, where: str) -> str:
-    """Text of bytes, without a byte order mark; raises RecordError (`bad_encoding`)."""
+    """Decode bytes and remove a byte order mark; `where` names them in the message.
+
+    Raises: RecordError: `bad_encoding`.
+    """
     try:
         return data.decode(encoding).removeprefix("\ufeff")
     except UnicodeDecodeError as err:
@@ -56,8 +59,8 @@ def decode(data: bytes, encoding: str, where: str) -> str:
 def read_units(file: BinaryIO, encoding: str, *, by_paragraph: bool) -> Iterator[Texts]:
     """Yield the lines, or the paragraphs (separated by blank lines) of a text file, numbered from 0, in batches of bounded size.
 
-    Line ends are LF, CR LF or CR; the last one starts no line. `encoding` is one based on ASCII; a line or paragraph with bytes
-    that it cannot decode has a problem of its own.
+    Line ends are LF, CR LF or CR; the last one does not start a line. `encoding` must be based on ASCII; a line or paragraph that
+    it cannot decode has a problem.
     """
     lines = (_split(block, encoding) for block in line_blocks(file))
     first = 0
@@ -69,7 +72,7 @@ def read_units(file: BinaryIO, encoding: str, *, by_paragraph: bool) -> Iterator
 
 
 def line_blocks(file: BinaryIO) -> Iterator[bytes | None]:
-    """Whole lines, a few megabytes of them at a time, without the last line end; None for a line beyond `MAX_LINE_BYTES`."""
+    """Yield whole lines, a few megabytes at a time, without the last line end; None for a line beyond `MAX_LINE_BYTES`."""
     rest, too_long = b"", False
     while block := file.read(_BLOCK_BYTES):
         if too_long:

@@ -1,4 +1,4 @@
-"""Tables and plain text, files of many short texts, as rows of the work list."""
+"""Reading of tables and plain text, files of many short texts, into rows of the work list."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -30,9 +30,9 @@ class TextReader:
         self.passthrough = self._passthrough(walk)
 
     def read(self, found: Found, kind: InputKind) -> Iterator[pa.Table]:
-        """Yield the rows of one file; where it cannot be read further, a failed row says so.
+        """Yield the rows of one file; if it cannot be read to its end, the last row is a failed record.
 
-        Raises ConfigError: when a table lacks a column.
+        Raises: ConfigError: when a table lacks a column.
         """
         rows = 0
         try:
@@ -117,7 +117,7 @@ class TextReader:
 
 
 def _image_columns(base: Found, name: str) -> dict[str, str | int] | RecordError:
-    """Return the columns of the work list that describe the scan of this name, relative to the folder of `base`."""
+    """Return the work list's columns for the scan of this name, relative to the folder of `base`."""
     scan = named_file(base, name)
     if not isinstance(scan.stat, FileStat):
         return scan.stat

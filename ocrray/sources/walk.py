@@ -1,10 +1,10 @@
-"""What `input.paths` names: files, folders, globs and list files, walked one folder at a time so that a million files fit."""
+"""Files named in `input.paths` by path, folder, glob or list file, walked one folder at a time to bound memory."""
 
 import os
 import posixpath
 import re
 from collections import Counter, deque
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -19,7 +19,7 @@ from ocrray.sources import files
 from ocrray.sources.files import FileStat, Location
 
 _WILD = re.compile(r"[*?\[]")
-_AT_ONCE = 16  # object stores answer slowly, but many at a time
+_CONCURRENT_REQUESTS = 16  # object stores answer slowly, but many at a time
 _BATCH_FILES = 512
 _MAX_LIST_LINE_BYTES = 1 << 16
 
@@ -29,33 +29,39 @@ Origin = Literal["file", "folder", "glob"]
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """One file: `name` is its path as the user would write it, `stat` its size and tag or why it cannot be read.
-
-    `origin` says whether the user named this very file, or a folder or glob that holds it; `siblings` are the names in its
-    folder, None where that was not listed.
-    """
+    """One file of the input."""
 
     name: str
+    """Path as the user would write it: record ids begin with it."""
     location: Location
     stat: FileStat | RecordError
+    """Size and tag, or the reason why the file cannot be read."""
     origin: Origin
+    """`file` when the user named this very file, else the folder or glob that holds it."""
     siblings: Collection[str] | None = None
+    """Names in the same folder; None where that was not listed."""
+
+    @property
+    def known_stat(self) -> FileStat:
+        """Size and tag; 0 and empty for a file that cannot be read."""
+        return self.stat if isinstance(self.stat, FileStat) else FileStat(0, "")
 
 
 @dataclass(frozen=True, slots=True)
 class _Item:
-    """One entry of `input.paths`, found to exist; a folder is the glob `**` in it, a list file holds the names of files."""
+    """One existing entry of `input.paths`; a folder is the glob `**` in it, a list file holds the names of files."""
 
     name: str
     location: Location
-    origin: Origin | Literal["list"]
+    origin: Origin
     pattern: Sequence[str] = ()
+    is_list: bool = False
 
 
 class Walk:
-    """All files that `paths` name, in a stable order, some of them perhaps twice.
+    """All files that `paths` name, in a stable order, possibly with repetitions; `key` is the config key of the paths.
 
-    Raises ConfigError with one line for each path that matches nothing; `key` is what the config calls the paths.
+    Raises: ConfigError: with one line for each path that matches nothing.
     """
 
     def __init__(self, paths: Sequence[str], key: str = "input.paths") -> None:
@@ -75,7 +81,10 @@ class Walk:
             raise ConfigError("\n".join(problems))
 
     def batches(self, skipped: Counter[str]) -> Iterator[list[Found]]:
-        """A few hundred files at a time; what is passed over is counted. Raises ConfigError when a folder cannot be listed."""
+        """Yield a few hundred files at a time; count in `skipped` by reason what is left out.
+
+        Raises: ConfigError: when a folder cannot be listed.
+        """
         found = (file for item in self._items for file in _files(item, skipped))
         try:
             while batch := list(islice(found, _BATCH_FILES)):
@@ -88,7 +97,7 @@ def _resolve(path: str) -> _Item:
     if path.startswith("@"):
         location = files.parse(path[1:])
         files.stat(location)
-        return _Item(path[1:], location, "list")
+        return _Item(path[1:], location, "file", is_list=True)
     location = files.parse(path)
     name = _name(path, location)
     kind = _kind(location)
@@ -102,14 +111,14 @@ def _resolve(path: str) -> _Item:
 
 
 def _name(path: str, location: Location) -> str:
-    """What record ids start with: the path as given, without what does not tell files apart."""
+    """Return the beginning of record ids: the path as given, normalised."""
     if location.prefix:
         return location.prefix + location.path
     return posixpath.normpath(path.removeprefix("file://"))
 
 
 def _glob(name: str, location: Location) -> _Item:
-    """The folder before the first wildcard, and the pattern below it."""
+    """Split a glob into the folder before the first wildcard and the pattern below it."""
     parts = location.path.split("/")
     first = next(i for i, part in enumerate(parts) if _WILD.search(part))
     pattern = parts[first:]
@@ -125,8 +134,8 @@ def _kind(location: Location) -> fs.FileType:
     return system.get_file_info(location.path).type
 
 
-def _files(item: _Item, skipped: Counter[str]) -> Iterator[Found]:
-    if item.origin == "list":
+def _files(item: _Item, skipped: Counter[str]) -> Generator[Found]:
+    if item.is_list:
         yield from _listed(item)
     elif item.origin == "file":
         yield _found(item.name, item.location, "file")
@@ -135,7 +144,7 @@ def _files(item: _Item, skipped: Counter[str]) -> Iterator[Found]:
 
 
 def _listed(item: _Item) -> Iterator[Found]:
-    with files.open_binary(item.location) as file, ThreadPoolExecutor(_AT_ONCE) as pool:
+    with files.open_binary(item.location) as file, ThreadPoolExecutor(_CONCURRENT_REQUESTS) as pool:
         lines = iter(lambda: file.readline(_MAX_LIST_LINE_BYTES), b"")
         paths = (path for line in lines if (path := line.decode(errors="surrogateescape").strip("\r\n \ufeff")))
         while batch := list(islice(paths, _BATCH_FILES)):
@@ -166,8 +175,8 @@ def _found(
 
 
 def _walk(item: _Item, skipped: Counter[str]) -> Iterator[Found]:
-    """Depth first, files before folders, by name."""
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
+    """Yield the matching files depth first, files before folders, by name."""
+    with ThreadPoolExecutor(_CONCURRENT_REQUESTS) as pool:
         root = _Folder(item.location, item.name, _closure(item.pattern, {0}))
         levels = [_listed_ahead(pool, iter([root]))]
         while levels:
@@ -194,11 +203,11 @@ _Members = tuple[dict[str, FileStat | None], dict[str, bool]]
 
 
 def _listed_ahead(pool: ThreadPoolExecutor, folders: Iterator[_Folder]) -> Iterator[tuple[_Folder, _Members]]:
-    """Each folder with what it holds; the next few are being listed meanwhile, as object stores answer slowly."""
+    """Yield each folder with its members while the next few are being listed, as object stores answer slowly."""
     ahead: deque[tuple[_Folder, Future[_Members]]] = deque()
     for folder in folders:
         ahead.append((folder, pool.submit(_list_folder, folder.location)))
-        if len(ahead) > _AT_ONCE:
+        if len(ahead) > _CONCURRENT_REQUESTS:
             first, members = ahead.popleft()
             yield first, members.result()
     for folder, members in ahead:
@@ -217,7 +226,7 @@ def _below(pattern: Sequence[str], folder: _Folder, folders: dict[str, bool], sk
 
 
 def _list_folder(folder: Location) -> _Members:
-    """Files with what is known of them (nothing yet, on a local disk), and folders with whether they are links."""
+    """Return the files (with size and tag in an object store, None on a local disk) and folders (True for a link)."""
     members: dict[str, FileStat | None] = {}
     folders: dict[str, bool] = {}
     if folder.prefix:
@@ -237,12 +246,12 @@ def _list_folder(folder: Location) -> _Members:
 
 
 def _mets_first(name: str) -> tuple[bool, str]:
-    # The files that a METS names are then known before they are met on their own.
+    # The files that a METS names must be known before they are listed themselves.
     return "mets" not in name.lower(), name
 
 
 def _closure(pattern: Sequence[str], states: Iterable[int]) -> frozenset[int]:
-    """`states` (positions in `pattern`) and those reached by letting a `**` stand for no folder at all."""
+    """Return `states` (positions in `pattern`) and those reached by letting a `**` match no folder at all."""
     reached = set(states)
     for state in states:
         following = state
@@ -253,7 +262,7 @@ def _closure(pattern: Sequence[str], states: Iterable[int]) -> frozenset[int]:
 
 
 def _advance(pattern: Sequence[str], states: Iterable[int], name: str) -> frozenset[int]:
-    """Where in `pattern` one may be after `name`; hidden names are matched only by a part that starts with a dot."""
+    """Return the positions in `pattern` after matching `name`; only a part that starts with a dot matches hidden names."""
     after = set()
     for state in states:
         part = pattern[state] if state < len(pattern) else "."

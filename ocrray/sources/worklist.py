@@ -1,10 +1,11 @@
-"""The work list: everything that a run's `input` names, listed once, one row a record."""
+"""Work list: everything that a run's `input` names, listed once, one row a record."""
 
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import compress
 from typing import TypeVar
 
 import pyarrow as pa
@@ -17,51 +18,56 @@ from ocrray.sources.input import InputConfig
 from ocrray.sources.kinds import IMAGE_KINDS
 from ocrray.sources.pages import Inspected, Inspector
 from ocrray.sources.rows import Row, table_of_rows, with_unique_ids
-from ocrray.sources.seen import Seen
+from ocrray.sources.seen import SeenKeys
 from ocrray.sources.texts import TextReader
 from ocrray.sources.walk import Found, Walk
 
 _TABLE_ROWS, _TABLE_BYTES = 4096, 1 << 25
 _PART_ROWS, _PART_BYTES = 1 << 15, 1 << 27
-_OPENED_AT_ONCE = 16  # object stores answer slowly, but many at a time
-_FILES_A_TASK = 8
+_CONCURRENT_FILES = 16  # object stores answer slowly, but many at a time
+_TASK_FILES = 8
 
 T = TypeVar("T")
 
 
 @dataclass(slots=True)
 class Listing:
-    """What was listed: records in all and per kind, those already found unusable, and the files they come from.
-
-    `skipped` files of folders and globs were left out (`skipped_by_reason`); `digest` changes when any input file does.
-    """
+    """Counts of what was listed."""
 
     records: int = 0
     counts: Counter[str] = field(default_factory=Counter)
+    """Records by kind."""
     failed: int = 0
+    """Records that listing already found unusable."""
     files: int = 0
     size_bytes: int = 0
     skipped_by_reason: Counter[str] = field(default_factory=Counter)
+    """Files of folders and globs that were left out."""
     passthrough: pa.Schema = field(default_factory=lambda: pa.schema([]))
     digest: str = ""
+    """Changes when any input file does."""
 
     @property
     def skipped(self) -> int:
-        """How many files were left out."""
+        """Number of files that were left out."""
         return sum(self.skipped_by_reason.values())
 
 
 def list_records(config: InputConfig, *, images: bool, limit: int | None = None) -> Iterator[pa.Table]:
-    """The work list as tables of a few thousand rows: `WORK_LIST_SCHEMA`, then the passthrough columns, in a stable order.
+    """Yield the work list in tables of a few thousand rows: `WORK_LIST_SCHEMA`, then the passthrough columns, in a stable order.
 
-    `images` says whether scans can be recognized. Raises ConfigError with a line for each path that matches nothing, and for
-    columns that a table lacks.
+    `images` is True if scans can be recognized.
+
+    Raises: ConfigError: with one line for each path that matches nothing; when a table lacks a column.
     """
     return _Lister(config, images).tables(limit)
 
 
 def count_records(config: InputConfig, *, images: bool, limit: int | None = None) -> Listing:
-    """What `write_work_list` would list; raises ConfigError as `list_records` does."""
+    """Count what `write_work_list` would list.
+
+    Raises: ConfigError: as `list_records`.
+    """
     lister = _Lister(config, images)
     for _ in lister.tables(limit):
         pass
@@ -69,7 +75,10 @@ def count_records(config: InputConfig, *, images: bool, limit: int | None = None
 
 
 def write_work_list(config: InputConfig, folder: Folder, *, images: bool, limit: int | None = None) -> Listing:
-    """List the input into `part-00000.parquet`, ... in an existing, empty folder; raises ConfigError as `list_records` does."""
+    """List the input into `part-00000.parquet`, ... in an existing, empty folder.
+
+    Raises: ConfigError: as `list_records`.
+    """
     lister = _Lister(config, images)
     for number, part in enumerate(_chunked(lister.tables(limit), _PART_ROWS, _PART_BYTES)):
         pq.write_table(part, f"{folder.path}/part-{number:05d}.parquet", filesystem=folder.filesystem, row_group_size=_TABLE_ROWS)
@@ -84,13 +93,13 @@ class _Lister:
         self.listing = Listing()
         self._walk = Walk(config.paths)
         self._inspector = Inspector(config.kind, images, config.encoding, config.text_unit == "file", config.max_file_bytes)
-        self._files_seen = Seen()
+        self._files_seen = SeenKeys()
         self._digest = hashlib.sha256()
 
     def tables(self, limit: int | None) -> Iterator[pa.Table]:
-        """The tables, counted in `listing` as they go."""
-        listing, ids, copies = self.listing, Seen(), Counter[str]()
-        with ThreadPoolExecutor(_OPENED_AT_ONCE) as pool:
+        """Yield the tables and count them in `listing`."""
+        listing, ids, copies = self.listing, SeenKeys(), Counter[str]()
+        with ThreadPoolExecutor(_CONCURRENT_FILES) as pool:
             for table in _chunked(self._tables(pool), _TABLE_ROWS, _TABLE_BYTES):
                 table = with_unique_ids(table, ids, copies)
                 if limit is not None:
@@ -119,24 +128,24 @@ class _Lister:
             yield table_of_rows(rows, reader.passthrough)
 
     def _inspect(self, batch: Sequence[Found], pool: ThreadPoolExecutor) -> Iterator[Inspected]:
-        """Each file once, a METS's members instead of itself; what a METS named before is not even opened."""
+        """Yield each file once, with the members of a METS; files that a METS named before are not opened."""
         known = self._files_seen.contains([_key(found) for found in batch])
         new = [found for found, is_known in zip(batch, known, strict=True) if not is_known]
         files = _in_parallel(pool, self._inspector.file, new)
         members = iter(_in_parallel(pool, self._inspector.member, [member for file in files for member in file.members]))
         inspected = [entry for file in files for entry in (file, *(next(members) for _ in file.members))]
         chosen = {_key(member.found) for file in files for member in file.members}
-        self._files_seen.first([uri for file in files for uri in file.claims if uri not in chosen])
-        # What a folder left out may still be named.
-        first = self._files_seen.first(["skipped: " * bool(entry.skipped) + _key(entry.found) for entry in inspected])
-        for entry, is_first in zip(inspected, first, strict=True):
-            if entry.skipped and is_first:
+        self._files_seen.add([uri for file in files for uri in file.claims if uri not in chosen])
+        # A file that a folder left out may still be named later, so it has another key.
+        is_new = self._files_seen.add(["skipped: " * bool(entry.skipped) + _key(entry.found) for entry in inspected])
+        for entry in compress(inspected, is_new):
+            if entry.skipped:
                 self.listing.skipped_by_reason[entry.skipped] += 1
-            elif is_first:
-                self._note(entry)
+            else:
+                self._count(entry)
                 yield entry
 
-    def _note(self, entry: Inspected) -> None:
+    def _count(self, entry: Inspected) -> None:
         status = entry.found.stat
         size, etag = (0, str(status)) if isinstance(status, Exception) else (status.size, status.etag)
         self.listing.files += 1
@@ -151,13 +160,13 @@ def _key(found: Found) -> str:
 
 
 def _in_parallel(pool: ThreadPoolExecutor, inspect: Callable[[T], Inspected], files: Sequence[T]) -> list[Inspected]:
-    # A task of the pool costs more than looking at a file that need not be opened.
-    tasks = [files[start : start + _FILES_A_TASK] for start in range(0, len(files), _FILES_A_TASK)]
+    # A task of the pool costs more than inspecting a file that need not be opened.
+    tasks = [files[start : start + _TASK_FILES] for start in range(0, len(files), _TASK_FILES)]
     return [inspected for task in pool.map(lambda task: list(map(inspect, task)), tasks) for inspected in task]
 
 
 def _chunked(tables: Iterator[pa.Table], rows: int, size_bytes: int) -> Iterator[pa.Table]:
-    """The same rows in tables of about that many rows or bytes, whichever comes first; the last may be smaller."""
+    """Yield the same rows in tables of about this many rows or bytes, whichever comes first."""
     waiting: list[pa.Table] = []
     for table in tables:
         for start in range(0, len(table), rows):

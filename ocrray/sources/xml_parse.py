@@ -1,4 +1,4 @@
-"""Parsing XML and HTML that nobody vouches for: bounded in size and depth, no entities, and nothing is ever fetched."""
+"""Parsing of untrusted XML and HTML: bounded size and depth, no entities, no network access."""
 
 import codecs
 import re
@@ -11,8 +11,7 @@ from ocrray.errors import RecordError
 
 EXTENSIONS = (".xml", ".alto", ".hocr", ".html", ".htm", ".xhtml")
 MAX_BYTES = 64_000_000
-"""The largest document that is parsed: its tree may take 18 times as much memory. libxml2 adds limits of its own: 10 MB a text or
-attribute, elements 256 deep."""
+"""Size limit of a document, whose tree may take 18 times as much memory; libxml2's own are 10 MB a text and a depth of 256."""
 
 # Comments and processing instructions would split the text around them in two.
 _SAFE: dict[str, Any] = {"no_network": True, "huge_tree": False, "remove_comments": True, "remove_pis": True}
@@ -23,12 +22,12 @@ _DECLARATION_BYTES = 4096
 
 
 def local_name(element: etree._Element) -> str:
-    """An element's name without its namespace."""
+    """Return an element's name without its namespace."""
     return element.tag.rpartition("}")[2]
 
 
 def root_name(data: bytes) -> str | None:
-    """The local name of the root element, read without parsing further; None when `data` is not XML up to there."""
+    """Return the local name of the root element, parsing no further; None if `data` is not XML up to there."""
     try:
         return local_name(_root(data))
     except etree.LxmlError:
@@ -36,10 +35,10 @@ def root_name(data: bytes) -> str | None:
 
 
 def parse_xml(data: bytes) -> etree._Element:
-    """The root element of an XML document.
+    """Return the root element of an XML document.
 
-    Raises RecordError: `too_large` (over MAX_BYTES or libxml2's limits), `unsafe_xml` (it has a DOCTYPE), `invalid_xml` (with the
-    line number).
+    Raises: RecordError: `too_large` (over MAX_BYTES or libxml2's limits), `unsafe_xml` (it has a DOCTYPE), `invalid_xml` (with
+        the line number).
     """
     _refuse_too_large(data)
     try:
@@ -51,9 +50,9 @@ def parse_xml(data: bytes) -> etree._Element:
 
 
 def parse_html(data: bytes) -> etree._Element:
-    """The root element of an HTML document, well-formed (XHTML) or not.
+    """Return the root element of an HTML document, well-formed (XHTML) or not.
 
-    Raises RecordError as `parse_xml` does, but a DOCTYPE is `unsafe_xml` only where it declares entities.
+    Raises: RecordError: as `parse_xml`, but a DOCTYPE is `unsafe_xml` only if it declares entities.
     """
     _refuse_too_large(data)
     try:
@@ -65,7 +64,7 @@ def parse_html(data: bytes) -> etree._Element:
             raise refusal from None
         return _parse_tag_soup(data)
     dtd = root.getroottree().docinfo.internalDTD
-    if dtd is not None and any(dtd.iterentities()):
+    if dtd is not None and any(dtd.iterentities()):  # type: ignore[union-attr]  # the stubs lack this method
         raise RecordError("its DOCTYPE declares entities, which are not trusted", kind="unsafe_xml")
     # The names that the DTD of XHTML would have defined (&eacute;) are known to the HTML parser without it.
     return root if next(root.iter(etree.Entity), None) is None else _parse_tag_soup(data)
@@ -74,7 +73,7 @@ def parse_html(data: bytes) -> etree._Element:
 def _parse_tag_soup(data: bytes) -> etree._Element:
     parser = etree.HTMLParser(**_SAFE, encoding=html_encoding(data))
     try:
-        root = etree.fromstring(data, parser)
+        root: etree._Element | None = etree.fromstring(data, parser)
     except etree.LxmlError as err:
         raise _as_record_error(err, data) from None
     # The HTML parser mends what it can and stops at what it cannot, with half a tree and no exception.
@@ -87,8 +86,8 @@ def _parse_tag_soup(data: bytes) -> etree._Element:
 
 
 def _root(data: bytes) -> etree._Element:
-    _, element = next(etree.iterparse(BytesIO(data), events=("start",), **_SAFE_XML))
-    return element
+    root: etree._Element = next(etree.iterparse(BytesIO(data), events=("start",), **_SAFE_XML))[1]
+    return root
 
 
 def _refuse_too_large(data: bytes) -> None:
@@ -107,7 +106,7 @@ def _as_record_error(err: etree.LxmlError, data: bytes) -> RecordError:
 
 
 def html_encoding(data: bytes) -> str | None:
-    """The declared encoding, else UTF-8 where the bytes allow it (libxml2 would say Latin-1), else None: libxml2's own guess."""
+    """Return the declared encoding, else UTF-8 if the bytes are valid in it (libxml2 assumes Latin-1), else None."""
     declared = _DECLARED_ENCODING.search(data[:_DECLARATION_BYTES])
     name = declared[1].decode("ascii") if declared and not data.startswith(codecs.BOM_UTF8) else "utf-8"
     try:

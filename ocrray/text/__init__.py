@@ -1,1 +1,1 @@
-"""Pure functions on `str`: normalising, aligning, measuring, splitting."""
+"""Pure functions on `str`: normalise, align, measure, split."""

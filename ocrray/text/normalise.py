@@ -1,4 +1,4 @@
-"""The few normalisations that ocrray applies, each under one name."""
+"""Text normalisations, each under one name."""
 
 import re
 import unicodedata
@@ -8,14 +8,14 @@ _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 def sanitise(text: str) -> str:
-    """Text as a corpus may hold it: line ends as LF, and each control character or lone surrogate as one U+FFFD."""
+    """Return text as a corpus may hold it: line ends as LF, each control character and lone surrogate as U+FFFD."""
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
     return _CONTROLS.sub("\ufffd", text)
 
 
 def for_scoring(text: str) -> str:
-    """Text as CER and WER see it: NFC, every run of white space one space, none at the ends; case and punctuation stay."""
+    """Return text as CER and WER compare it: NFC, white space collapsed and stripped; case and punctuation stay."""
     return " ".join(unicodedata.normalize("NFC", text).split())
 
 
@@ -24,9 +24,9 @@ _HIPE_LETTERS = {"ß": "ss", "ꝛ": "r", "œ": "oe", "æ": "ae", "a\u0364": "ä"
 
 
 def for_hipe(text: str) -> str:
-    """Text as the HIPE-OCRepair 2026 scorer sees it: in lower case, every run of what is no letter, digit or space one space.
+    """Return text as the HIPE-OCRepair 2026 scorer compares it: lower case, each run of other than letters and digits one space.
 
-    Meant for Latin script: combining marks count as no letter. Source: `norm` in hipe_ocrepair_scorer/ocrepair_eval.py of
+    Meant for Latin script: combining marks do not count as letters. Source: `norm` in hipe_ocrepair_scorer/ocrepair_eval.py of
     github.com/hipe-eval/HIPE-OCRepair-scorer, March 2026.
     """
     text = text.lower()
@@ -36,5 +36,5 @@ def for_hipe(text: str) -> str:
 
 
 def without_accents(text: str) -> str:
-    """`text` with plain letters where they had accents: `e` for `é`, in any normal form."""
+    """Return `text` without combining marks: `e` for `é`, in any normal form."""
     return "".join(char for char in unicodedata.normalize("NFD", text) if not unicodedata.combining(char))

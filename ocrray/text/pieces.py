@@ -1,4 +1,4 @@
-"""Cutting a pair of texts into pairs of pieces, where the two agree."""
+"""Splitting a pair of texts into pairs of aligned pieces."""
 
 import numpy as np
 from rapidfuzz.distance import Levenshtein
@@ -7,10 +7,10 @@ _AGREED_CHARS = 2  # on both sides of a cut: where less is the same on both side
 
 
 def aligned_pieces(source: str, target: str, max_bytes: int) -> list[tuple[str, str]]:
-    """Pairs whose sources, and whose targets, concatenate to `source` and `target`; each source of at most `max_bytes` in UTF-8.
+    """Split into pairs whose sources, and whose targets, concatenate to `source` and `target`.
 
-    A cut falls after white space that both texts have, or inside a word where there is no such place. A piece is longer only
-    where the two texts agree nowhere within it.
+    Each piece of the source has at most `max_bytes` in UTF-8, unless the two texts agree nowhere within it. Cuts fall after white
+    space that both texts have, or else inside a word.
     """
     code_points = np.frombuffer(source.encode("utf-32-le", "surrogatepass"), np.uint32)
     widths = 1 + (code_points[:, None] > (0x7F, 0x7FF, 0xFFFF)).sum(1)
@@ -32,7 +32,7 @@ def aligned_pieces(source: str, target: str, max_bytes: int) -> list[tuple[str, 
 
 
 def _agreed_places(source: str, target: str) -> tuple[np.ndarray, np.ndarray]:
-    """Offsets in `source`, ascending, and those in `target` that they fall together with."""
+    """Return offsets in `source`, ascending, and the offsets in `target` aligned with them."""
     margin = _AGREED_CHARS
     runs = [op for op in Levenshtein.opcodes(source, target) if op.tag == "equal" and op.src_end - op.src_start >= 2 * margin]
     cuts = [np.arange(run.src_start + margin, run.src_end - margin + 1) for run in runs]

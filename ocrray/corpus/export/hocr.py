@@ -152,8 +152,8 @@ def _by_word(parts: Iterable[Part]) -> list[list[Part]]:
 
 
 def _box(element: etree._Element) -> Box | None:
-    box = hocr.box_of(element)
-    return None if box[0] is None else Box(*box)
+    edges = [edge for edge in hocr.box_of(element) if edge is not None]
+    return Box(*edges) if edges else None
 
 
 def _title(word: etree._Element, box: Box | None) -> str | None:

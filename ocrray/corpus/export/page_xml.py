@@ -254,8 +254,8 @@ def _point_elements(box: Box, name: str) -> str:
 
 
 def _box(element: etree._Element) -> Box | None:
-    box = page_xml.box_of(element)
-    return None if box[0] is None else Box(*box)
+    edges = [edge for edge in page_xml.box_of(element) if edge is not None]
+    return Box(*edges) if edges else None
 
 
 def _record(source: Source, root: etree._Element, step: ProcessingStep) -> None:
