@@ -12,7 +12,7 @@ from transformers import ContinuousBatchingConfig
 
 from ocrray.decoding import Request
 from ocrray.decoding.decoder import Decoder
-from ocrray.decoding.padded import PaddedDecoder, batches
+from ocrray.decoding.padded import PaddedDecoder, padded_batches
 from ocrray.models.generator import Generator
 from ocrray.models.loading import Dtype, load_generator
 
@@ -37,7 +37,7 @@ class Setting:
     dtype: Dtype
     threads: int
     batch_size_tokens: int
-    constant: list[int]  # tokens that every prompt begins with
+    shared_prefix: list[int]  # tokens that every prompt begins with
 
 
 class Engine(Protocol):
@@ -64,7 +64,9 @@ class OneByOne:
         for request in requests:
             ids = torch.tensor([request.prompt], device=self.generator.model.device)
             mask = torch.ones_like(ids)
-            output = self.generator.model.generate(ids, attention_mask=mask, max_new_tokens=request.bound, **self.options)
+            output = self.generator.model.generate(
+                ids, attention_mask=mask, max_new_tokens=request.max_new_tokens, **self.options
+            )
             tokens.append(before_end(output[0, len(request.prompt) :].tolist(), self.generator))
         return Run(tokens, time.perf_counter() - begun)
 
@@ -84,7 +86,7 @@ class Padded:
 
 
 class ContinuousBatching:
-    """(d) What `generate_batch` does, but with a bound for each passage; a new manager a run, so that no prefix is known.
+    """(d) What `generate_batch` does, but with a maximum for each passage; a new manager a run, so that no prefix is known.
 
     On a CPU it runs, slower than (b).
     """
@@ -101,7 +103,7 @@ class ContinuousBatching:
         with model.continuous_batching_context_manager(continuous_batching_config=config, timeout=5) as manager:
             begun = time.perf_counter()
             for number, request in enumerate(requests):
-                manager.add_request(request.prompt, request_id=str(number), max_new_tokens=request.bound)
+                manager.add_request(request.prompt, request_id=str(number), max_new_tokens=request.max_new_tokens)
             while len(done) < len(requests):
                 result = manager.get_result(timeout=1)
                 if result is None and not manager.is_running():
@@ -149,19 +151,19 @@ class CTranslate2:
 
     def run(self, requests: Sequence[Request]) -> Run:
         begun, tokens = time.perf_counter(), {}
-        for rows in batches({row: request.needed_tokens for row, request in enumerate(requests)}, self.budget):
+        for rows in padded_batches({row: request.max_total_tokens for row, request in enumerate(requests)}, self.budget):
             tokens.update(zip(rows, self.generate([requests[row] for row in rows]), strict=True))
         return Run([tokens[row] for row in range(len(requests))], time.perf_counter() - begun)
 
     def generate(self, requests: Sequence[Request]) -> list[list[int]]:
         results = self.network.generate_batch(
             [list(map(str, request.prompt)) for request in requests],
-            max_length=max(request.bound for request in requests),
+            max_length=max(request.max_new_tokens for request in requests),
             include_prompt_in_result=False,
             end_token=self.end_tokens,
         )
         written = [result.sequences_ids[0] for result in results]
-        return [before_end(ids[: request.bound], self.generator) for ids, request in zip(written, requests, strict=True)]
+        return [before_end(ids[: request.max_new_tokens], self.generator) for ids, request in zip(written, requests, strict=True)]
 
 
 class RayData:
@@ -179,7 +181,10 @@ class RayData:
     def run(self, requests: Sequence[Request]) -> Run:
         import ray
 
-        rows = [{"row": row, "prompt": request.prompt, "bound": request.bound} for row, request in enumerate(requests)]
+        rows = [
+            {"row": row, "prompt": request.prompt, "max_new_tokens": request.max_new_tokens}
+            for row, request in enumerate(requests)
+        ]
         setting = self.setting
         arguments = (str(setting.folder), setting.dtype, setting.threads, setting.batch_size_tokens)
         written = (
@@ -206,12 +211,12 @@ class RayActor:
         torch.set_num_threads(threads)
         generator = load_generator(folder, dtype=dtype)
         self.decoder = PaddedDecoder(generator, batch_size_tokens=batch_size_tokens)
-        self.decoder.generate([Request(list(range(3, 40)), bound=8)])
+        self.decoder.generate([Request(list(range(3, 40)), max_new_tokens=8)])
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         begun = time.time()
-        pairs = zip(batch["prompt"], batch["bound"], strict=True)
-        generations = self.decoder.generate([Request(list(map(int, prompt)), int(bound)) for prompt, bound in pairs])
+        pairs = zip(batch["prompt"], batch["max_new_tokens"], strict=True)
+        generations = self.decoder.generate([Request(list(map(int, prompt)), int(limit)) for prompt, limit in pairs])
         times = {"begun": [begun] * len(generations), "ended": [time.time()] * len(generations)}
         return {"row": batch["row"], "tokens": [generation.tokens for generation in generations], **times}
 
@@ -225,7 +230,7 @@ class Ours:
         # A model of its own: the decoder replaces the attention for good.
         device = setting.generator.model.device.type
         generator = load_generator(str(setting.folder), dtype=setting.dtype, device=device)
-        self.decoder = Decoder(generator, batch_size_tokens=setting.batch_size_tokens, constant=setting.constant)
+        self.decoder = Decoder(generator, batch_size_tokens=setting.batch_size_tokens, shared_prefix=setting.shared_prefix)
         self.stats: dict[str, float] = {}
 
     def run(self, requests: Sequence[Request]) -> Run:

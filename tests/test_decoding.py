@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from ocrray.decoding import Generation, Request, Sampling
 from ocrray.decoding import decoder as decoder_module
 from ocrray.decoding.decoder import Decoder
-from ocrray.decoding.feed import Feed
 from ocrray.decoding.padded import PaddedDecoder
-from ocrray.decoding.sampling import drawn, numbers
+from ocrray.decoding.sampling import sample_tokens, uniforms
+from ocrray.decoding.scheduler import Scheduler
 from ocrray.engines.hf import DEFAULT_FOLDER, HfConfig, HfCorrector
 from ocrray.errors import EngineError
 from ocrray.models.loading import load_generator
@@ -79,7 +79,7 @@ def test_decoder_any_batch_is_token_equal_to_generate(both, data):
 
     written = both.decoder.generate(requests)
 
-    assert written == [both.greedy(request.prompt, request.bound) for request in requests]
+    assert written == [both.greedy(request.prompt, request.max_new_tokens) for request in requests]
 
 
 def test_decoder_says_how_likely_every_token_was(both):
@@ -114,12 +114,12 @@ def test_decoder_right_drafts_take_few_passes(both):
 def test_decoder_more_texts_than_room_refills_every_slot(both):
     """Two dozen texts of all lengths pass through a cache that holds a few, and a constant beginning is read once."""
     texts = ["The quick brown fox" + " jumps" * (number % 7) + str(number) for number in range(24)]
-    constant = both.reference.encode_prompts(["The quick brown"], "{text}")[0][:-1]
+    prefix = both.reference.encode_prompts(["The quick brown"], "{text}")[0][:-1]
     folder = both.reference.tokenizer.name_or_path
-    decoder = Decoder(load_generator(folder, device="cpu"), batch_size_tokens=200, constant=constant)
+    decoder = Decoder(load_generator(folder, device="cpu"), batch_size_tokens=200, shared_prefix=prefix)
     requests = [Request(prompt, 3 + len(prompt) % 20, prompt[:9]) for prompt in both.prompts(texts)]
 
-    assert decoder.generate(requests) == [both.greedy(one.prompt, one.bound) for one in requests]
+    assert decoder.generate(requests) == [both.greedy(one.prompt, one.max_new_tokens) for one in requests]
     assert decoder.idle
 
 
@@ -137,7 +137,7 @@ def test_decoder_text_without_room_is_refused_alone(llama):
 def test_decoder_out_of_memory_halves_its_room_and_loses_nothing(llama, monkeypatch):
     """A memory error, raised here by hand in the midst of texts, costs time; half as much is held from then on."""
     decoder = Decoder(load_generator(llama.reference.tokenizer.name_or_path, device="cpu"), batch_size_tokens=2_000)
-    forward, calls = decoder._forward, []
+    forward, calls = decoder._model.forward, []
 
     def failing(*arguments):
         calls.append(1)
@@ -145,10 +145,10 @@ def test_decoder_out_of_memory_halves_its_room_and_loses_nothing(llama, monkeypa
             raise torch.OutOfMemoryError
         return forward(*arguments)
 
-    monkeypatch.setattr(decoder, "_forward", failing)
+    monkeypatch.setattr(decoder._model, "forward", failing)
     requests = [Request(prompt, 20, prompt) for prompt in llama.prompts(["A", "the dog", "jumps over", "1894", "lazy"])]
 
-    assert decoder.generate(requests) == [llama.greedy(one.prompt, one.bound) for one in requests]
+    assert decoder.generate(requests) == [llama.greedy(one.prompt, one.max_new_tokens) for one in requests]
     assert decoder.batch_size_tokens == 500
 
 
@@ -156,14 +156,14 @@ def test_decoder_out_of_memory_for_one_text_alone_refuses_it(llama, monkeypatch)
     """A text that does not fit by itself, however little is read at once, is refused, and the next one is written."""
     decoder = Decoder(load_generator(llama.reference.tokenizer.name_or_path, device="cpu"))
     small, large = llama.prompts(["A", "dog " * 30])
-    forward, of_large = decoder._forward, large[0]
+    forward, of_large = decoder._model.forward, large[0]
 
     def failing(tokens, *others):
         if of_large in tokens:
             raise torch.OutOfMemoryError
         return forward(tokens, *others)
 
-    monkeypatch.setattr(decoder, "_forward", failing)
+    monkeypatch.setattr(decoder._model, "forward", failing)
 
     refused, written = decoder.generate([Request(large, 5), Request(small, 5)])
 
@@ -174,10 +174,10 @@ def test_decoder_out_of_memory_for_one_text_alone_refuses_it(llama, monkeypatch)
 def test_decoder_prompt_longer_than_a_step_is_read_in_chunks(llama, monkeypatch):
     """A step reads no more than it may, beside texts that are already writing."""
     monkeypatch.setitem(decoder_module._STEP_TOKENS, "cpu", 16)
-    decoder = Decoder(load_generator(llama.reference.tokenizer.name_or_path, device="cpu"), longest_draft=4)
+    decoder = Decoder(load_generator(llama.reference.tokenizer.name_or_path, device="cpu"), max_draft_tokens=4)
     requests = [Request(prompt, 12, prompt) for prompt in llama.prompts(["dog " * 12, "A", "jumps over the lazy " * 2])]
 
-    assert decoder.generate(requests) == [llama.greedy(one.prompt, one.bound) for one in requests]
+    assert decoder.generate(requests) == [llama.greedy(one.prompt, one.max_new_tokens) for one in requests]
 
 
 def test_decoder_sampling_is_that_of_a_plain_loop_and_of_no_neighbour(both):
@@ -189,10 +189,10 @@ def test_decoder_sampling_is_that_of_a_plain_loop_and_of_no_neighbour(both):
     together = both.decoder.generate([*sampled, greedy])
 
     for request, generation in zip(sampled, together, strict=False):
-        tokens, random = list(request.prompt), numbers(request.sampling.seed, request.bound)
+        tokens, random = list(request.prompt), uniforms(request.sampling.seed, request.max_new_tokens)
         for number in random:
             scores = both.reference.model(torch.tensor([tokens])).logits[:, -1]
-            tokens.append(drawn(scores, number[None], 0.9, 0.95).item())
+            tokens.append(sample_tokens(scores, number[None], 0.9, 0.95).item())
             if tokens[-1] in ENDS:
                 break
         new = tokens[len(request.prompt) :]
@@ -202,26 +202,26 @@ def test_decoder_sampling_is_that_of_a_plain_loop_and_of_no_neighbour(both):
     assert both.decoder.generate(sampled[::-1]) == together[-2::-1]
 
 
-def test_drawn_follows_the_probabilities_under_temperature_and_top_p():
+def test_sample_tokens_follows_the_probabilities_under_temperature_and_top_p():
     """Shares of many draws are the softmax's, and what top-p leaves out is never drawn."""
     scores = torch.tensor([[2.0, 1.0, 0.0, -9.0]]).expand(4000, 4)
 
     def shares(temperature, top_p):
-        number = torch.stack([numbers(seed, 1)[0] for seed in range(4000)])
-        return torch.bincount(drawn(scores, number, temperature, top_p)[:, 0], minlength=4) / 4000
+        number = torch.stack([uniforms(seed, 1)[0] for seed in range(4000)])
+        return torch.bincount(sample_tokens(scores, number, temperature, top_p)[:, 0], minlength=4) / 4000
 
     torch.testing.assert_close(shares(1.0, 1.0), scores[0].softmax(-1), atol=0.03, rtol=0)
     torch.testing.assert_close(shares(0.5, 1.0), (scores[0] / 0.5).softmax(-1), atol=0.03, rtol=0)
     torch.testing.assert_close(shares(1.0, 0.8), torch.tensor([0.731, 0.269, 0.0, 0.0]), atol=0.03, rtol=0)
 
 
-def test_feed_many_threads_each_get_their_own_answers(llama):
+def test_scheduler_many_threads_each_get_their_own_answers(llama):
     """Batches of eight threads are decoded together, and every thread gets what it asked for, in order."""
-    feed = Feed(Decoder(load_generator(llama.reference.tokenizer.name_or_path, device="cpu"), batch_size_tokens=1_000))
+    scheduler = Scheduler(Decoder(load_generator(llama.reference.tokenizer.name_or_path, device="cpu"), batch_size_tokens=1_000))
     batches = [[Request(p, 10, p) for p in llama.prompts([f"{thread} {row}" for row in range(5)])] for thread in range(8)]
     answers = {}
     threads = [
-        threading.Thread(target=lambda n=number, b=batch: answers.__setitem__(n, feed.generate(b)))
+        threading.Thread(target=lambda n=number, b=batch: answers.__setitem__(n, scheduler.generate(b)))
         for number, batch in enumerate(batches)
     ]
     for thread in threads:
@@ -229,29 +229,29 @@ def test_feed_many_threads_each_get_their_own_answers(llama):
     for thread in threads:
         thread.join()
 
-    assert answers == {n: [llama.greedy(one.prompt, one.bound) for one in batch] for n, batch in enumerate(batches)}
-    feed.close()
+    assert answers == {n: [llama.greedy(one.prompt, one.max_new_tokens) for one in batch] for n, batch in enumerate(batches)}
+    scheduler.close()
     with pytest.raises(RuntimeError):
-        feed.generate(batches[0])
+        scheduler.generate(batches[0])
 
 
-def test_feed_error_reaches_everyone_who_waits(llama, monkeypatch):
+def test_scheduler_error_reaches_everyone_who_waits(llama, monkeypatch):
     """An engine that breaks tells all its callers instead of leaving them waiting."""
     decoder = Decoder(load_generator(llama.reference.tokenizer.name_or_path, device="cpu"))
-    monkeypatch.setattr(decoder, "_forward", lambda *_: 1 / 0)
-    feed = Feed(decoder)
+    monkeypatch.setattr(decoder._model, "forward", lambda *_: 1 / 0)
+    scheduler = Scheduler(decoder)
 
     for _ in range(2):
         with pytest.raises((ZeroDivisionError, RuntimeError)):
-            feed.generate([Request([5, 6], 4)])
+            scheduler.generate([Request([5, 6], 4)])
 
 
-def test_feed_request_that_cannot_be_queued_is_answered_with_its_error(llama):
+def test_scheduler_request_that_cannot_be_queued_is_answered_with_its_error(llama):
     """Nobody waits for ever for what the decoder did not even take in."""
-    feed = Feed(Decoder(load_generator(llama.reference.tokenizer.name_or_path, device="cpu")))
+    scheduler = Scheduler(Decoder(load_generator(llama.reference.tokenizer.name_or_path, device="cpu")))
 
     with pytest.raises(RuntimeError):
-        feed.generate([Request([5, 6], -1, (), Sampling(0.9, 0.95, 1))])
+        scheduler.generate([Request([5, 6], -1, (), Sampling(0.9, 0.95, 1))])
 
 
 def test_decoder_sliding_window_bounds_the_context(tmp_path):
@@ -322,7 +322,7 @@ def test_decoder_a_thousand_real_records_are_token_equal_to_generate(both, share
         source = both.reference.encode_texts([text])[0] if number % 2 else [*greedy[:half], 7, *greedy[half:]]
         requests.append(Request(prompt, 16, source))
 
-    assert both.decoder.generate(requests) == [both.greedy(one.prompt, one.bound) for one in requests]
+    assert both.decoder.generate(requests) == [both.greedy(one.prompt, one.max_new_tokens) for one in requests]
 
 
 @pytest.mark.slow
@@ -337,5 +337,5 @@ def test_decoder_default_model_on_a_thousand_real_records_is_token_equal_to_gene
 
     written = both.decoder.generate(requests)
 
-    assert written == [both.greedy(one.prompt, one.bound) for one in requests]
+    assert written == [both.greedy(one.prompt, one.max_new_tokens) for one in requests]
     assert both.decoder.stats.output_tokens / both.decoder.stats.sequence_steps > 6

@@ -5,10 +5,10 @@ import tiny_models
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ocrray.decoding.draft import Draft, Vocabulary
+from ocrray.decoding.draft import Drafter, TokenStrings
 
 WORDS = tiny_models.tokenizer()
-VOCABULARY = Vocabulary(WORDS)
+STRINGS = TokenStrings(WORDS)
 END = 0
 SENTENCE = "The quick brown fox jumps over the lazy dog, and Below is an instruction that describes a task of 1894."
 
@@ -19,14 +19,14 @@ def ids(text: str) -> list[int]:
 
 def passes(source: list[int], target: list[int], longest: int = 16) -> int:
     """How many steps a model takes that writes `target` and an end, drafted from `source`."""
-    draft, truth, steps, written = Draft(source, VOCABULARY, END), [*target, END], 0, 0
+    drafter, truth, steps, written = Drafter(source, STRINGS, END), [*target, END], 0, 0
     while written < len(truth):
-        proposed = draft.propose(longest)
+        proposed = drafter.propose(longest)
         agreed = 0
         while agreed < len(proposed) and proposed[agreed : agreed + 1] == truth[written + agreed : written + agreed + 1]:
             agreed += 1
         new = truth[written : written + agreed + 1]
-        draft.written(new, min(agreed, len(new)), len(proposed))
+        drafter.update(new, min(agreed, len(new)), len(proposed))
         written += len(new)
         steps += 1
     return steps
@@ -58,8 +58,8 @@ def test_draft_source_with_an_error_is_followed_past_it(source, target):
 def test_draft_any_source_for_any_output_ends_and_never_exceeds_its_room(source, target, longest):
     """Tokens that no tokenizer has, sources of another text, nothing at all: drafting goes on to the end of the output."""
     assert 1 <= passes(source, target, longest) <= len(target) + 1
-    assert len(Draft(source, VOCABULARY, END).propose(3)) <= 3
-    assert Draft(source, VOCABULARY, END).propose(0) == []
+    assert len(Drafter(source, STRINGS, END).propose(3)) <= 3
+    assert Drafter(source, STRINGS, END).propose(0) == []
 
 
 @given(st.text(max_size=60))
@@ -77,11 +77,11 @@ def test_draft_of_another_text_falls_back_to_what_the_output_repeats():
 
 def test_draft_of_another_text_ends_after_a_few_misses():
     """Where nothing helps, most steps draft nothing and cost no more than plain decoding."""
-    draft, proposed = Draft(ids("漢字仮名交じり文"), VOCABULARY, END), 0
+    drafter, proposed = Drafter(ids("漢字仮名交じり文"), STRINGS, END), 0
     for token in ids(SENTENCE):
-        drafted = len(draft.propose(50))
+        drafted = len(drafter.propose(50))
         proposed += drafted
-        draft.written([token], 0, drafted)
+        drafter.update([token], 0, drafted)
 
     assert proposed < len(ids(SENTENCE)) * 0.6
 
@@ -89,8 +89,8 @@ def test_draft_of_another_text_ends_after_a_few_misses():
 def test_draft_from_the_middle_of_a_token_is_cut_anew():
     """Behind `joined` words the source's next token starts elsewhere than the output's; characters are followed all the same."""
     source = ids("thequick")
-    draft = Draft(source, VOCABULARY, END)
+    drafter = Drafter(source, STRINGS, END)
     first = ids("the")
-    draft.written(first, 0, 1)
+    drafter.update(first, 0, 1)
 
-    assert "".join(VOCABULARY.piece(token) for token in draft.propose(16)) == "quick"
+    assert "".join(STRINGS.string(token) for token in drafter.propose(16)) == "quick"

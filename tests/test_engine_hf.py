@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from ocrray.decoding import Request, padded
-from ocrray.decoding.padded import batches, generate_padded
+from ocrray.decoding.padded import generate_padded, padded_batches
 from ocrray.engines.hf import DEFAULT_FOLDER, HfConfig, HfCorrector
 from ocrray.errors import ConfigError, EngineError
 from ocrray.models.loading import load_generator
@@ -215,7 +215,7 @@ def test_correct_no_texts_gives_no_corrections(writer):
 @given(st.lists(st.integers(1, 50)), st.integers(1, 200))
 def test_batches_hold_every_row_once_within_the_budget(lengths, budget):
     """Rows are grouped by length; only a row that is too long by itself exceeds the budget."""
-    groups = list(batches(dict(enumerate(lengths)), budget))
+    groups = list(padded_batches(dict(enumerate(lengths)), budget))
 
     assert sorted(row for group in groups for row in group) == list(range(len(lengths)))
     assert all(len(group) * max(lengths[row] for row in group) <= budget or len(group) == 1 for group in groups)

@@ -1,4 +1,4 @@
-"""Writing many texts with a language model, drafted from their own sources: knows neither Ray nor records."""
+"""Batched text generation that drafts each output from its own source; imports neither Ray nor records."""
 
 from ocrray.decoding.requests import Generation, Request, Sampling
 

@@ -1,82 +1,82 @@
-"""Greedy decoding (or sampling) of many texts at once, each drafted from its own source.
+"""Speculative greedy decoding (or sampling) of many sequences at once, each drafted from its own source.
 
-One step, for three texts of which one is still reading its prompt:
+One step, for three sequences of which one still processes its prompt:
 
-                 known, not yet cached   drafted from the source      the model agrees with   written
-    text a       ... t h e               _ q v i c k                  _ q                     _ q u
-    text b       ... d o g               . END                        . END                   . END    its slot is refilled
-    text c       <64 tokens of prompt>   (nothing yet)
+                  known, not yet cached   drafted from the source   accepted   appended
+    sequence a    ... t h e               _ q v i c k               _ q        _ q u
+    sequence b    ... d o g               . END                     . END      . END    its slot is refilled
+    sequence c    <64 prompt tokens>      (none)
 
-Everything in the two middle columns goes through the model in ONE forward pass, packed without padding. Of each draft the longest
-beginning that the model would have written itself is kept, with the token that the model puts after it: exactly what it writes
-greedily, in fewer passes. What was refused stays in the cache behind the sequence's end, where nothing sees it, and is
-overwritten by the next step.
+The two middle columns of all sequences pass through the model in ONE forward pass, packed without padding. Of each draft the
+longest prefix that the model agrees with is accepted, and the model's own next token appended: exactly the greedy output, in
+fewer passes. Rejected tokens stay in the cache behind the sequence's end, where nothing attends to them, and are overwritten by
+the next step.
 """
 
-import heapq
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from itertools import count, groupby
+from dataclasses import dataclass
+from itertools import count
 
 import numpy as np
 import torch
 
-from ocrray.decoding.attention import KeyValueCache, Packing, attach, context_limit
-from ocrray.decoding.draft import Draft, Vocabulary
-from ocrray.decoding.packing import lay_out
+from ocrray.decoding.admission import Admission
+from ocrray.decoding.draft import Drafter, TokenStrings
+from ocrray.decoding.packed_model import PackedModel
 from ocrray.decoding.requests import Generation, Request
-from ocrray.decoding.sampling import drawn, likelihoods, numbers
+from ocrray.decoding.sampling import sample_tokens, sampler_for, token_probabilities
+from ocrray.decoding.sequence import SequenceState
 from ocrray.models.generator import Generator
 
-MAX_SEQUENCES = 256
-_WIDTH_STEP_TOKENS = 32  # texts of about the same length share a geometry of the cache
-_CPU_CACHE_TOKENS = 16_384  # more texts at once are no faster on a CPU
-_MEMORY_SHARE = {"cuda": 0.7, "cpu": 0.25}  # of what is free
-# A CPU pays for every token, drafted in vain or not, and for every query that attention is padded with: 15 to 31 are about as
-# fast as each other, more are slower. A GPU reads its weights once for all of them.
+# A CPU pays for every token, accepted or not, and for every query that attention is padded with: drafts of 15 to 31 are about
+# as fast as each other, longer ones are slower. A GPU reads its weights once for all tokens.
 _STEP_TOKENS = {"cuda": 4_096, "cpu": 1_024}
-_LONGEST_DRAFT = {"cuda": 63, "cpu": 23}
+_MAX_DRAFT_TOKENS = {"cuda": 63, "cpu": 23}
 
 
 @dataclass
 class Stats:
-    """What was done since the start: `sequence_steps` counts, for each forward pass, the texts that it wrote something of."""
+    """Counts and times since the decoder's start."""
 
     forwards: int = 0
     sequence_steps: int = 0
+    """Sequences that got output, summed over forward passes."""
     input_tokens: int = 0
     output_tokens: int = 0
+    """End-of-text tokens included."""
     forward_tokens: int = 0
+    """Tokens that passed through the model, rejected drafts included."""
     forward_s: float = 0.0
     total_s: float = 0.0
 
 
-@dataclass(slots=True)
-class _Sequence:
-    number: int
-    batch: int
-    request: Request
-    tokens: list[int]  # prompt and output
-    draft: Draft | None
-    numbers: torch.Tensor | None  # to sample with
-    cached: int = 0
-    drafted: list[int] = field(default_factory=list)
-    probabilities: list[float] = field(default_factory=list)  # of what was written
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """Input of one forward pass."""
 
-    @property
-    def written(self) -> int:
-        return len(self.tokens) - len(self.request.prompt)
+    tokens: list[int]
+    """Packed token ids."""
+    added: np.ndarray
+    """Packed tokens per slot, (slots,), int64."""
+    answers: np.ndarray
+    """Logits needed per slot, those after its last tokens, (slots,), int64; 0 while it processes its prompt."""
 
 
 class Decoder:
-    """Writes texts with a causal language model on its device; the model's attention is the decoder's from then on.
+    """Generates text with a causal language model on its device; replaces the model's attention permanently.
 
-    `batch_size_tokens` bounds how many tokens of prompts and outputs are held at once; None measures what the memory takes. When
-    a GPU's memory runs out all the same, the bound is halved and the same work goes on. `constant` are tokens that most prompts
-    begin with; they are read once. `longest_draft` is in tokens, where many texts are written, None what suits the device. One
-    thread uses a decoder at a time (`feed.Feed` serves several).
-    Raises EngineError for a model whose attention cannot be replaced.
+    Not thread-safe; `scheduler.Scheduler` serves several threads.
+
+    Args:
+        generator: the model.
+        batch_size_tokens: maximum of prompt and output tokens in the cache; None: what the free memory takes. It is halved
+            whenever a GPU's memory runs out, and the interrupted sequences start again.
+        shared_prefix: token ids that most prompts begin with; they are processed once.
+        max_draft_tokens: maximum length of a draft; None: 63 on a GPU, 23 on a CPU.
+
+    Raises:
+        EngineError: when the attention of this architecture cannot be replaced.
     """
 
     def __init__(
@@ -84,272 +84,155 @@ class Decoder:
         generator: Generator,
         *,
         batch_size_tokens: int | None = None,
-        constant: Sequence[int] = (),
-        longest_draft: int | None = None,
+        shared_prefix: Sequence[int] = (),
+        max_draft_tokens: int | None = None,
     ) -> None:
         self.stats = Stats()
-        self._model = generator.model
         self._eos_ids = frozenset(generator.eos_ids)
         self._end = generator.eos_ids[0]
-        self._vocabulary = Vocabulary(generator.tokenizer)
-        self._device = self._model.device
-        self._longest_draft = longest_draft or _LONGEST_DRAFT[self._device.type]
-        self._step_tokens = _STEP_TOKENS[self._device.type]
-        self._cache = KeyValueCache()
-        attach(self._model, self._cache)
-        self._no_mask = torch.zeros(1, 1, 1, 1, device=self._device)
-        self._forward([self._end], torch.zeros(1, dtype=torch.long, device=self._device), None, [0])  # a trial, to see shapes
-        limits = (generator.context_tokens, context_limit(self._model))
-        self.context_tokens = min((limit for limit in limits if limit), default=None)
-        self.batch_size_tokens = batch_size_tokens or self._measured_budget()
+        self._strings = TokenStrings(generator.tokenizer)
+        self._model = PackedModel(generator)
+        device = self._model.device.type
+        self._max_draft_tokens = max_draft_tokens or _MAX_DRAFT_TOKENS[device]
+        self._step_tokens = _STEP_TOKENS[device]
+        self._admission = Admission(self._model, batch_size_tokens, shared_prefix)
         self._numbers, self._batches = count(), count()
-        # A heap: batch by batch, so that an old one is not kept waiting, and the longest of each first.
-        self._pending: list[tuple[int, int, int, _Sequence]] = []
-        self._live: list[_Sequence | None] = []  # by slot
-        self._free: list[int] = []  # slots whose text is finished; None stands there
-        self._constant = list(constant)
-        self._start = self._read_constant() if constant else []
 
     @property
     def idle(self) -> bool:
-        """Whether everything submitted is written."""
-        return not self._pending and len(self._live) == len(self._free)
+        """True if every submitted request is complete."""
+        return self._admission.idle
+
+    @property
+    def context_tokens(self) -> int | None:
+        """Maximum of prompt and output tokens of one request; None: unlimited."""
+        return self._model.context_tokens
+
+    @property
+    def batch_size_tokens(self) -> int:
+        """Maximum of prompt and output tokens in the cache at present."""
+        return self._admission.batch_size_tokens
 
     def fits(self, request: Request) -> bool:
-        """Whether there is room for prompt and longest output, in the model's context and in the memory."""
-        room = min(self.batch_size_tokens, self.context_tokens or self.batch_size_tokens)
-        return bool(request.prompt) and request.needed_tokens <= room
+        """Return True if prompt and longest output fit the model's context and the memory."""
+        return self._admission.fits(request)
 
     def generate(self, requests: Sequence[Request]) -> list[Generation]:
-        """One Generation a request, in order."""
-        asked = self.submit(requests)
+        """Return one generation per request, in order."""
+        numbers = self.submit(requests)
         done: dict[int, Generation] = {}
         while not self.idle:
             done.update(self.step())
-        return [done[number] for number in asked]
+        return [done[number] for number in numbers]
 
     def submit(self, requests: Sequence[Request]) -> list[int]:
-        """Queue a batch behind those before it; each request's number comes back from the `step` that finishes it."""
+        """Append a batch to the queue; return the number by which `step` reports each request."""
         batch = next(self._batches)
-        return [self._queue(self._sequence(batch, request)) for request in requests]
+        sequences = [self._sequence(batch, request) for request in requests]
+        for sequence in sequences:
+            self._admission.enqueue(sequence)
+        return [sequence.number for sequence in sequences]
 
     def step(self) -> list[tuple[int, Generation]]:
-        """One forward pass for everything under way; returns what it finished, and what was refused for want of room."""
+        """Run one forward pass over all active sequences; return the requests that it completed or refused."""
         started = time.perf_counter()
         done: list[tuple[int, Generation]] = []
         try:
-            self._admit(done)
-            if self._live:
-                self._advance(done)
+            self._admission.admit()
+            if self._admission.active:
+                done += self._advance()
         except torch.OutOfMemoryError:
-            done += self._retreat()
+            self._handle_out_of_memory()
+        done += [(one.number, Generation([], finished=False, refused=True)) for one in self._admission.refused]
+        self._admission.refused.clear()
         self.stats.total_s += time.perf_counter() - started
         return done
 
-    def _sequence(self, batch: int, request: Request) -> _Sequence:
-        greedy = request.sampling is None
-        draft = Draft(request.source, self._vocabulary, self._end) if greedy else None
-        random = None if greedy else numbers(request.sampling.seed, request.bound)
-        return _Sequence(next(self._numbers), batch, request, list(request.prompt), draft, random)
+    def _sequence(self, batch: int, request: Request) -> SequenceState:
+        sampler = sampler_for(request)
+        drafter = None if sampler else Drafter(request.source, self._strings, self._end)
+        return SequenceState(next(self._numbers), batch, request, list(request.prompt), drafter, sampler)
 
-    def _queue(self, sequence: _Sequence) -> int:
-        heapq.heappush(self._pending, (sequence.batch, -sequence.request.needed_tokens, sequence.number, sequence))
-        return sequence.number
-
-    def _admit(self, done: list[tuple[int, Generation]]) -> None:
-        """Fill the slots that were let go, and new ones, with the next texts that wait."""
-        begun: list[int] = []
-        for slot in self._free:
-            sequence = self._next(done)
-            if sequence is None or sequence.request.needed_tokens > self._cache.width:
-                break
-            self._live[slot] = self._begin(sequence, slot, begun)
-        self._close_gaps()
-        while (sequence := self._next(done)) and len(self._live) < MAX_SEQUENCES:
-            if not self._make_room(sequence.request.needed_tokens):
-                break
-            self._live.append(self._begin(sequence, len(self._live), begun))
-        if begun:
-            self._cache.share(self._start, torch.tensor(begun, device=self._device))
-
-    def _next(self, done: list[tuple[int, Generation]]) -> _Sequence | None:
-        """The next text that waits; those for which there is no room any more are refused."""
-        while self._pending:
-            sequence = self._pending[0][-1]
-            if self.fits(sequence.request):
-                return sequence
-            heapq.heappop(self._pending)
-            done.append((sequence.number, Generation([], finished=False, refused=True)))
-        return None
-
-    def _begin(self, sequence: _Sequence, slot: int, begun: list[int]) -> _Sequence:
-        heapq.heappop(self._pending)
-        length = len(self._constant)
-        if self._start and len(sequence.tokens) > length and sequence.tokens[:length] == self._constant:
-            sequence.cached = length
-            begun.append(slot)
-        return sequence
-
-    def _close_gaps(self) -> None:
-        """The last texts move into the slots that nothing refilled, so that those that live are the first ones."""
-        for slot in sorted((slot for slot in self._free if self._live[slot] is None), reverse=True):
-            last = self._live.pop()
-            if last is not None and slot < len(self._live):
-                self._live[slot] = last
-                self._cache.move(len(self._live), slot, last.cached)
-        self._free.clear()
-
-    def _make_room(self, needed_tokens: int) -> bool:
-        """Whether there is a free slot for a text of that length, after the cache has been resized where that makes one."""
-        if needed_tokens <= self._cache.width and len(self._live) < self._cache.slots:
-            return True
-        longest = max([needed_tokens, *(sequence.request.needed_tokens for sequence in self._live)])
-        width = min(-(-longest // _WIDTH_STEP_TOKENS) * _WIDTH_STEP_TOKENS, self.batch_size_tokens)
-        slots = min(self.batch_size_tokens // width, MAX_SEQUENCES, len(self._live) + len(self._pending))
-        # Resizing copies everything that lives: only for a good deal more room.
-        if slots <= len(self._live) or (self._live and slots < 1.25 * self._cache.slots and needed_tokens <= self._cache.width):
-            return False
-        self._cache.resize(slots, width, len(self._live))
-        return True
-
-    def _advance(self, done: list[tuple[int, Generation]]) -> None:
-        """Read what is known of each text and not yet cached, as far as a step goes, and verify a draft behind it."""
-        tokens: list[int] = []
-        added, asked = np.zeros(len(self._live), np.int64), np.zeros(len(self._live), np.int64)
-        to_read = max(self._longest_draft, self._step_tokens - sum(len(one.tokens) == one.cached + 1 for one in self._live))
-        for slot, sequence in enumerate(self._live):
-            unread = len(sequence.tokens) - sequence.cached
-            if unread > 1:
-                unread = min(unread, to_read)
-                to_read -= unread
-            end = sequence.cached + unread
-            tokens += sequence.tokens[sequence.cached : end]
-            added[slot] = unread
-            if unread and end == len(sequence.tokens):
-                room = min(self._longest_draft, sequence.request.bound - sequence.written - 1)
-                sequence.drafted = sequence.draft.propose(room) if sequence.draft else []
-                tokens += sequence.drafted
-                added[slot] += len(sequence.drafted)
-                asked[slot] = len(sequence.drafted) + 1
-        cached = np.fromiter((sequence.cached for sequence in self._live), np.int64, len(self._live))
-        layout = lay_out(cached, added, self._cache.width, self._longest_draft + 1, self._model.dtype, self._device)
-        ends = np.cumsum(added)
-        within = np.arange(asked.sum()) - np.repeat(np.cumsum(asked) - asked, asked)
-        logits = self._forward(tokens, layout.positions, layout.packing, np.repeat(ends - asked, asked) + within)
-        chosen, probabilities = self._chosen(logits, asked)
+    def _advance(self) -> list[tuple[int, Generation]]:
+        step = self._next_step()
+        started = time.perf_counter()
+        cached = np.fromiter((sequence.cached for sequence in self._admission.active), np.int64, len(step.added))
+        layout = self._model.layout(cached, step.added, self._max_draft_tokens + 1)
+        within = np.arange(step.answers.sum()) - np.repeat(np.cumsum(step.answers) - step.answers, step.answers)
+        indices = np.repeat(np.cumsum(step.added) - step.answers, step.answers) + within
+        chosen, probabilities = self._choose(self._model.forward(step.tokens, layout, indices), step.answers)
+        self.stats.forward_s += time.perf_counter() - started
         self.stats.forwards += 1
-        self.stats.forward_tokens += len(tokens)
-        self._take(added, asked, chosen, probabilities, done)
+        self.stats.forward_tokens += len(step.tokens)
+        return self._accept(step, chosen, probabilities)
 
-    def _forward(
-        self, tokens: Sequence[int], positions: torch.Tensor, packing: Packing | None, asked: Sequence[int]
-    ) -> torch.Tensor:
-        """Logits (asked, vocabulary) after the packed tokens at the places `asked`."""
-        started = time.perf_counter()
-        self._cache.packing = packing
-        with torch.inference_mode():
-            logits = self._model(
-                input_ids=torch.tensor(tokens, device=self._device)[None],
-                position_ids=positions[None],
-                attention_mask=self._no_mask,
-                use_cache=False,
-                logits_to_keep=torch.as_tensor(asked, device=self._device),
-            ).logits[0]
-        self.stats.forward_s += time.perf_counter() - started
-        return logits
+    def _next_step(self) -> _Step:
+        """Collect each sequence's uncached tokens, as far as the step's token limit allows, and a draft behind them."""
+        active = self._admission.active
+        tokens: list[int] = []
+        added, answers = np.zeros(len(active), np.int64), np.zeros(len(active), np.int64)
+        generating = sum(len(sequence.tokens) == sequence.cached + 1 for sequence in active)
+        prompt_room = max(self._max_draft_tokens, self._step_tokens - generating)
+        for slot, sequence in enumerate(active):
+            uncached = len(sequence.tokens) - sequence.cached
+            if uncached > 1:
+                uncached = min(uncached, prompt_room)
+                prompt_room -= uncached
+            end = sequence.cached + uncached
+            tokens += sequence.tokens[sequence.cached : end]
+            added[slot] = uncached
+            if uncached and end == len(sequence.tokens):
+                drafted = sequence.draft(self._max_draft_tokens)
+                tokens += drafted
+                added[slot] += len(drafted)
+                answers[slot] = len(drafted) + 1
+        return _Step(tokens, added, answers)
 
-    def _chosen(self, logits: torch.Tensor, asked: np.ndarray) -> tuple[list[int], list[float]]:
-        """The next token after each place that was asked for, and its probability."""
-        started = time.perf_counter()
-        best = logits.argmax(-1)
-        sampled = [slot for slot, sequence in enumerate(self._live) if sequence.numbers is not None and asked[slot]]
-        places = np.cumsum(asked) - asked
+    def _choose(self, logits: torch.Tensor, answers: np.ndarray) -> tuple[list[int], list[float]]:
+        """Return the model's choice for each row of `logits` (rows, vocabulary), and its probability."""
+        chosen = logits.argmax(-1)
+        rows = (np.cumsum(answers) - answers).tolist()
+        by_settings: dict[tuple[float, float], list[tuple[int, torch.Tensor]]] = {}
+        for slot, sequence in enumerate(self._admission.active):
+            if (sampler := sequence.sampler) and answers[slot]:
+                group = by_settings.setdefault((sampler.temperature, sampler.top_p), [])
+                group.append((rows[slot], sampler.uniforms[sequence.output_length]))
+        for (temperature, top_p), group in by_settings.items():
+            sampled = torch.tensor([row for row, _ in group], device=logits.device)
+            uniform = torch.stack([number for _, number in group])
+            chosen[sampled] = sample_tokens(logits[sampled], uniform, temperature, top_p)[:, 0]
+        return chosen.tolist(), token_probabilities(logits, chosen).tolist()
 
-        def how(slot: int) -> tuple[float, float]:
-            return self._live[slot].request.sampling.temperature, self._live[slot].request.sampling.top_p
-
-        for (temperature, top_p), slots in groupby(sorted(sampled, key=how), how):
-            group = list(slots)
-            rows = torch.from_numpy(places[group]).to(self._device)
-            number = torch.stack([self._live[slot].numbers[self._live[slot].written] for slot in group])
-            best[rows] = drawn(logits[rows], number, temperature, top_p)[:, 0]
-        chosen = best.tolist(), likelihoods(logits, best).tolist()
-        self.stats.forward_s += time.perf_counter() - started
-        return chosen
-
-    def _take(
-        self,
-        added: np.ndarray,
-        asked: np.ndarray,
-        chosen: list[int],
-        probabilities: list[float],
-        done: list[tuple[int, Generation]],
-    ) -> None:
-        """Write down what the model chose, as far as it agrees with the drafts, and let go of the texts that are finished."""
-        place = 0
-        for slot, (sequence, read, answers) in enumerate(zip(self._live, added.tolist(), asked.tolist(), strict=True)):
+    def _accept(self, step: _Step, chosen: list[int], probabilities: list[float]) -> list[tuple[int, Generation]]:
+        """Append what the model chose to each sequence, and release the slots of complete ones."""
+        done: list[tuple[int, Generation]] = []
+        row = 0
+        counts = zip(step.added.tolist(), step.answers.tolist(), strict=True)
+        for slot, (sequence, (added, answers)) in enumerate(zip(self._admission.active, counts, strict=True)):
             if not answers:
-                sequence.cached += read
+                sequence.cached += added
                 continue
-            own, likely = chosen[place : place + answers], probabilities[place : place + answers]
-            place += answers
-            agreed = 0
-            for drafted, token in zip(sequence.drafted, own, strict=False):
-                if drafted != token:
-                    break
-                agreed += 1
-            del own[agreed + 1 :]
-            # The last token is known and not yet read; what was refused behind the others is overwritten in the cache.
-            sequence.cached += read - answers + len(own)
-            ended = not self._eos_ids.isdisjoint(own)
-            if ended:
-                del own[next(number for number, token in enumerate(own) if token in self._eos_ids) :]
-            sequence.tokens += own
-            sequence.probabilities += likely[: len(own) + ended]
+            end, before = row + answers, len(sequence.probabilities)
+            generation = sequence.accept(chosen[row:end], probabilities[row:end], added, self._eos_ids)
+            row = end
             self.stats.sequence_steps += 1
-            self.stats.output_tokens += len(own) + ended
-            if ended or sequence.written >= sequence.request.bound:
-                start = len(sequence.request.prompt)
-                self.stats.input_tokens += start
-                written = Generation(sequence.tokens[start:], finished=ended, probabilities=sequence.probabilities)
-                done.append((sequence.number, written))
-                self._live[slot] = None
-                self._free.append(slot)
-            elif sequence.draft:
-                sequence.draft.written(own, min(agreed, len(own)), len(sequence.drafted))
+            self.stats.output_tokens += len(sequence.probabilities) - before
+            if generation:
+                self.stats.input_tokens += len(sequence.request.prompt)
+                done.append((sequence.number, generation))
+                self._admission.release(slot)
+        return done
 
-    def _retreat(self) -> list[tuple[int, Generation]]:
-        """After the memory ran out: hold and read half as much, and read again what was under way; refuse what fails alone."""
-        self._cache.clear()
-        if self._device.type == "cuda":
+    def _handle_out_of_memory(self) -> None:
+        """Halve the limits on cached and processed tokens and requeue all active sequences; refuse one that fails alone."""
+        interrupted = self._admission.reset()
+        if self._model.device.type == "cuda":
             torch.cuda.empty_cache()
-        under_way = [sequence for sequence in self._live if sequence]
-        self._live, self._free = [], []
-        if len(under_way) == 1:
-            return [(under_way[0].number, Generation([], finished=False, refused=True))]
-        self.batch_size_tokens = max(1, self.batch_size_tokens // 2)
-        self._step_tokens = max(self._longest_draft, self._step_tokens // 2)
-        for sequence in under_way:
+        if len(interrupted) == 1:
+            self._admission.refused += interrupted
+            return
+        self._admission.batch_size_tokens = max(1, self.batch_size_tokens // 2)
+        self._step_tokens = max(self._max_draft_tokens, self._step_tokens // 2)
+        for sequence in interrupted:
             sequence.cached = 0
-            self._queue(sequence)
-        return []
-
-    def _measured_budget(self) -> int:
-        """How many tokens of keys and values there is memory for."""
-        if self._device.type == "cuda":
-            free, _ = torch.cuda.mem_get_info(self._device)
-            return max(1, int(free * _MEMORY_SHARE["cuda"]) // self._cache.token_bytes)
-        import psutil
-
-        free = psutil.virtual_memory().available
-        return max(1, min(_CPU_CACHE_TOKENS, int(free * _MEMORY_SHARE["cpu"]) // self._cache.token_bytes))
-
-    def _read_constant(self) -> list[torch.Tensor]:
-        """Keys and values of the constant beginning."""
-        length = len(self._constant)
-        self._cache.resize(1, length, 0)
-        layout = lay_out(np.zeros(1, np.int64), np.full(1, length), length, length, self._model.dtype, self._device)
-        self._forward(self._constant, layout.positions, layout.packing, [length - 1])
-        start = self._cache.start(length)
-        self._cache.clear()
-        return start
+            self._admission.enqueue(sequence)

@@ -1,4 +1,4 @@
-"""Generation in padded batches: the plain way, and the reference for the faster one."""
+"""Generation in padded batches with transformers' `generate`: the reference for `decoder`, and for models with an encoder."""
 
 from collections.abc import Callable, Iterator, Sequence
 
@@ -6,66 +6,67 @@ import torch
 from transformers import LogitsProcessor, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
 
 from ocrray.decoding.requests import Generation, Request
-from ocrray.decoding.sampling import likelihoods
+from ocrray.decoding.sampling import token_probabilities
 from ocrray.models.generator import Generator
 
 _BATCH_SIZE_TOKENS = 16_384
 
 
 class PaddedDecoder:
-    """Writes texts in batches of about the same length, of at most `batch_size_tokens` with their padding."""
+    """Generates greedily in batches of similar length with at most `batch_size_tokens` (default 16,384), padding included."""
 
     def __init__(self, generator: Generator, *, batch_size_tokens: int | None = None) -> None:
         self._generator = generator
         self._batch_size_tokens = batch_size_tokens or _BATCH_SIZE_TOKENS
 
     def fits(self, request: Request) -> bool:
-        """Whether prompt and longest output fit the model's context."""
-        # An encoder and its decoder have a context each; the decoder begins with a token of its own.
-        longest_part = max(len(request.prompt), request.bound + 1)
-        needed = longest_part if self._generator.is_seq2seq else request.needed_tokens
+        """Return True if prompt and longest output fit the model's context."""
+        # Encoder and decoder have a context each; the decoder's begins with a start token.
+        longest_part = max(len(request.prompt), request.max_new_tokens + 1)
+        needed = longest_part if self._generator.is_seq2seq else request.max_total_tokens
         return needed <= (self._generator.context_tokens or needed)
 
     def generate(self, requests: Sequence[Request]) -> list[Generation]:
-        """One Generation a request, in order; all of them greedy."""
+        """Return one generation per request, in order; `sampling` is ignored."""
 
         def generate(some: Sequence[Request]) -> list[Generation]:
-            return generate_padded(self._generator, [one.prompt for one in some], [one.bound for one in some])
+            return generate_padded(self._generator, [one.prompt for one in some], [one.max_new_tokens for one in some])
 
-        written: dict[int, Generation] = {}
-        needed = {number: request.needed_tokens for number, request in enumerate(requests)}
-        for group in batches(needed, self._batch_size_tokens):
-            written |= zip(group, halved_to_fit(generate, [requests[number] for number in group]), strict=True)
-        return [written[number] for number in range(len(requests))]
+        done: dict[int, Generation] = {}
+        lengths = {number: request.max_total_tokens for number, request in enumerate(requests)}
+        for group in padded_batches(lengths, self._batch_size_tokens):
+            generations = _split_on_out_of_memory(generate, [requests[number] for number in group])
+            done.update(zip(group, generations, strict=True))
+        return [done[number] for number in range(len(requests))]
 
     def close(self) -> None:
-        """Nothing is left to end."""
+        """Do nothing: there is no thread to end."""
 
 
-class _RowBounds(StoppingCriteria):
-    """Stops each row at its own number of new tokens, so that no row depends on what else is in its batch."""
+class _MaxNewTokensPerRow(StoppingCriteria):
+    """Stops each row at its own number of new tokens, so that no row depends on its batch."""
 
-    def __init__(self, bounds: torch.Tensor, start: int) -> None:
-        self.ends = bounds + start
+    def __init__(self, max_new_tokens: torch.Tensor, start: int) -> None:
+        self._ends = max_new_tokens + start
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor, **_: object) -> torch.Tensor:  # noqa: ARG002
-        return input_ids.shape[1] >= self.ends
+        return input_ids.shape[1] >= self._ends
 
 
-class _Likelihoods(LogitsProcessor):
-    """Notes how likely the token is that greedy decoding takes at every step, and changes nothing."""
+class _GreedyProbabilities(LogitsProcessor):
+    """Records the probability of the greedy token at every step, and leaves the scores unchanged."""
 
     def __init__(self) -> None:
         self.steps: list[torch.Tensor] = []
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:  # noqa: ARG002
-        self.steps.append(likelihoods(scores, scores.argmax(-1)))
+        self.steps.append(token_probabilities(scores, scores.argmax(-1)))
         return scores
 
 
 @torch.inference_mode()
-def generate_padded(generator: Generator, prompts: Sequence[Sequence[int]], bounds: Sequence[int]) -> list[Generation]:
-    """One Generation a prompt (token ids), each of at most its bound of new tokens, the end-of-text token among them."""
+def generate_padded(generator: Generator, prompts: Sequence[Sequence[int]], max_new_tokens: Sequence[int]) -> list[Generation]:
+    """Generate greedily for prompts (token ids) in one batch, each with its own maximum of new tokens."""
     width = max(len(prompt) for prompt in prompts)
     left = 0 if generator.is_seq2seq else 1
     ids = torch.full((len(prompts), width), generator.pad_id)
@@ -76,23 +77,23 @@ def generate_padded(generator: Generator, prompts: Sequence[Sequence[int]], boun
         mask[row, first : first + len(prompt)] = 1
     device = generator.model.device
     start = 1 if generator.is_seq2seq else width
-    likely = _Likelihoods()
+    probabilities = _GreedyProbabilities()
     output = generator.model.generate(
         input_ids=ids.to(device),
         attention_mask=mask.to(device),
-        max_new_tokens=max(bounds),
-        logits_processor=LogitsProcessorList([likely]),
-        stopping_criteria=StoppingCriteriaList([_RowBounds(torch.tensor(bounds, device=device), start)]),
+        max_new_tokens=max(max_new_tokens),
+        logits_processor=LogitsProcessorList([probabilities]),
+        stopping_criteria=StoppingCriteriaList([_MaxNewTokensPerRow(torch.tensor(max_new_tokens, device=device), start)]),
     )
-    rows = zip(output[:, start:].tolist(), torch.stack(likely.steps, dim=1).tolist(), bounds, strict=True)
-    return [_until_end(tokens[:bound], shares[:bound], generator.eos_ids) for tokens, shares, bound in rows]
+    rows = zip(output[:, start:].tolist(), torch.stack(probabilities.steps, dim=1).tolist(), max_new_tokens, strict=True)
+    return [_until_end(tokens[:limit], likelihoods[:limit], generator.eos_ids) for tokens, likelihoods, limit in rows]
 
 
-def batches(lengths: dict[int, int], budget: int) -> Iterator[list[int]]:
-    """The keys of `lengths`, longest first, in groups whose padded size (rows x longest) is at most `budget`, or of one key."""
+def padded_batches(lengths: dict[int, int], max_tokens: int) -> Iterator[list[int]]:
+    """Yield the keys of `lengths` (tokens), longest first, in groups of at most `max_tokens` (rows x longest), or of one key."""
     group: list[int] = []
     for key in sorted(lengths, key=lengths.__getitem__, reverse=True):
-        if group and (len(group) + 1) * lengths[group[0]] > budget:
+        if group and (len(group) + 1) * lengths[group[0]] > max_tokens:
             yield group
             group = []
         group.append(key)
@@ -100,8 +101,10 @@ def batches(lengths: dict[int, int], budget: int) -> Iterator[list[int]]:
         yield group
 
 
-def halved_to_fit(generate: Callable[[Sequence[Request]], list[Generation]], requests: Sequence[Request]) -> list[Generation]:
-    """`generate(requests)`, in two halves (and so on) where the GPU's memory does not hold all of them at once."""
+def _split_on_out_of_memory(
+    generate: Callable[[Sequence[Request]], list[Generation]], requests: Sequence[Request]
+) -> list[Generation]:
+    """Return `generate(requests)`, computed in halves (recursively) when the GPU's memory runs out."""
     try:
         return generate(requests)
     except torch.OutOfMemoryError:
@@ -109,7 +112,7 @@ def halved_to_fit(generate: Callable[[Sequence[Request]], list[Generation]], req
             raise
     torch.cuda.empty_cache()
     middle = len(requests) // 2
-    return halved_to_fit(generate, requests[:middle]) + halved_to_fit(generate, requests[middle:])
+    return _split_on_out_of_memory(generate, requests[:middle]) + _split_on_out_of_memory(generate, requests[middle:])
 
 
 def _until_end(tokens: list[int], probabilities: list[float], eos_ids: Sequence[int]) -> Generation:

@@ -1,4 +1,4 @@
-"""What decoding is asked for, and what it answers."""
+"""Input and output of decoding."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -6,44 +6,42 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How to draw: after `temperature` (> 0), from the most likely tokens that together have the probability `top_p` (0..1].
-
-    What is drawn hangs on `seed` and the request alone, whatever is decoded beside it.
-    """
+    """Settings of temperature and nucleus sampling; the result depends on `seed` and the request, not on the batch."""
 
     temperature: float
+    """Divisor of the logits, > 0."""
     top_p: float
+    """Probability mass of the tokens to sample from, in (0, 1]."""
     seed: int
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One text to write: token ids of the prompt, and at most `bound` new tokens, the end-of-text token among them.
-
-    `source` are the tokens that the output is likely to copy, in any tokenization; it makes decoding fast and changes no token.
-    Without `sampling` the most likely token is written every time.
-    """
+    """One text to generate; greedily without `sampling`."""
 
     prompt: Sequence[int]
-    bound: int
+    """Token ids."""
+    max_new_tokens: int
+    """Maximum length of the output in tokens, the end-of-text token included."""
     source: Sequence[int] = ()
+    """Token ids that the output is likely to copy, under any tokenization: they affect speed and no token."""
     sampling: Sampling | None = None
 
     @property
-    def needed_tokens(self) -> int:
-        """How many tokens have to be held at once at most."""
-        return len(self.prompt) + self.bound
+    def max_total_tokens(self) -> int:
+        """Maximum of prompt and output tokens together."""
+        return len(self.prompt) + self.max_new_tokens
 
 
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """The tokens that a model wrote, without the end-of-text token; `finished` is False when the bound stopped it.
-
-    `probabilities`, 0..1, are the model's own of each of these tokens and, when finished, of the end of the text.
-    `refused`: there was no room for it, and nothing was written.
-    """
+    """The output for one request."""
 
     tokens: list[int]
+    """Token ids without the end-of-text token."""
     finished: bool
+    """True if the model ended the text, False if `max_new_tokens` did."""
     refused: bool = False
+    """True if the request does not fit the memory or the context: nothing was generated."""
     probabilities: list[float] = field(default_factory=list, compare=False)  # rounding does not make it another text
+    """The model's probability (0..1) of each token, and of the end-of-text token if finished."""

@@ -133,7 +133,7 @@ class Extractor:
     """
 
     def __init__(self, config: ExtractConfig) -> None:
-        from ocrray.decoding.feed import open_feed
+        from ocrray.decoding.scheduler import open_scheduler
 
         self.info = config.check("extract")
         self._config = config
@@ -147,7 +147,7 @@ class Extractor:
                 device=config.device,
                 trust_remote_code=config.trust_remote_code,
             )
-            self._feed = open_feed(self._generator, batch_size_tokens=config.batch_size_tokens)
+            self._scheduler = open_scheduler(self._generator, batch_size_tokens=config.batch_size_tokens)
         vocabulary = self._generator.tokenizer.get_added_vocab()
         if missing := [token for token in PHOTO_METADATA.tokens if token not in vocabulary]:
             lacking = f"its tokenizer has no token {', '.join(missing)}"
@@ -165,13 +165,13 @@ class Extractor:
                 for photo, prompt in zip(photos, prompts, strict=True)
                 for number in range(repeats)
             ]
-            answers = self._feed.generate(asked)
+            answers = self._scheduler.generate(asked)
         return [self._extraction(len(prompt), answers[row * repeats : (row + 1) * repeats]) for row, prompt in enumerate(prompts)]
 
     def close(self) -> None:
         """Let the model's memory go."""
-        self._feed.close()
-        del self._generator, self._feed
+        self._scheduler.close()
+        del self._generator, self._scheduler
 
     def _request(self, prompt: list[int], record_id: str, number: int) -> Request:
         config = self._config

@@ -22,8 +22,8 @@ from ocrray.text.edits import written_probabilities
 from ocrray.text.normalise import sanitise
 
 if TYPE_CHECKING:
-    from ocrray.decoding.feed import Feed
     from ocrray.decoding.padded import PaddedDecoder
+    from ocrray.decoding.scheduler import Scheduler
 
 DEFAULT_FOLDER = Path(__file__).parents[1] / "models" / "default_causal"
 DEFAULT_PROMPT = "padded_144"
@@ -172,13 +172,13 @@ class HfCorrector:
         return CorrectionResult(corrected, "", input_tokens, output_tokens, probabilities=probabilities)
 
 
-def _open_decoder(config: HfConfig, generator: Generator, shared_prefix: Sequence[int]) -> "Feed | PaddedDecoder":
-    from ocrray.decoding.feed import open_feed
+def _open_decoder(config: HfConfig, generator: Generator, shared_prefix: Sequence[int]) -> "Scheduler | PaddedDecoder":
     from ocrray.decoding.padded import PaddedDecoder
+    from ocrray.decoding.scheduler import open_scheduler
 
     if config.engine == "padded":
         return PaddedDecoder(generator, batch_size_tokens=config.batch_size_tokens)
-    return open_feed(generator, batch_size_tokens=config.batch_size_tokens, constant=shared_prefix)
+    return open_scheduler(generator, batch_size_tokens=config.batch_size_tokens, shared_prefix=shared_prefix)
 
 
 def _prompt(config: HfConfig) -> prompts.Prompt:
