@@ -1,4 +1,4 @@
-"""Drafted decoding writes exactly what `generate` writes greedily, whatever is decoded together and whatever is drafted."""
+"""Speculative decoding is token-equal to greedy `generate`, for any batch and any draft."""
 
 import json
 import threading
@@ -31,7 +31,7 @@ TEXTS = st.one_of(
 
 
 class Both:
-    """A decoder under test, and transformers' own greedy writing of the same weights, one prompt at a time."""
+    """A decoder under test, and transformers' own greedy generation with the same weights, one prompt at a time."""
 
     def __init__(self, folder, **options):
         self.decoder = Decoder(load_generator(str(folder), device="cpu"), **options)
@@ -39,7 +39,7 @@ class Both:
         self._known = {}
 
     def greedy(self, prompt, bound):
-        """The tokens until an end or the bound, and whether it ended."""
+        """Return the greedy output of at most `bound` tokens."""
         key = (tuple(prompt), bound)
         if key not in self._known:
             output = self.reference.model.generate(torch.tensor([prompt]), max_new_tokens=bound, do_sample=False)
@@ -66,7 +66,7 @@ def llama(tmp_path_factory):
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_decoder_any_batch_is_token_equal_to_generate(both, data):
-    """Drafts that are right, half right, of other texts or of nothing: the output is the greedy one, token by token."""
+    """Correct, half correct, unrelated or empty drafts: the output is the greedy one, token by token."""
     texts = data.draw(st.lists(TEXTS, min_size=1, max_size=4))
     requests = []
     for text, prompt in zip(texts, both.prompts(texts), strict=True):
@@ -82,9 +82,9 @@ def test_decoder_any_batch_is_token_equal_to_generate(both, data):
     assert written == [both.greedy(request.prompt, request.max_new_tokens) for request in requests]
 
 
-def test_decoder_says_how_likely_every_token_was(both):
-    """Drafted, refused or written alone: each token's probability, and that of the end, is what the model gives it when it reads
-    the whole text; and so says the padded way."""
+def test_decoder_token_probabilities_are_those_of_one_pass_over_the_whole_text(both):
+    """Drafted, rejected or generated singly: each token's probability, and the end's, is that of a single forward pass over the
+    whole text; the padded decoder agrees."""
     texts = ["The quick brown fox", "the the the", "", "dog, 1894."]
     requests = [Request(prompt, 12, both.greedy(prompt, 12).tokens[:5]) for prompt in both.prompts(texts)]
     padded = PaddedDecoder(both.reference)
@@ -99,7 +99,7 @@ def test_decoder_says_how_likely_every_token_was(both):
 
 
 def test_decoder_right_drafts_take_few_passes(both):
-    """A source that is what the model writes costs a pass for the prompt and one for every draft, not one for every token."""
+    """A source equal to the output takes one pass for the prompt and one per draft, not one per token."""
     prompts = both.prompts(map(str, range(12)))
     prompt = max(prompts, key=lambda one: len(both.greedy(one, 40).tokens))
     longest = both.greedy(prompt, 40)
@@ -112,7 +112,7 @@ def test_decoder_right_drafts_take_few_passes(both):
 
 
 def test_decoder_more_texts_than_room_refills_every_slot(both):
-    """Two dozen texts of all lengths pass through a cache that holds a few, and a constant beginning is read once."""
+    """24 sequences of different lengths pass through a cache that holds a few; a shared prefix is processed once."""
     texts = ["The quick brown fox" + " jumps" * (number % 7) + str(number) for number in range(24)]
     prefix = both.reference.encode_prompts(["The quick brown"], "{text}")[0][:-1]
     folder = both.reference.tokenizer.name_or_path
@@ -124,7 +124,7 @@ def test_decoder_more_texts_than_room_refills_every_slot(both):
 
 
 def test_decoder_text_without_room_is_refused_alone(llama):
-    """What needs more than the whole cache is refused; its neighbours are written."""
+    """A request larger than the whole cache is refused; the others of its batch are generated."""
     small, large = llama.prompts(["A", "dog " * 300])
 
     refused, written = llama.decoder.generate([Request(large, 24), Request(small, 24)])
@@ -135,7 +135,7 @@ def test_decoder_text_without_room_is_refused_alone(llama):
 
 
 def test_decoder_out_of_memory_halves_its_room_and_loses_nothing(llama, monkeypatch):
-    """A memory error, raised here by hand in the midst of texts, costs time; half as much is held from then on."""
+    """An out-of-memory error, raised here on purpose, costs time; the cache's limit is halved each time."""
     decoder = Decoder(load_generator(llama.reference.tokenizer.name_or_path, device="cpu"), batch_size_tokens=2_000)
     forward, calls = decoder._model.forward, []
 
@@ -153,7 +153,7 @@ def test_decoder_out_of_memory_halves_its_room_and_loses_nothing(llama, monkeypa
 
 
 def test_decoder_out_of_memory_for_one_text_alone_refuses_it(llama, monkeypatch):
-    """A text that does not fit by itself, however little is read at once, is refused, and the next one is written."""
+    """A sequence that runs out of memory by itself is refused, and the next one is generated."""
     decoder = Decoder(load_generator(llama.reference.tokenizer.name_or_path, device="cpu"))
     small, large = llama.prompts(["A", "dog " * 30])
     forward, of_large = decoder._model.forward, large[0]
@@ -172,7 +172,7 @@ def test_decoder_out_of_memory_for_one_text_alone_refuses_it(llama, monkeypatch)
 
 
 def test_decoder_prompt_longer_than_a_step_is_read_in_chunks(llama, monkeypatch):
-    """A step reads no more than it may, beside texts that are already writing."""
+    """A long prompt is processed over several steps beside sequences that already generate."""
     monkeypatch.setitem(decoder_module._STEP_TOKENS, "cpu", 16)
     decoder = Decoder(load_generator(llama.reference.tokenizer.name_or_path, device="cpu"), max_draft_tokens=4)
     requests = [Request(prompt, 12, prompt) for prompt in llama.prompts(["dog " * 12, "A", "jumps over the lazy " * 2])]
@@ -180,8 +180,8 @@ def test_decoder_prompt_longer_than_a_step_is_read_in_chunks(llama, monkeypatch)
     assert decoder.generate(requests) == [llama.greedy(one.prompt, one.max_new_tokens) for one in requests]
 
 
-def test_decoder_sampling_is_that_of_a_plain_loop_and_of_no_neighbour(both):
-    """Each text draws with its own seed, as a loop over the whole model does; greedy neighbours are left alone."""
+def test_decoder_sampling_is_that_of_a_plain_loop_whatever_the_batch(both):
+    """Each request samples from its own seed, as in a plain loop over the model; greedy neighbours are unaffected."""
     prompts = both.prompts(["A", "the dog", "jumps over the lazy dog"])
     sampled = [Request(prompt, 16, (), Sampling(0.9, 0.95, seed)) for seed, prompt in enumerate(prompts)]
     greedy = Request(prompts[0], 16, prompts[0])
@@ -203,7 +203,7 @@ def test_decoder_sampling_is_that_of_a_plain_loop_and_of_no_neighbour(both):
 
 
 def test_sample_tokens_follows_the_probabilities_under_temperature_and_top_p():
-    """Shares of many draws are the softmax's, and what top-p leaves out is never drawn."""
+    """Frequencies of many samples match the softmax, and tokens outside top-p are never sampled."""
     scores = torch.tensor([[2.0, 1.0, 0.0, -9.0]]).expand(4000, 4)
 
     def shares(temperature, top_p):
@@ -216,7 +216,7 @@ def test_sample_tokens_follows_the_probabilities_under_temperature_and_top_p():
 
 
 def test_scheduler_many_threads_each_get_their_own_answers(llama):
-    """Batches of eight threads are decoded together, and every thread gets what it asked for, in order."""
+    """Batches of eight threads are decoded together, and each thread gets its own results in order."""
     scheduler = Scheduler(Decoder(load_generator(llama.reference.tokenizer.name_or_path, device="cpu"), batch_size_tokens=1_000))
     batches = [[Request(p, 10, p) for p in llama.prompts([f"{thread} {row}" for row in range(5)])] for thread in range(8)]
     answers = {}
@@ -236,7 +236,7 @@ def test_scheduler_many_threads_each_get_their_own_answers(llama):
 
 
 def test_scheduler_error_reaches_everyone_who_waits(llama, monkeypatch):
-    """An engine that breaks tells all its callers instead of leaving them waiting."""
+    """An error in decoding is raised in every waiting thread."""
     decoder = Decoder(load_generator(llama.reference.tokenizer.name_or_path, device="cpu"))
     monkeypatch.setattr(decoder._model, "forward", lambda *_: 1 / 0)
     scheduler = Scheduler(decoder)
@@ -247,7 +247,7 @@ def test_scheduler_error_reaches_everyone_who_waits(llama, monkeypatch):
 
 
 def test_scheduler_request_that_cannot_be_queued_is_answered_with_its_error(llama):
-    """Nobody waits for ever for what the decoder did not even take in."""
+    """A request that cannot be submitted raises in its thread instead of blocking it."""
     scheduler = Scheduler(Decoder(load_generator(llama.reference.tokenizer.name_or_path, device="cpu")))
 
     with pytest.raises(RuntimeError):
@@ -255,7 +255,7 @@ def test_scheduler_request_that_cannot_be_queued_is_answered_with_its_error(llam
 
 
 def test_decoder_sliding_window_bounds_the_context(tmp_path):
-    """A window changes nothing before it slides: texts up to its width are taken, longer ones are not."""
+    """A sliding window limits the length of a sequence to its width."""
     decoder = Decoder(load_generator(str(tiny_models.save(tmp_path, "mistral")), device="cpu"))
 
     assert decoder.context_tokens == 96
@@ -274,8 +274,8 @@ def test_decoder_sliding_window_bounds_the_context(tmp_path):
     ],
     ids=["encoder", "own_attention", "no_attention"],
 )
-def test_decoder_model_whose_attention_it_cannot_replace_is_refused_in_one_line(tmp_path, settings):
-    """The message names the model and what to set instead."""
+def test_decoder_model_with_irreplaceable_attention_raises_one_line(tmp_path, settings):
+    """The message is one line that names the engine to use instead."""
     family = transformers.AutoModelForSeq2SeqLM if settings.is_encoder_decoder else transformers.AutoModelForCausalLM
     family.from_config(settings).save_pretrained(tmp_path)
     tiny_models.tokenizer().save_pretrained(tmp_path)
@@ -288,7 +288,7 @@ def test_decoder_model_whose_attention_it_cannot_replace_is_refused_in_one_line(
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 def test_decoder_half_precision_differs_from_generate_only_at_near_ties(tmp_path, dtype):
-    """Where another shape of the computation rounds otherwise, the two tokens were about equally likely."""
+    """Where the shape of the computation changes rounding, the two tokens were nearly equally likely."""
     folder = str(tiny_models.save(tmp_path, "llama", eos_token_id=ENDS))
     decoder, reference = (load_generator(folder, device="cpu", dtype=dtype) for _ in range(2))
     prompts = reference.encode_prompts([f"the dog {number}" for number in range(40)], "{text}")
@@ -312,7 +312,7 @@ def test_decoder_half_precision_differs_from_generate_only_at_near_ties(tmp_path
 @pytest.mark.shared
 @pytest.mark.timeout(1200)
 def test_decoder_a_thousand_real_records_are_token_equal_to_generate(both, shared_data):
-    """Newspaper lines of all lengths; every other one is drafted from what the model writes, with an error in its midst."""
+    """Newspaper lines of all lengths; every other one is drafted from the greedy output with an error in the middle."""
     with (shared_data / "pairs" / "bln600_train.jsonl").open(encoding="utf-8") as lines:
         texts = [json.loads(line)["ocr"][: 10 + number % 30] for number, line in enumerate(islice(lines, 1000))]
     requests = []
@@ -329,7 +329,7 @@ def test_decoder_a_thousand_real_records_are_token_equal_to_generate(both, share
 @pytest.mark.shared
 @pytest.mark.timeout(1800)
 def test_decoder_default_model_on_a_thousand_real_records_is_token_equal_to_generate(shared_data):
-    """The corrector that ships copies most of its source, so that most drafts hold; `generate` writes one record at a time."""
+    """The shipped corrector copies most of its source, so most drafts are accepted."""
     both = Both(DEFAULT_FOLDER)
     with (shared_data / "pairs" / "mibio_lines.jsonl").open(encoding="utf-8") as lines:
         texts = [json.loads(line)["ocr"].strip() for line in islice(lines, 1000)]

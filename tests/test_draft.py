@@ -1,4 +1,4 @@
-"""Drafts from a source that the output follows with errors, and what they are worth."""
+"""Drafting from a source that the output follows with errors."""
 
 import pytest
 import tiny_models
@@ -18,7 +18,7 @@ def ids(text: str) -> list[int]:
 
 
 def passes(source: list[int], target: list[int], longest: int = 16) -> int:
-    """How many steps a model takes that writes `target` and an end, drafted from `source`."""
+    """Return the number of steps of a model that generates `target` and an end, drafted from `source`."""
     drafter, truth, steps, written = Drafter(source, STRINGS, END), [*target, END], 0, 0
     while written < len(truth):
         proposed = drafter.propose(longest)
@@ -48,15 +48,15 @@ def passes(source: list[int], target: list[int], longest: int = 16) -> int:
     ids=["same", "substitution", "deletion", "insertion", "joined", "split", "lost", "added", "repeats"],
 )
 def test_draft_source_with_an_error_is_followed_past_it(source, target):
-    """One error costs a few steps, and then the rest of the source is drafted again, whatever its tokens are."""
-    unread = max(0, len(ids(target)) - len(ids(source)))  # what is not in the source has to be written token by token
+    """One error costs a few steps; then the rest of the source is drafted again, under any tokenization."""
+    unread = max(0, len(ids(target)) - len(ids(source)))  # tokens missing from the source are generated one by one
 
     assert passes(ids(source), ids(target)) <= len(ids(target)) / 5 + 3 + unread
 
 
 @given(st.lists(st.integers(0, 320), max_size=30), st.lists(st.integers(1, 320), max_size=30), st.integers(1, 20))
 def test_draft_any_source_for_any_output_ends_and_never_exceeds_its_room(source, target, longest):
-    """Tokens that no tokenizer has, sources of another text, nothing at all: drafting goes on to the end of the output."""
+    """Unknown tokens, unrelated or empty sources: drafting works to the end of the output."""
     assert 1 <= passes(source, target, longest) <= len(target) + 1
     assert len(Drafter(source, STRINGS, END).propose(3)) <= 3
     assert Drafter(source, STRINGS, END).propose(0) == []
@@ -64,19 +64,19 @@ def test_draft_any_source_for_any_output_ends_and_never_exceeds_its_room(source,
 
 @given(st.text(max_size=60))
 def test_draft_source_that_is_the_output_is_drafted_to_its_end(text):
-    """Any text that is copied as it stands takes a few steps, the end of the text among what is drafted."""
+    """A text that is copied unchanged takes a few steps, the end of the text included."""
     tokens = [token for token in ids(text) if token]
 
     assert passes(tokens, tokens, longest=64) <= 8
 
 
 def test_draft_of_another_text_falls_back_to_what_the_output_repeats():
-    """A model that repeats itself, far from its source, is drafted from its own output."""
+    """A repetitive output unrelated to its source is drafted from itself."""
     assert passes(ids("something else"), ids("the dog, ") * 12) < len(ids("the dog, ") * 12) / 2
 
 
 def test_draft_of_another_text_ends_after_a_few_misses():
-    """Where nothing helps, most steps draft nothing and cost no more than plain decoding."""
+    """Without a useful draft, most steps draft nothing."""
     drafter, proposed = Drafter(ids("漢字仮名交じり文"), STRINGS, END), 0
     for token in ids(SENTENCE):
         drafted = len(drafter.propose(50))
@@ -86,8 +86,8 @@ def test_draft_of_another_text_ends_after_a_few_misses():
     assert proposed < len(ids(SENTENCE)) * 0.6
 
 
-def test_draft_from_the_middle_of_a_token_is_cut_anew():
-    """Behind `joined` words the source's next token starts elsewhere than the output's; characters are followed all the same."""
+def test_draft_from_the_middle_of_a_token_is_retokenized():
+    """Inside a token of the source, the rest of it is retokenized and drafted."""
     source = ids("thequick")
     drafter = Drafter(source, STRINGS, END)
     first = ids("the")
