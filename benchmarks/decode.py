@@ -10,7 +10,7 @@ are printed. Characters are those of what an engine wrote.
   (c) as (a) with `prompt_lookup_num_tokens=10`; (d) transformers' continuous batching; (e) CTranslate2, which `pip install
   ctranslate2` adds; (f) a plain Ray Data script over (b)
 - (a), (c) and (d) get every n-th passage only; equal tokens are counted against (a) on these
-- `--deepen`, `--widen` and `--hidden` enlarge the model with random weights that are never heard (`decode_model.grown`): its
+- `--deepen`, `--widen` and `--hidden` enlarge the model with random weights that have no effect (`decode_model.grown`): its
   output, and so the share of drafts that hold, stays that of the small one, and only the arithmetic grows
 - the limit is the arithmetic alone: every token once (or as often as it passed) through the matrices, at the speed that this
   machine reaches at their shapes
@@ -28,7 +28,7 @@ from pathlib import Path
 import torch
 from decode_model import arithmetic, bytes_per_second, gap_where_parted, grown, saved
 from decode_peers import ENGINES, Engine, Padded, Run, Setting
-from decode_records import BUCKETS, PAIRS, SOURCES, Passage, Record, common_start, cut, read_records, restore_rate
+from decode_records import BUCKETS, PAIRS, SOURCES, Passage, Record, cut, read_records, restore_rate, shared_prefix
 from transformers.utils import logging
 
 from ocrray.engines.hf import DEFAULT_FOLDER, DEFAULT_PROMPT, HfConfig, HfCorrector
@@ -48,7 +48,7 @@ def main() -> None:
         passages = cut(records, HfCorrector(HfConfig(engine="padded", device="cpu", **own)))
         folder = enlarged(args, Path(temporary)) if args.deepen or args.widen or args.hidden else folder_of(args.model)
         generator = load_generator(str(folder), dtype=args.dtype, device=args.device)
-        start = common_start([passage.request.prompt for passage in passages])
+        start = shared_prefix([passage.request.prompt for passage in passages])
         setting = Setting(generator, folder, args.dtype, args.threads, args.batch_size_tokens, start)
         describe(setting, records, passages)
         if setting.folder != folder_of(args.model):
@@ -92,14 +92,14 @@ def folder_of(model: str) -> Path:
 
 
 def enlarged(args: argparse.Namespace, temporary: Path) -> Path:
-    """The folder of a larger model that writes the same."""
+    """Return the folder of a larger model with the same output."""
     small = load_generator(str(folder_of(args.model)), dtype="float32", device="cpu")
     layers = small.model.config.num_hidden_layers + args.deepen
     return saved(grown(small, args.hidden, layers, args.widen), args.dtype, temporary / "enlarged")
 
 
 class Measured:
-    """Engines that stand, those that could not be started and why, and the runs of each."""
+    """Engines that started, the reasons of those that did not, and the runs of each."""
 
     def __init__(self, setting: Setting, passages: Sequence[Passage], every: int) -> None:
         self.setting = setting
@@ -111,7 +111,7 @@ class Measured:
         self.stats: dict[str, list[dict[str, float]]] = {}
 
     def open(self, name: str) -> None:
-        """Start an engine and let it warm up; a peer that fails is named in the table with its reason."""
+        """Start and warm up an engine; a peer that fails is listed in the table with its reason."""
         try:
             engine = ENGINES[name](self.setting)
             engine.run([passage.request for passage in self.passages[:4]])
@@ -138,7 +138,7 @@ class Measured:
             print(f"{name}, {part}: {run.seconds:.1f} s", file=sys.stderr, flush=True)
 
     def rows(self, name: str, part: str) -> list[int]:
-        """Which passages an engine gets."""
+        """Return the indices of the passages that an engine gets."""
         if part != "all":
             return [row for row, passage in enumerate(self.passages) if passage.bucket == part]
         return list(self.some if self.engines[name].is_slow else range(len(self.passages)))
@@ -162,7 +162,7 @@ class Measured:
         return statistics.median(stats[name] for stats in self.stats[part])
 
     def unlike_a(self, name: str) -> dict[int, tuple[list[int], list[int]]]:
-        """Passages in which an engine wrote other tokens than (a) did, and both, among those that (a) read."""
+        """Return the outputs of (a) and of an engine, by passage, where they differ."""
         runs = {other: self.runs[other, "all"][0].tokens for other in ("a", name)}
         written = {other: dict(zip(self.rows(other, "all"), runs[other], strict=True)) for other in runs}
         pairs = {row: (tokens, written[name][row]) for row, tokens in written["a"].items()}
@@ -179,7 +179,7 @@ def describe(setting: Setting, records: Sequence[Record], passages: Sequence[Pas
 
 
 def print_engines(measured: Measured) -> None:
-    """One row an engine; `ours is` how many times as fast, beside what it should be on a CPU."""
+    """Print one row per engine; `ours is` is the speed-up, beside its target on a CPU."""
     print("| engine | passages | characters/s | range | against (a) | against (b) | ours is | target | equal to (a) |")
     print("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
     base = {name: measured.rate(name) for name in ("a", "b", "ours") if name in measured.engines}
@@ -203,7 +203,7 @@ def print_engines(measured: Measured) -> None:
 
 
 def print_partings(measured: Measured) -> None:
-    """Where an engine's greedy tokens are not those of (a): was it a near-tie? In bfloat16 the order of sums decides some."""
+    """Print how near a tie it was where an engine's tokens differ from (a)'s: in bfloat16 the order of sums decides some."""
     for name in measured.engines if "a" in measured.engines else ():
         generator, prompt_of = measured.setting.generator, [passage.request.prompt for passage in measured.passages]
         gaps = [gap_where_parted(generator, prompt_of[row], *pair) for row, pair in measured.unlike_a(name).items()]
@@ -213,7 +213,7 @@ def print_partings(measured: Measured) -> None:
 
 
 def print_same(args: argparse.Namespace, setting: Setting, passages: Sequence[Passage]) -> None:
-    """Whether the enlarged model writes what the small one writes."""
+    """Print how often the enlarged model's output equals the small one's."""
     small = load_generator(str(folder_of(args.model)), dtype=args.dtype, device=args.device)
     requests = [passage.request for passage in passages[:: -(-len(passages) // args.slow_passages)]]
     pairs = zip(Padded(setting).run(requests).tokens, Padded(replace(setting, generator=small)).run(requests).tokens, strict=True)
@@ -247,7 +247,7 @@ def row_of(cells: Iterable[str]) -> str:
 
 
 def print_limit(measured: Measured) -> None:
-    """What the arithmetic alone would take, and what ours took."""
+    """Print the time that the arithmetic alone would take, and our time."""
     generator, run = measured.setting.generator, measured.runs["ours", "all"][0]
     prompts_lengths = [len(passage.request.prompt) for passage in measured.passages]
     output_lengths = [len(tokens) + 1 for tokens in run.tokens]  # and the end of the text

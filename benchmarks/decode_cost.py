@@ -1,10 +1,10 @@
-"""What decoding costs as the batch, the texts and the model grow: `ocrray/decoding` beside `generate` in padded batches.
+"""Cost of decoding as the batch, the texts and the model grow: `ocrray/decoding` beside `generate` in padded batches.
 
     python benchmarks/decode_cost.py [--records 60] [--rounds 3] [--dtype float32] [--picture decode_cost.png]
 
 One thing varies at a time; the rest stays as in `decode.py`: 16,384 tokens held at once, all lengths, the model that ships.
-Larger models are that model with more layers, wider layers and wider MLPs, whose new weights are never heard: they write the same
-text. The engines take turns; characters/s are medians over the rounds.
+Larger models are that model with more layers, wider layers and wider MLPs, whose new weights have no effect: their output is the
+same. The engines take turns; characters/s are medians over the rounds.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 from decode_model import grown, saved
 from decode_peers import ENGINES, Setting
-from decode_records import PAIRS, SOURCES, Passage, common_start, cut, read_records
+from decode_records import PAIRS, SOURCES, Passage, cut, read_records, shared_prefix
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator, StrMethodFormatter
 from transformers.utils import logging
@@ -63,7 +63,7 @@ def main() -> None:
         HfCorrector(HfConfig(engine="padded", device="cpu")),
     )
     generator = load_generator(str(DEFAULT_FOLDER), dtype=args.dtype)
-    start = common_start([passage.request.prompt for passage in passages])
+    start = shared_prefix([passage.request.prompt for passage in passages])
     base = Setting(generator, DEFAULT_FOLDER, args.dtype, args.threads, 16_384, start)
     with tempfile.TemporaryDirectory(prefix="ocrray-decode-cost-") as temporary:
         curves = {

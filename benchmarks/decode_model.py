@@ -1,4 +1,4 @@
-"""What benchmarks/decode.py does to a model and asks of it: a larger one that writes the same, and the arithmetic it takes."""
+"""Models for benchmarks/decode.py: enlarging one without changing its output, and counting its arithmetic."""
 
 import copy
 import statistics
@@ -49,7 +49,7 @@ def arithmetic(model: Any, lengths: Sequence[int]) -> Arithmetic:
 
 
 def bytes_per_second(device: torch.device) -> float:
-    """How fast memory can be read, by copying a gibibyte (each byte is read and written)."""
+    """Return the memory bandwidth, measured by copying a gibibyte (each byte is read and written)."""
     block = torch.empty(COPY_BYTES, dtype=torch.uint8, device=device)
     target = torch.empty_like(block)
     return 2 * COPY_BYTES / _median_seconds(lambda: target.copy_(block), device)
@@ -57,7 +57,7 @@ def bytes_per_second(device: torch.device) -> float:
 
 @torch.inference_mode()
 def gap_where_parted(generator: Generator, prompt: Sequence[int], greedy: Sequence[int], other: Sequence[int]) -> float:
-    """How much likelier (difference of log-probabilities) the first token is in which two different answers part."""
+    """Return the difference of log-probabilities at the first token in which two outputs differ."""
     left, right = ([*tokens, generator.eos_ids[0]] for tokens in (greedy, other))
     place = next(place for place, (one, two) in enumerate(zip(left, right, strict=False)) if one != two)
     ids = torch.tensor([[*prompt, *left[:place]]], device=generator.model.device)
@@ -85,7 +85,7 @@ def _median_seconds(work: Callable[[], object], device: torch.device) -> float:
 
 @torch.no_grad()
 def grown(generator: Generator, hidden: int, layers: int, intermediate: int) -> Generator:
-    """A larger Llama that computes the same: all that is new is random, and is multiplied by zero where it would be heard.
+    """Return a larger Llama with the same output: new weights are random, and multiplied by zero before the residual stream.
 
     Sizes are at least the model's own. RMSNorm divides by the root of a mean in which the new zeros count, so its gain shrinks
     by sqrt(old hidden / new hidden), and epsilon with the square: exact where that root is a power of two (4, 16 x as wide).
@@ -119,7 +119,7 @@ def grown(generator: Generator, hidden: int, layers: int, intermediate: int) -> 
 
 
 def saved(generator: Generator, dtype: str, folder: Path) -> Path:
-    """`folder`, where the model now lies in this dtype."""
+    """Save the model in this dtype, and return `folder`."""
     generator.model.to(getattr(torch, dtype)).save_pretrained(folder)
     generator.tokenizer.save_pretrained(folder)
     return folder

@@ -22,7 +22,7 @@ RAY_BATCH_ROWS = 256
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What an engine wrote for each passage, without end-of-text tokens, and the seconds it took, start-up excluded."""
+    """Output tokens per passage, without end-of-text tokens, and seconds, start-up excluded."""
 
     tokens: list[list[int]]
     seconds: float
@@ -30,7 +30,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What the engines have in common."""
+    """Settings that all engines share."""
 
     generator: Generator
     folder: Path  # where the generator came from
@@ -41,10 +41,10 @@ class Setting:
 
 
 class Engine(Protocol):
-    """Generates greedily; the clock of a run starts when the model and all processes stand."""
+    """Generates greedily; a run is timed from when the model and all processes are ready."""
 
     label: str
-    is_slow: bool  # a sample of the passages has to do
+    is_slow: bool  # runs on a sample of the passages only
 
     def run(self, requests: Sequence[Request]) -> Run: ...
 
@@ -205,7 +205,7 @@ class RayData:
 
 
 class RayActor:
-    """What such a script gives to `map_batches`."""
+    """Class that such a script passes to `map_batches`."""
 
     def __init__(self, folder: str, dtype: Dtype, threads: int, batch_size_tokens: int) -> None:
         torch.set_num_threads(threads)
@@ -222,7 +222,7 @@ class RayActor:
 
 
 class Ours:
-    """Drafts from the source, batches continuously; `stats` holds what the last run added to the decoder's counts."""
+    """`ocrray/decoding`; `stats` holds the last run's increase of the decoder's counts."""
 
     label, is_slow = "ocrray", False
 
@@ -253,6 +253,6 @@ ENGINES: dict[str, Callable[[Setting], Engine]] = {
 
 
 def before_end(tokens: Sequence[int], generator: Generator) -> list[int]:
-    """`tokens` up to the first end-of-text token."""
+    """Return `tokens` up to the first end-of-text token."""
     end = next((position for position, token in enumerate(tokens) if token in generator.eos_ids), len(tokens))
     return list(tokens[:end])

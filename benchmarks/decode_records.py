@@ -1,4 +1,4 @@
-"""What benchmarks/decode.py reads, cut as `restore` cuts it, and how fast `restore` itself gets through it."""
+"""Data of benchmarks/decode.py, split into passages as by `restore`, and the speed of `restore` itself."""
 
 import json
 import re
@@ -45,7 +45,7 @@ class Record:
 
 
 def read_records(paths: Sequence[Path], limit: int) -> list[Record]:
-    """About `limit` records in all, as many from each file, taken evenly from the whole of it."""
+    """Return about `limit` records, equally many from each file, evenly spaced."""
     rows = []
     for path in paths:
         with path.open(encoding="utf-8") as lines:
@@ -58,21 +58,21 @@ def read_records(paths: Sequence[Path], limit: int) -> list[Record]:
 
 
 def cut(records: Iterable[Record], corrector: HfCorrector) -> list[Passage]:
-    """The passages that the corrector would get from `restore`, and what it would ask the model."""
+    """Return the passages that the corrector would get from `restore`, with their requests."""
     pieces = [(frame(piece)[1], record.bucket) for record in records for piece in split(record.text, corrector.fits)]
     pieces = [(text, bucket) for text, bucket in pieces if text and corrector.fits(text)]
     requests = corrector.requests([text for text, _ in pieces])
     return [Passage(text, bucket, request) for (text, bucket), request in zip(pieces, requests, strict=True)]
 
 
-def common_start(prompts: Sequence[list[int]]) -> list[int]:
-    """The tokens that all prompts begin with: those of the first and the last in order."""
+def shared_prefix(prompts: Sequence[list[int]]) -> list[int]:
+    """Return the tokens that all prompts begin with: the common prefix of the first and the last in sorted order."""
     pairs = zip(min(prompts), max(prompts), strict=False)
     return [token for token, _ in takewhile(lambda pair: pair[0] == pair[1], pairs)]
 
 
 def restore_rate(records: Sequence[Record], correct: dict[str, Any], threads: int, temporary: Path) -> float:
-    """Characters per second of `ocrray restore` over the records once and several times: the difference has no start-up in it."""
+    """Return characters per second of `ocrray restore`: the difference of one and several passes, which excludes start-up."""
     sizes, seconds, chars = (1, 1 + RESTORE_REPEATS), [], []
     for repeats in sizes:
         table, output, config = (temporary / f"{name}{repeats}" for name in ("table.jsonl", "out", "config.yaml"))

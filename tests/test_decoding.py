@@ -171,6 +171,26 @@ def test_decoder_out_of_memory_for_one_text_alone_refuses_it(llama, monkeypatch)
     assert written == llama.greedy(small, 5)
 
 
+def test_decoder_out_of_memory_during_admission_still_reports_what_was_refused(llama, monkeypatch):
+    """A request refused in the same step in which the cache cannot be allocated is reported, and the others are generated."""
+    decoder = Decoder(load_generator(llama.reference.tokenizer.name_or_path, device="cpu"), batch_size_tokens=400)
+    small, large = llama.prompts(["A", "dog " * 300])
+    resize, calls = decoder._model.cache.resize, []
+
+    def failing_once(*arguments):
+        calls.append(1)
+        if len(calls) == 1:
+            raise torch.OutOfMemoryError
+        resize(*arguments)
+
+    monkeypatch.setattr(decoder._model.cache, "resize", failing_once)
+
+    refused, generated = decoder.generate([Request(large, 24), Request(small, 24)])
+
+    assert refused == Generation([], finished=False, refused=True)
+    assert generated == llama.greedy(small, 24)
+
+
 def test_decoder_prompt_longer_than_a_step_is_read_in_chunks(llama, monkeypatch):
     """A long prompt is processed over several steps beside sequences that already generate."""
     monkeypatch.setitem(decoder_module._STEP_TOKENS, "cpu", 16)

@@ -1,4 +1,4 @@
-"""Models whose vocabulary was extended, as folders and as adapters: what was trained is what is loaded."""
+"""Loading of models with an extended vocabulary, as folders and as adapters, gives the trained weights."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ EMBEDDINGS = {"llama": "embed_tokens", "gptj": "wte"}
 
 
 def base(folder: Path, architecture: str, *, rows: int = 300, tied: bool = False):
-    """A model of `rows` rows with a tokenizer of 300 tokens, saved and returned."""
+    """Save and return a model with `rows` embedding rows and a tokenizer of 300 tokens."""
     torch.manual_seed(0)
     settings = tiny_models.config(architecture)
     settings.vocab_size, settings.tie_word_embeddings = rows, tied
@@ -41,7 +41,7 @@ def logits(model: torch.nn.Module, ids: list[int]) -> torch.Tensor:
 @pytest.mark.parametrize(("architecture", "rows"), [("llama", 300), ("gptj", 300), ("gptj", 320)])
 @pytest.mark.parametrize("tied", [False, True])
 def test_extend_vocabulary_new_rows_are_the_mean_and_the_old_ones_stay(tmp_path, architecture: str, rows: int, tied: bool):
-    """Each token is one id; a vocabulary padded beyond its tokens, as GPT-J's is, keeps its size."""
+    """Each token gets one id; a vocabulary padded beyond its tokens (GPT-J) keeps its size."""
     model, tokenizer = base(tmp_path, architecture, rows=rows, tied=tied)
     old = {name: weight.clone() for name, weight in model.state_dict().items() if weight.shape[0] == rows}
 
@@ -58,7 +58,7 @@ def test_extend_vocabulary_new_rows_are_the_mean_and_the_old_ones_stay(tmp_path,
 
 
 def test_extend_vocabulary_known_tokens_change_nothing(tmp_path):
-    """Extending twice, as after a restart, is extending once."""
+    """Extending again, as after a restart, changes no weight."""
     model, tokenizer = base(tmp_path, "llama")
     ids = extend_vocabulary(model, tokenizer, TOKENS)
     trained = trained_a_step(model, ids).state_dict()["model.embed_tokens.weight"].clone()
@@ -68,7 +68,7 @@ def test_extend_vocabulary_known_tokens_change_nothing(tmp_path):
 
 
 def test_extend_vocabulary_tokenizer_that_was_extended_before_still_gets_its_rows(tmp_path):
-    """Whoever encodes the data extends a tokenizer by itself; the model is brought up to it."""
+    """A tokenizer extended on its own, to encode data, still leads to new rows in the model."""
     model, tokenizer = base(tmp_path, "llama")
     ids = extend_tokenizer(tokenizer, TOKENS)
 
@@ -77,7 +77,7 @@ def test_extend_vocabulary_tokenizer_that_was_extended_before_still_gets_its_row
 
 
 def test_extend_vocabulary_tokens_survive_literal_reading_and_decoding(tmp_path):
-    """The tokens are read as one even where a source's `</s>` is read as characters, and an answer shows them."""
+    """The tokens are encoded as one even where a source's `</s>` is encoded as characters, and are kept by decoding."""
     model, tokenizer = base(tmp_path, "llama")
     extend_vocabulary(model, tokenizer, TOKENS)
     model.save_pretrained(tmp_path)
@@ -92,7 +92,7 @@ def test_extend_vocabulary_tokens_survive_literal_reading_and_decoding(tmp_path)
 
 
 def test_generator_tokens_published_as_special_ones_are_read_and_can_be_kept(tmp_path):
-    """Others make such tokens special; they are read where the prompt's own template has them, and decoded on request."""
+    """Published special tokens are encoded where the prompt's template contains them, and decoded on request."""
     _, tokenizer = base(tmp_path, "gptj", rows=320)
     tokenizer.add_tokens(list(TOKENS), special_tokens=True)
     tokenizer.save_pretrained(tmp_path)
@@ -107,7 +107,7 @@ def test_generator_tokens_published_as_special_ones_are_read_and_can_be_kept(tmp
 
 @pytest.mark.parametrize(("architecture", "rows"), [("llama", 300), ("gptj", 300), ("gptj", 320)])
 def test_load_generator_full_folder_with_extended_vocabulary_is_what_was_trained(tmp_path, architecture: str, rows: int):
-    """After full fine-tuning model and tokenizer lie together."""
+    """After full fine-tuning, model and tokenizer are in one folder."""
     model, tokenizer = base(tmp_path, architecture, rows=rows)
     ids = extend_vocabulary(model, tokenizer, TOKENS)
     trained_a_step(model, ids).save_pretrained(tmp_path)
@@ -123,7 +123,7 @@ def test_load_generator_full_folder_with_extended_vocabulary_is_what_was_trained
 @pytest.mark.parametrize("trains", ["embedding and head", "rows of the embedding", "rows of both"])
 @pytest.mark.parametrize(("architecture", "rows", "tied"), [("llama", 300, False), ("llama", 300, True), ("gptj", 320, False)])
 def test_load_generator_adapter_with_extended_vocabulary_is_what_was_trained(tmp_path, architecture, rows, tied, trains):
-    """The base is given the rows that the adapter's tokenizer adds before the adapter is put on, to the last bit."""
+    """The base gets the rows that the adapter's tokenizer adds before the adapter is attached; logits are bit-equal."""
     model, tokenizer = base(tmp_path / "base", architecture, rows=rows, tied=tied)
     ids = extend_vocabulary(model, tokenizer, TOKENS)
     embedding, head = EMBEDDINGS[architecture], "lm_head"
