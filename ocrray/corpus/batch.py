@@ -102,7 +102,8 @@ class Batch:
     @cached_property
     def random(self) -> Floats:
         """Random numbers in 0..1, the same whenever the same file is read."""
-        return np.random.default_rng([zlib.crc32(self.file.encode()), self.first_row]).random(self.rows.num_rows)
+        numbers: Floats = np.random.default_rng([zlib.crc32(self.file.encode()), self.first_row]).random(self.rows.num_rows)
+        return numbers
 
 
 def _integers(values: pa.Array) -> Integers:

@@ -106,11 +106,14 @@ def _mended(raw: str, truth: str, rng: random.Random) -> list[str]:
     return [*parts, raw[position:]]
 
 
-def write_rows(output: Path, rows: Sequence[Row], files: int = 1) -> Path:
-    """Write rows as `<output>/data/*.parquet`; returns the output folder."""
+def write_rows(output: Path, rows: Sequence[Row], files: int = 1, fields: pa.DataType | None = None) -> Path:
+    """Write rows as `<output>/data/*.parquet`, extracted fields as type `fields`; returns the output folder."""
     (output / "data").mkdir(parents=True, exist_ok=True)
     extra = [(name, pa.string()) for name in (rows[0] if rows else {}) if name not in SCHEMA.names]
     schema = pa.schema([*SCHEMA, *extra], metadata=SCHEMA.metadata)
+    if fields is not None:
+        for name, data_type in (("fields", fields), ("field_candidates", pa.list_(fields))):
+            schema = schema.set(schema.get_field_index(name), pa.field(name, data_type))
     for number in range(files):
         table = pa.Table.from_pylist(list(rows[number::files]), schema=schema)
         pq.write_table(table, output / "data" / f"{number:06d}.parquet", row_group_size=97)
@@ -127,7 +130,7 @@ def rows() -> SimpleNamespace:
 def corpus(tmp_path: Path) -> Callable[..., Path]:
     """Writes rows into a fresh output folder and returns it: `corpus(rows, files=2)`."""
 
-    def write(rows: Sequence[Row], files: int = 1) -> Path:
-        return write_rows(tmp_path / "corpus", rows, files)
+    def write(rows: Sequence[Row], files: int = 1, fields: pa.DataType | None = None) -> Path:
+        return write_rows(tmp_path / "corpus", rows, files, fields)
 
     return write

@@ -12,6 +12,7 @@ from PIL import Image
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 
+from ocrray.corpus.panels import PANELS
 from ocrray.corpus.report import write_report
 from ocrray.corpus.summary import summarise
 from ocrray.errors import RecordError
@@ -207,3 +208,19 @@ def test_report_empty_corpus_is_a_report(tmp_path: Path) -> None:
     tree = html.parse(report_of(tmp_path))
     assert not tree.xpath("//article")
     assert tree.xpath("//h1/text()") == ["A report"]
+
+
+def test_report_sections_are_the_panels_that_have_data(corpus, rows) -> None:
+    """Every panel with data is a section of its own name, in the order of the list; the others are left out."""
+    tree = html.parse(report_of(corpus([rows.row("a", "tbe", "the"), rows.failure("b")])))
+    names = [panel.name for panel in PANELS if panel.name not in ("quality", "fields")]
+    assert tree.xpath("//main/section/@id") == names
+
+
+def test_report_refusal_shows_the_span_and_the_proposed_text(corpus, rows) -> None:
+    """A reader sees what the guard refused without counting characters."""
+    verdict = {"start": 4, "end": 9, "accepted": False, "reason": "language", "similarity": 0.6}
+    edits = [{"start": 5, "end": 6, "raw": "b", "corrected": "a"}, {"start": 8, "end": 9, "raw": "5", "corrected": "s"}]
+    refused = rows.refusal("a", "the cbts5 sat", "the cats sat") | {"verdicts": [verdict], "refused_edits": edits}
+    (item,) = html.parse(report_of(corpus([refused]))).xpath("//ul[@class='refusals']/li")
+    assert " ".join(item.text_content().split()).startswith("Refused (language): cbts5 → catss")
