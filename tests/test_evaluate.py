@@ -14,6 +14,8 @@ import pytest
 import yaml
 
 from ocrray.cli import main
+from ocrray.evaluation.metrics import METRICS
+from ocrray.evaluation.panels import PANELS
 from ocrray.records import SCHEMA
 from ocrray.text.edits import edits_between
 
@@ -138,7 +140,7 @@ def test_evaluate_run_needs_no_columns_and_knows_its_refusals(run, tmp_path: Pat
     assert result["records"]["without_text"] == 1
     report = (tmp_path / "out" / "report.html").read_text()
     assert "Refused by the guard" in report
-    assert "Rightly refused" in report
+    assert "spans rightly refused" in report
     assert '"reasons":["length"]' in report
 
 
@@ -293,3 +295,18 @@ def test_evaluate_by_workers_says_the_same(run, tmp_path: Path) -> None:
     alone, together = (run(config | {"workers": workers})[1] for workers in (1, 2))
     for part in ("overall", "by_raw_cer", "comparison", "records"):
         assert alone[part] == together[part]
+
+
+def test_evaluate_every_registered_metric_is_in_all_outputs(run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Terminal, `evaluation.json` and report show each metric of the registry, and each panel its section."""
+    code, result = run({"input": jsonl(tmp_path / "pairs.jsonl", ROWS), "baseline": {"corrected_column": "ocr"}})
+    printed, report = capsys.readouterr().out, (tmp_path / "out" / "report.html").read_text()
+    assert code == 0
+    for metric in METRICS.values():
+        assert {metric.name} <= set(result["overall"]["metrics"]) & set(result["comparison"]["differences"])
+        assert result["meanings"][metric.name] == metric.meaning
+        assert metric.row in printed
+        assert f"<bdi>{metric.row}</bdi>" in report
+        assert (metric.name in printed) == metric.headline
+        assert (f"<bdi>{metric.name}</bdi>" in report) == (metric.column != "raw")
+    assert [panel.name for panel in PANELS if f'id="{panel.name}-heading"' in report] == ["metrics", "groups", "comparison"]

@@ -1,9 +1,8 @@
 """Running `evaluate`: score the texts, or draw or read back a sheet, and write the results and the report."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -11,10 +10,11 @@ from typing import Any
 import ocrray
 from ocrray.errors import ConfigError
 from ocrray.evaluation import sheet
+from ocrray.evaluation.evaluation import Evaluation
 from ocrray.evaluation.field_scoring import FieldScoring
-from ocrray.evaluation.metrics import METRICS
-from ocrray.evaluation.report import Evaluation, write_report
-from ocrray.evaluation.results import as_json, compare, compute_results, estimate_results
+from ocrray.evaluation.panels import PANELS
+from ocrray.evaluation.report import write_report
+from ocrray.evaluation.results import compare, compute_results, estimate_results
 from ocrray.evaluation.sampling import check_sample, draw_sample
 from ocrray.evaluation.scoring import CountBatches, count_in_process, score
 from ocrray.evaluation.sheet_page import write_sheet_page
@@ -59,17 +59,11 @@ def _evaluated(plan: EvaluatePlan) -> Evaluation:
     return Evaluation(
         name=config.input.label,
         results=compute_results(scores, config.bootstrap),
-        report_records=scores.report_records,
         normalise=config.normalise,
         confidence=config.bootstrap.confidence,
-        unit=scores.unit,
-        tally=scores.tally,
-        first_problem=scores.first_problem,
-        refused=scores.refused,
-        guard_spans=scores.guard_spans if scores.guard_spans.refused else None,
+        scores=scores,
+        has_raw_text=config.input.column("raw_column") is not None,
         translation=translation_scores(texts),
-        fields=scores.fields,
-        from_nothing=not config.input.column("raw_column"),
         baseline_name=plan.baseline.config.label if plan.baseline else None,
         comparison=compare(scores, baseline, config.bootstrap) if baseline is not None else None,
     )
@@ -116,11 +110,9 @@ def _estimated(plan: EvaluatePlan, sheet_text: str) -> Evaluation:
     return Evaluation(
         name=config.input.label,
         results=estimate_results(checked, config.bootstrap),
-        report_records=checked.report_records,
         normalise=config.normalise,
         confidence=config.bootstrap.confidence,
-        unit="checked records",
-        strata=checked.strata,
+        sample=checked,
     )
 
 
@@ -136,29 +128,16 @@ def _why_nothing(tally: dict[str, int], problem: str | None) -> str:
 
 def _document(config: EvaluateConfig, evaluation: Evaluation) -> dict[str, Any]:
     results = evaluation.results
-    return {
+    document: dict[str, Any] = {
         "ocrray_version": ocrray.__version__,
         "written": datetime.now(UTC).isoformat(timespec="seconds"),
         "title": config.output.title,
         "system": evaluation.name,
-        "records": dict(evaluation.tally),
-        "first_problem": evaluation.first_problem,
-        "estimated_from": [asdict(stratum) for stratum in evaluation.strata],
+        "records": evaluation.tally,
+        "notes": evaluation.notes,
         "normalisation": evaluation.normalise.description(),
         "resampled": {"units": results.units, "of": evaluation.unit, "in_blocks": results.in_blocks},
-        "meanings": {name: metric.meaning for name, metric in METRICS.items()},
-        "overall": as_json(results.overall),
-        "refused_spans": evaluation.guard_spans and evaluation.guard_spans.as_json(),
-        "fields": evaluation.fields and evaluation.fields.as_json(),
-        "bleu_ter": evaluation.translation and asdict(evaluation.translation),
-        "by_raw_cer": _groups(results.by_raw_cer),
-        "by_language": _groups(results.by_language),
-        "by_source": _groups(results.by_source),
-        "baseline": evaluation.baseline_name,
-        "comparison": evaluation.comparison and as_json(evaluation.comparison),
-        "config": config.model_dump(mode="json"),
     }
-
-
-def _groups(groups: Sequence[Any]) -> list[dict[str, Any]]:
-    return [as_json(group) for group in groups]
+    for panel in PANELS:
+        document |= panel.as_json(evaluation)
+    return document | {"config": config.model_dump(mode="json")}
