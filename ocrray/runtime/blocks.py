@@ -1,14 +1,15 @@
-"""A work list mapped block by block on Ray Data, and each block's rows written once: what every verb that makes Parquet shares.
+"""Maps a work list block by block on Ray Data and writes the rows of each block once; used by every verb that writes Parquet.
 
-A block is the unit of work, of commit and of resume: Ray Data writes its rows and their ids in two phases, so that a row is in
-the output once however often a process dies (`ray.data.checkpoint`, Ray 2.60). That holds for a plan of reads, maps and one write
-in which every row that is read is written.
+A block is the unit of work, commit and resume: Ray Data commits its rows and their ids in two phases, so a row is in the output
+once however often a process dies (`ray.data.checkpoint`, Ray 2.60). This holds for plans of reads, maps and one write in which
+every row that is read is also written.
 """
 
 import logging
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -19,14 +20,18 @@ from ray.data.checkpoint import CheckpointConfig
 from ocrray.errors import EngineError, OcrrayError
 from ocrray.folder import Folder
 from ocrray.runtime import cluster
+from ocrray.runtime.monitor import MonitorHandle
 
-_MAX_BLOCK_BYTES = 16 << 20  # Ray's default of 128 MiB is more than a stage needs at hand
-_MAX_ACTOR_INIT_DEATHS = 5  # a worker killed while it loads is not yet a reason to end the run, which is Ray's default
-_NO_PROGRESS_TIMEOUT_S = 6 * 3600  # Ray's default of 30 minutes ends a run that waits for spot GPUs
+Map = Callable[[pa.Table], pa.Table]
+"""Function that maps a block of rows to the same rows."""
+
+_MAX_BLOCK_BYTES = 16 << 20  # Ray's default is 128 MiB; a stage needs only some rows at a time
+_MAX_ACTOR_INIT_DEATHS = 5  # by default, one worker that is killed while it loads ends the run
+_NO_PROGRESS_TIMEOUT_S = 6 * 3600  # the default of 30 minutes ends a run that waits for spot GPUs
 
 
-def quieten() -> None:
-    """Keep Ray Data's news off the terminal: we say in one line what went wrong, and Ray's log file still has all of it."""
+def silence_ray_data() -> None:
+    """Keep log messages and progress bars of Ray Data off the terminal; its log file still has the messages."""
     for handler in logging.getLogger("ray.data").handlers:
         if handler.name == "console":
             handler.setLevel(logging.CRITICAL)
@@ -35,10 +40,10 @@ def quieten() -> None:
 
 @contextmanager
 def committed(checkpoint: Folder) -> Iterator[None]:
-    """Within this, what is written is committed to `checkpoint`, and rows whose `record_id` is committed there are not read."""
-    quieten()
+    """Commit what is written to `checkpoint`, and read only rows whose `record_id` is not committed there."""
+    silence_ray_data()
     context = DataContext.get_current()
-    context.use_datasource_v2 = False  # the newer reader takes half of the parts at once: 830 MB a process instead of 200
+    context.use_datasource_v2 = False  # the newer reader reads half of the files at once: 830 MB per process, not 200
     context.target_max_block_size = _MAX_BLOCK_BYTES
     context.max_consecutive_actor_init_deaths = _MAX_ACTOR_INIT_DEATHS
     context.execution_no_progress_timeout_s = _NO_PROGRESS_TIMEOUT_S
@@ -65,21 +70,21 @@ def committed_records(checkpoint: Folder) -> int:
 
 
 def read_blocks(work_list: Folder, rows_per_block: int) -> Dataset:
-    """The Parquet files of a work list, in blocks of so many rows."""
+    """Read the Parquet files of a work list in blocks of `rows_per_block` rows."""
     parts = sum(1 for _ in work_list.files(".parquet"))
     rows = ray.data.read_parquet(work_list.path, filesystem=work_list.filesystem, override_num_blocks=parts)
     return rows.repartition(target_num_rows_per_block=rows_per_block)
 
 
-def map_blocks(rows: Dataset, stage: Callable[[pa.Table], pa.Table]) -> Dataset:
-    """Every block through `stage`, in tasks."""
-    return rows.map_batches(stage, batch_format="pyarrow", batch_size=None, zero_copy_batch=True)
+def map_in_tasks(rows: Dataset, function: Map) -> Dataset:
+    """Apply `function`, which is pickled, to every block, in as many tasks as there are free CPUs."""
+    return rows.map_batches(function, batch_format="pyarrow", batch_size=None, zero_copy_batch=True)
 
 
 def map_in_pool(
     rows: Dataset,
-    worker: type,
-    arguments: tuple,
+    worker: Callable[..., Map],
+    arguments: tuple[Any, ...],
     *,
     workers: int | None,
     on_cluster: bool,
@@ -88,15 +93,19 @@ def map_in_pool(
     blocks_at_once: int = 1,
     rows_per_block: int | None = None,
 ) -> Dataset:
-    """Every block through one of `workers` processes that each hold a `worker(*arguments)`.
+    """Apply `worker(*arguments)`, a class opened once in each actor of a pool, to every block.
 
-    On a cluster the pool grows and shrinks with it; on one machine, where all of it is ours at once, it is a fixed one.
-    A worker is called with `blocks_at_once` blocks from as many threads, so that it has more at hand when one comes to its end.
-    With GPUs Ray Data wants to be told `rows_per_block`; smaller blocks, left over by an earlier run, are then laid together.
+    `workers` is the greatest number of actors, None as many as fit. On a cluster the pool grows and shrinks with it; on one
+    machine it has a fixed size. An actor is called with `blocks_at_once` blocks from as many threads, so that it has enough to do
+    while one of them ends. With GPUs Ray Data requires `rows_per_block`; smaller blocks of a resumed run are then combined.
     """
-    size = {"min_size": 1, "max_size": workers} if on_cluster else {"size": workers or _room(num_gpus)}
-    several = {"max_concurrent_calls_per_actor": blocks_at_once, "enable_true_multi_threading": True}
-    pool = ActorPoolStrategy(**size, **(several if blocks_at_once > 1 else {}))
+    pool = ActorPoolStrategy(
+        size=None if on_cluster else workers or _local_workers(num_gpus),
+        min_size=1 if on_cluster else None,
+        max_size=workers if on_cluster else None,
+        max_concurrent_calls_per_actor=blocks_at_once if blocks_at_once > 1 else None,
+        enable_true_multi_threading=blocks_at_once > 1 or None,
+    )
     return rows.map_batches(
         worker,
         fn_constructor_args=arguments,
@@ -109,25 +118,34 @@ def map_in_pool(
     )
 
 
-def _room(num_gpus: float) -> int:
-    """How many workers there is room for on this machine: one a core, or as many as its GPUs suffice for."""
-    return max(1, int(ray.cluster_resources().get("GPU", 0) // num_gpus)) if num_gpus else os.cpu_count() or 1
+def _local_workers(num_gpus: float) -> int:
+    """Return the number of workers that fit on this machine: one per core, or as many as its GPUs suffice for."""
+    if not num_gpus:
+        return os.cpu_count() or 1
+    resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]  # not annotated in Ray 2.60
+    return max(1, int(resources.get("GPU", 0) // num_gpus))
 
 
-def write_blocks(rows: Dataset, folder: Folder, monitor: ray.actor.ActorHandle) -> None:
-    """Run the plan and write its rows into `folder`; raises EngineError, with the reason that a worker left with the monitor."""
+def write_blocks(rows: Dataset, folder: Folder, monitor: MonitorHandle) -> None:
+    """Run the plan and write its rows into `folder`.
+
+    Raises:
+        EngineError: when the run ends early, with the error that a worker reported to the monitor.
+    """
     try:
         rows.write_parquet(folder.path, filesystem=folder.filesystem)
     except ray.exceptions.RayError as error:
-        reason = ray.get(monitor.reason.remote())
-        raise EngineError(reason or f"Ray gave up: {cluster.last_line(error)} (its logs are in {cluster.log_folder()})") from None
+        reported: ray.ObjectRef[str] = monitor.reported_error.remote()
+        reason = ray.get(reported)
+        of_ray = f"Ray ended the run: {cluster.last_line(error)} (its logs are in {cluster.log_folder()})"
+        raise EngineError(reason or of_ray) from None
 
 
 @contextmanager
-def telling(monitor: ray.actor.ActorHandle) -> Iterator[None]:
-    """Leave the reason of an error that ends the run with the monitor: Ray Data passes on a traceback, not the exception."""
+def reporting_errors(monitor: MonitorHandle) -> Iterator[None]:
+    """Report the message of an error that ends the run to the monitor; Ray Data would pass on only a traceback."""
     try:
         yield
     except OcrrayError as error:
-        ray.get(monitor.stop_because.remote(str(error)))
+        ray.get(monitor.report_error.remote(str(error)))
         raise

@@ -1,4 +1,4 @@
-"""Joining the cluster a job was submitted to, or starting a small one on this machine and ending it again."""
+"""Connection to the cluster a job was submitted to, or to one that is started on this machine and ended again."""
 
 import logging
 import os
@@ -9,12 +9,12 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-# Read when Ray is imported or starts, and inherited by its workers; the first three keep no news off the user's terminal.
+# Read when Ray is imported or starts, and inherited by its workers; the first three silence messages on the terminal.
 _ENVIRONMENT = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # a warning about this very variable, on every start of Ray 2.60
-    "RAY_BACKEND_LOG_LEVEL": "fatal",  # its C++ core says of every actor pool that it has arguments in the object store
-    "RAY_DEDUP_LOGS_SKIP_REGEX": "worker processes have been started",  # advice about what a 2-core machine starts normally
-    "RAY_USAGE_STATS_ENABLED": "0",  # Ray would tell its makers of every run, by a process more
+    "RAY_BACKEND_LOG_LEVEL": "fatal",  # its C++ core warns of every actor pool that its arguments are in the object store
+    "RAY_DEDUP_LOGS_SKIP_REGEX": "worker processes have been started",  # normal on a machine of 2 cores
+    "RAY_USAGE_STATS_ENABLED": "0",  # else a further process sends usage statistics to Ray's developers
     "RAY_CHDIR_TO_TRIAL_DIR": "0",  # relative paths in a config are relative to the working directory, in Ray Train's workers too
     "OMP_WAIT_POLICY": "PASSIVE",  # else the idle threads of one worker's torch spin on the cores that others need
 }
@@ -26,40 +26,45 @@ import ray  # noqa: E402
 
 from ocrray.errors import ConfigError  # noqa: E402
 
-# A streaming run keeps little in flight, and Ray Data fills what it is given; Ray's own default is 30 % of the machine's memory.
+# A streaming run keeps few blocks in flight, and Ray Data fills the store; Ray's default is 30 % of the machine's memory.
 _LOCAL_OBJECT_STORE_BYTES = 256 << 20
 
 
 def is_remote() -> bool:
-    """Whether this process was started by `ray job submit`, or pointed at a cluster by RAY_ADDRESS."""
+    """Return whether RAY_ADDRESS names a cluster, as it does in jobs of `ray job submit`."""
     return bool(os.environ.get("RAY_ADDRESS"))
 
 
 def last_line(error: Exception) -> str:
-    """What an error of Ray's says in the end, without the traceback before it."""
+    """Return the last line of the message of an error of Ray, which follows a traceback."""
     return (str(error).strip().splitlines() or [type(error).__name__])[-1]
 
 
 @contextmanager
 def connected(local_cpus: int) -> Iterator[str]:
-    """Ray for the time of a run; a cluster started here offers `local_cpus` logical CPUs.
+    """Connect to Ray for the time of a run; a cluster started here has `local_cpus` logical CPUs.
 
-    Yields the name of a session started here, for `end_session`; empty where a cluster was joined, which is not ours to end.
+    Yields the name of the session if it was started here, for `end_session`; empty if a cluster was joined.
 
-    Raises ConfigError when the cluster cannot be reached or started.
+    Raises:
+        ConfigError: when the cluster cannot be reached or started.
     """
-    local = {
-        "address": "local",
-        "num_cpus": local_cpus,
-        "object_store_memory": _LOCAL_OBJECT_STORE_BYTES,
-        "include_dashboard": False,
-    }
     try:
         with _silent_stderr():
-            ray.init(log_to_driver=False, logging_level=logging.ERROR, **({} if is_remote() else local))
-    except Exception as error:  # Ray raises all kinds, a bare Exception where a busy machine starts it too slowly
+            if is_remote():
+                ray.init(log_to_driver=False, logging_level=logging.ERROR)
+            else:
+                ray.init(
+                    "local",
+                    num_cpus=local_cpus,
+                    object_store_memory=_LOCAL_OBJECT_STORE_BYTES,
+                    include_dashboard=False,
+                    log_to_driver=False,
+                    logging_level=logging.ERROR,
+                )
+    except Exception as error:  # of any class: a plain Exception where a busy machine starts Ray too slowly
         raise ConfigError(f"Ray cannot be reached or started: {' '.join(str(error).split())}") from None
-    # Ray has put a handler before ours that aborts the process three seconds after a SIGTERM.
+    # Ray installed a C++ handler that aborts the process three seconds after a SIGTERM; install Python's again.
     signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))
     try:
         yield "" if is_remote() else ray.get_runtime_context().get_session_name()
@@ -68,14 +73,14 @@ def connected(local_cpus: int) -> Iterator[str]:
 
 
 def log_folder() -> str:
-    """Where this session's processes write their logs, on each machine."""
+    """Return the folder of this session's logs, on each machine."""
     context = ray.get_runtime_context()
     return f"{context.get_temp_dir()}/{context.get_session_name()}/logs"
 
 
 @contextmanager
 def _silent_stderr() -> Iterator[None]:
-    """Keep what C++ code writes to standard error (that a log level was set) off the terminal, unless an exception follows."""
+    """Keep messages of C++ code on standard error off the terminal, unless an exception follows."""
     sys.stderr.flush()
     terminal = os.dup(2)
     with tempfile.TemporaryFile() as kept:
@@ -94,7 +99,7 @@ def _silent_stderr() -> Iterator[None]:
 
 
 def end_session(session: str) -> None:
-    """End what still runs on this machine of the Ray session named so, whose driver was killed; its workers might still write."""
+    """Kill processes of this Ray session on this machine, whose driver was killed: its workers might still write."""
     roots = [
         process
         for process in psutil.process_iter(["cmdline"])

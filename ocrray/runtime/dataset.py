@@ -21,7 +21,7 @@ from ocrray.engines.tagger import RouteConfig
 from ocrray.folder import Folder
 from ocrray.guard import GuardConfig
 from ocrray.runtime import blocks
-from ocrray.runtime.blocks import telling
+from ocrray.runtime.blocks import reporting_errors
 from ocrray.runtime.resources import WorkersConfig
 from ocrray.sources.input import InputConfig
 from ocrray.sources.kinds import IMAGE_KINDS
@@ -54,11 +54,11 @@ def run_pipeline(pipeline: Pipeline, output: Folder, monitor: ray.actor.ActorHan
     """Map every record of `output`'s work list that is not committed yet; returns when the last one is written."""
     with blocks.committed(output.child("_checkpoint")):
         rows = blocks.read_blocks(output.child("_work_list"), pipeline.rows_per_block)
-        rows = blocks.map_blocks(rows, Load(pipeline.input))
+        rows = blocks.map_in_tasks(rows, Load(pipeline.input))
         rows = _recognized(rows, pipeline, monitor)
         rows = _tagged(rows, pipeline, monitor)
         rows = _corrected(rows, pipeline, monitor)
-        rows = blocks.map_blocks(rows, Finish(pipeline.guard, monitor))
+        rows = blocks.map_in_tasks(rows, Finish(pipeline.guard, monitor))
         blocks.write_blocks(rows, output.child("data"), monitor)
 
 
@@ -86,7 +86,7 @@ def _tagged(rows: Dataset, pipeline: Pipeline, monitor: ray.actor.ActorHandle) -
         on_cluster=pipeline.on_cluster,
         num_cpus=1,
     )
-    return blocks.map_blocks(rows, Route(pipeline.route.above))
+    return blocks.map_in_tasks(rows, Route(pipeline.route.above))
 
 
 def _corrected(rows: Dataset, pipeline: Pipeline, monitor: ray.actor.ActorHandle) -> Dataset:
@@ -95,9 +95,9 @@ def _corrected(rows: Dataset, pipeline: Pipeline, monitor: ray.actor.ActorHandle
         return rows
     if isinstance(config, CorrectorConfig):
         if config.given_column is not None:
-            return blocks.map_blocks(rows, TakeGiven(config.given_column, config.check("correct")))
+            return blocks.map_in_tasks(rows, TakeGiven(config.given_column, config.check("correct")))
         if not config.needs_pool:
-            return blocks.map_blocks(rows, CorrectTexts(config, monitor))
+            return blocks.map_in_tasks(rows, CorrectTexts(config, monitor))
     return blocks.map_in_pool(
         rows,
         ExtractFields if pipeline.extract else CorrectTexts,
@@ -122,11 +122,11 @@ class RecognizePages:
             return ray.get(monitor.attempt.remote(record_id))
 
         self.monitor = monitor
-        with telling(monitor):
+        with reporting_errors(monitor):
             self.stage = Recognize(config.open(), open_within_limits, count_attempt)
 
     def __call__(self, table: pa.Table) -> pa.Table:
-        with telling(self.monitor):
+        with reporting_errors(self.monitor):
             return self.stage(table)
 
 
@@ -135,11 +135,11 @@ class CorrectTexts:
 
     def __init__(self, config: CorrectorConfig, monitor: ray.actor.ActorHandle) -> None:
         self.monitor = monitor
-        with telling(monitor):
+        with reporting_errors(monitor):
             self.stage = Correct(config.open())
 
     def __call__(self, table: pa.Table) -> pa.Table:
-        with telling(self.monitor):
+        with reporting_errors(self.monitor):
             return self.stage(table)
 
 
@@ -148,11 +148,11 @@ class ExtractFields:
 
     def __init__(self, config: ExtractConfig, monitor: ray.actor.ActorHandle) -> None:
         self.monitor = monitor
-        with telling(monitor):
+        with reporting_errors(monitor):
             self.stage = Extract(config.open(), config.columns.front)
 
     def __call__(self, table: pa.Table) -> pa.Table:
-        with telling(self.monitor):
+        with reporting_errors(self.monitor):
             return self.stage(table)
 
 

@@ -1,4 +1,4 @@
-"""What a run is doing: workers report to one small actor, and the driver shows it."""
+"""Progress of a run: workers report to one actor, and the driver shows its counts."""
 
 import hashlib
 import json
@@ -27,66 +27,63 @@ _SHOW_EVERY_S = 1.0
 _LOG_EVERY_S = 10.0  # one JSON line; a log file of a run of days stays readable
 
 
-@ray.remote(num_cpus=0, max_concurrency=1)
+@ray.remote(num_cpus=0)
 class RunMonitor:
-    """Counts finished records per status, and how often each page was begun.
-
-    Its name is derived from the output, so that a second run on the same output in the same cluster cannot start.
-    """
+    """Count finished records by status, and the attempts at each page; keep the error that ends the run."""
 
     def __init__(self) -> None:
         self.finished: Counter[str] = Counter()
         self.attempts: Counter[str] = Counter()
-        self.stop_reason = ""
+        self.error = ""
 
     def finish(self, counts: Mapping[str, int], record_ids: list[str]) -> None:
-        """Add a batch that went through every stage; its pages can no longer kill anybody and are forgotten."""
+        """Add a block that passed every stage, and forget the attempts at its pages."""
         self.finished.update(counts)
         for record_id in record_ids:
             self.attempts.pop(record_id, None)
 
     def begin_phase(self) -> None:
-        """Count from nothing again: another work list of the same run is begun."""
+        """Reset the counts, for another work list of the same run."""
         self.finished.clear()
 
     def attempt(self, record_id: str) -> int:
-        """Count one more begin of this page, and return how many there were."""
+        """Count one more attempt at this page, and return how many there were."""
         self.attempts[record_id] += 1
         return self.attempts[record_id]
 
-    def stop_because(self, reason: str) -> None:
-        """Keep why a worker ends the run; the first one to say so is heard."""
-        self.stop_reason = self.stop_reason or reason
+    def report_error(self, message: str) -> None:
+        """Keep the error with which a worker ends the run, unless another one came first."""
+        self.error = self.error or message
 
-    def reason(self) -> str:
-        """What a worker left with `stop_because`, empty if none did."""
-        return self.stop_reason
+    def reported_error(self) -> str:
+        """Return the first message of `report_error`, empty if there was none."""
+        return self.error
 
     def snapshot(self) -> tuple[dict[str, int], int]:
-        """Finished records per status, and how many pages are begun and not finished."""
+        """Return the finished records by status, and the number of pages that are begun and not finished."""
         return dict(self.finished), len(self.attempts)
 
 
 class Display(ABC):
-    """Shows a run in the terminal, or as one JSON line every ten seconds where standard error is no terminal.
+    """Show the progress of a run as a bar, or as one JSON line every ten seconds if standard error is no terminal.
 
-    A subclass says what is shown of the snapshots that it gets of its monitor; `done` and `total` (None: unknown) make the bar.
+    Subclasses convert the monitor's snapshots into a state; its `done` and `total` (None: unknown) set the bar.
     """
 
     starting = "starting workers"
 
-    def __init__(self, monitor: ray.actor.ActorHandle) -> None:
+    def __init__(self, monitor: MonitorHandle) -> None:
         self.monitor = monitor
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._show, daemon=True)
 
     @abstractmethod
     def state(self, snapshot: Any) -> dict[str, Any]:
-        """What is known now, as it is logged."""
+        """Convert a snapshot of the monitor into the values of a log line."""
 
     @abstractmethod
     def describe(self, state: Mapping[str, Any]) -> str:
-        """What stands beside the bar."""
+        """Return the text beside the bar."""
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -113,18 +110,19 @@ class Display(ABC):
     def _states(self, every_s: float) -> Iterator[dict[str, Any]]:
         while not self._stop.wait(every_s):
             try:
-                snapshot = ray.get(self.monitor.snapshot.remote(), timeout=every_s * 5)
+                answer: ray.ObjectRef[Any] = self.monitor.snapshot.remote()
+                snapshot = ray.get(answer, timeout=every_s * 5)
             except (ray.exceptions.RayError, TimeoutError):
-                continue  # a display must never end the run that it shows
-            if not self._stop.is_set():  # an answer that came too late is older than what is taken at the end
+                continue  # an error of the display must not end the run
+            if not self._stop.is_set():  # a late answer is older than the state at the end
                 yield self.state(snapshot)
 
 
 class ProgressDisplay(Display):
-    """Shows how many records are finished, by status."""
+    """Show the number of finished records by status."""
 
     def __init__(
-        self, monitor: ray.actor.ActorHandle, total: int, already_done: int, unit: str, statuses: Sequence[str] = STATUSES
+        self, monitor: MonitorHandle, total: int, already_done: int, unit: str, statuses: Sequence[str] = STATUSES
     ) -> None:
         super().__init__(monitor)
         self.statuses = statuses
@@ -156,8 +154,12 @@ class ProgressDisplay(Display):
 
 
 @contextmanager
-def monitored(output: Folder, actor: Any = RunMonitor, *arguments: Any) -> Iterator[ray.actor.ActorHandle]:
-    """An `actor(*arguments)` for the time of a run on this folder; raises ConfigError when one lives already in this cluster."""
+def monitored(output: Folder, actor: Any = RunMonitor, *arguments: Any) -> Iterator[MonitorHandle]:
+    """Start `actor(*arguments)` for the time of a run on this folder, under a name that is derived from the folder.
+
+    Raises:
+        ConfigError: when this cluster already has an actor of that name: another run writes to the same folder.
+    """
     name = hashlib.sha256(f"{output.filesystem.type_name}:{output.path}".encode()).hexdigest()
     try:
         monitor = actor.options(name=name, namespace="ocrray").remote(*arguments)
@@ -170,7 +172,7 @@ def monitored(output: Folder, actor: Any = RunMonitor, *arguments: Any) -> Itera
 
 
 def clock(seconds: float) -> str:
-    """`m:ss`, or `h:mm:ss` from an hour on."""
+    """Return `m:ss`, or `h:mm:ss` from an hour on."""
     minutes, rest = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -20,7 +20,7 @@ from ocrray.corpus.pairs import MADE_SCHEMA
 from ocrray.errors import ConfigError, RecordError
 from ocrray.folder import Folder
 from ocrray.runtime import blocks
-from ocrray.runtime.blocks import telling
+from ocrray.runtime.blocks import reporting_errors
 from ocrray.stages.base import attempt
 from ocrray.synth.config import NoiseConfig, PagesConfig
 from ocrray.synth.noise import NoiseModel
@@ -56,14 +56,14 @@ class MakePages:
         monitor: ray.actor.ActorHandle,
     ) -> None:
         self.config, self.seed, self.output, self.monitor = config, seed, output, monitor
-        with telling(monitor):
+        with reporting_errors(monitor):
             self.fonts = [path for path in typefaces(config) if path.name in font_names]
             if len(self.fonts) < len(font_names):
                 raise ConfigError(f"pages.script: not every machine has the same fonts installed ({', '.join(font_names)})")
             self.recognizer = config.recognizer[1].open()
 
     def __call__(self, work: pa.Table) -> pa.Table:
-        with telling(self.monitor):
+        with reporting_errors(self.monitor):
             return _made(work, self.seed, self._make, self.monitor)
 
     def _make(self, record_id: str, passage: str, rng: np.random.Generator) -> dict[str, Any]:

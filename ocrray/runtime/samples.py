@@ -49,7 +49,7 @@ def prepare(config: TrainConfig, folder: Path, limit: int | None) -> Prepared:
     if (earlier := prepared.read_prepared(folder)) and earlier.fingerprint == wanted:
         return earlier
     shutil.rmtree(folder, ignore_errors=True)
-    blocks.quieten()
+    blocks.silence_ray_data()
     try:
         facts = task.survey(lambda: _survey(_rows(config, task, files, "train", limit), task, config.seed))
         for part in prepared.PARTS:
