@@ -15,7 +15,7 @@ from ocrray.errors import ConfigError
 class StrictModel(BaseModel):
     """Base of every config: frozen, and a key that it does not know is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), use_attribute_docstrings=True)
 
 
 ModelT = TypeVar("ModelT", bound=StrictModel)
