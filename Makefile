@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SHELL := /bin/bash
 
-.PHONY: demo test test-slow lint tagger causal guard install install-dev system system-dev clean
+.PHONY: demo test test-slow lint docs tagger causal guard install install-dev system system-dev clean
 
 demo: install
 	$(BIN)/ocrray restore configs/restore/demo.yaml
@@ -18,6 +18,11 @@ test-slow: install-dev
 lint: install-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+# What scripts/generate_docs.py makes from the code: docs/configuration.md, docs/corpus.md and the JSON Schemas of configs.
+docs: install
+	$(BIN)/python scripts/generate_docs.py
 
 # An edit tagger and a small causal corrector from nothing: hours on a CPU. The clean texts are not part of the repository; configs/synthesize/ocr_pairs.yaml names them.
 tagger causal: install out/ocr_pairs/manifest.json

@@ -25,28 +25,34 @@ class EvaluationOutputConfig(StrictModel):
     """Where `evaluation.json` and `report.html` go."""
 
     path: str
+    """A local folder or a URI (`s3://`, `gs://`)."""
     title: str = "Evaluation"
+    """Title of the report."""
     report_records: int = Field(5_000, ge=0, le=50_000)
-    """So many records are in the report, with their texts: those made worst, refused ones, and others at random."""
+    """Number of records in the report, with their texts: those made worst, refused ones, and others at random."""
 
 
 class EvaluateConfig(StrictModel):
     """One complete run of `ocrray evaluate`."""
 
     input: SystemConfig
+    """The system to measure: a finished run, or tables."""
     baseline: SystemConfig | None = None
     """A second system, compared record by record; with neither run nor paths it is other columns of the input."""
     sample: int | None = Field(None, ge=10, le=100_000)
-    """For records without ground truth: draw so many onto a sheet, `sample.csv`; once it is checked, read it back."""
+    """For records without ground truth: number of records to draw onto a sheet, `sample.csv`; once checked, it is read back."""
     normalise: Normalisation = Normalisation()
+    """How texts are normalised before they are compared."""
     fields: FieldsConfig | None = None
     """Answers hold fields, which are scored one by one: JSON objects, lines of `name: value`, or what `extract:` made."""
     bootstrap: BootstrapConfig = BootstrapConfig()
+    """How the intervals are estimated."""
     bleu_ter_words: int = Field(20_000, ge=0)
-    """BLEU and TER are computed on records drawn at random, of so many words in all: TER takes seconds for each 10,000."""
+    """Words in all of the random records that BLEU and TER are computed on: TER takes seconds for each 10,000."""
     workers: int = Field(1, ge=1)
-    """Processes that compare texts, on Ray, here or in the cluster; 1 is this one alone: some thousands of lines a second."""
+    """Processes that compare texts, on Ray, here or in the cluster; 1: this process alone, some thousands of lines a second."""
     output: EvaluationOutputConfig
+    """Where the results go."""
 
     @model_validator(mode="after")
     def _complete(self) -> Self:

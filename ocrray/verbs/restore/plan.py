@@ -32,18 +32,25 @@ class RestoreConfig(StrictModel):
     """One complete run of `ocrray restore`."""
 
     input: InputConfig
+    """What to read."""
     recognize: RecognizeConfig | None = TesseractConfig()
+    """The engine that recognizes the text of scans; null where the input is text."""
     route: RouteConfig | None = None
     """A tagger that reads everything first, so that only what it leaves doubtful goes on to the language model of `correct`."""
     correct: CorrectConfig | None = TaggerConfig(engine="tagger")
+    """The engine that corrects the text; null corrects nothing."""
     extract: ExtractConfig | None = None
-    """Photo metadata instead of a correction; the guard, which compares a text with its correction, has no part in it."""
+    """Fields of a text instead of its correction; the guard, which compares a text with its correction, has no part in it."""
     guard: GuardConfig | None = GuardConfig()
+    """Accepts or refuses each correction; null accepts all."""
     output: OutputConfig
+    """Where the corpus goes."""
     export: ExportConfig | None = None
     """Corrected copies of the ALTO, PAGE and hOCR files that the text came from; a finished run can be exported later."""
     workers: WorkersConfig = WorkersConfig()
+    """Processes and their CPUs and GPUs."""
     max_failed_frac: float = Field(0.01, ge=0, le=1)
+    """The exit code is 1 when a larger share of the records failed."""
 
     @model_validator(mode="after")
     def _one_rewrites(self) -> Self:

@@ -39,26 +39,33 @@ class CleanTextConfig(StrictModel):
     """Clean text to make pairs of: files, folders, globs and `@list` files of plain text (UTF-8) and tables, gzipped or not."""
 
     paths: list[str] = Field(min_length=1)
+    """Files, folders, globs and `@list` files (one path a line), local or `s3://`, `gs://`."""
     text_column: str | None = None
-    """Of tables; null: `text` or `ocr`, where a table has one of the two."""
+    """Column of tables that holds the text; null: `text` or `ocr`, where a table has one of the two."""
 
 
 class PairsOutputConfig(OutputConfig):
-    """Where the pairs go, and what their card says of them."""
+    """Location of the pairs, and metadata for their card."""
 
     title: str = "Synthetic OCR pairs"
+    """Title of the card."""
 
 
 class SynthesizeConfig(StrictModel):
     """One complete run of `ocrray synthesize`."""
 
     input: CleanTextConfig
+    """Clean text to make pairs of."""
     pages: PagesConfig | None = None
+    """Pairs by setting, degrading and recognizing pages; null makes none."""
     noise: NoiseConfig | None = None
+    """Pairs by a noise model; null makes none."""
     output: PairsOutputConfig
+    """Where the pairs go."""
     seed: int = Field(1, ge=0)
+    """Seed of every random choice: the same input, config and versions give the same pairs with any number of workers."""
     workers: int | None = Field(None, ge=1)
-    """At most so many processes, one CPU each. Null: one a core here, as many as there is room for on a cluster."""
+    """Largest number of processes, one CPU each; null: one a core on this machine, as many as there is room for on a cluster."""
 
     @model_validator(mode="after")
     def _something_to_make(self) -> Self:
