@@ -235,7 +235,7 @@ def test_recipe_twin_goes_on_with_another_number_of_workers(twin: Twin, tmp_path
     environment = os.environ | {"ACCELERATE_USE_DEEPSPEED": "true", "DS_ACCELERATOR": "cpu"}
     done = subprocess.run([*launch, *map(str, arguments)], capture_output=True, text=True, check=True, env=environment)
 
-    assert "optimizer begins anew" in done.stdout
+    assert "optimizer starts anew" in done.stdout
     told = [line.split()[1:] for line in done.stdout.splitlines() if line.startswith("step ")]
     assert begun < int(told[0][0]) <= int(told[-1][0]) == begun + 4
     assert float(told[-1][1]) < twin.figures("eval_loss")[begun] + 0.01

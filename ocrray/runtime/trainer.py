@@ -59,7 +59,7 @@ class Trained:
     """Result of training."""
 
     best: Path
-    """The checkpoint with the least validation loss."""
+    """Checkpoint with the least validation loss."""
     hardware: str
     """Hardware of one worker."""
     unmeasured: str

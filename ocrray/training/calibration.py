@@ -78,7 +78,7 @@ class ThresholdFigures:
 
     @property
     def harmless(self) -> bool:
-        """Whether both shares of damaged texts are within their limits."""
+        """Return True when both shares of damaged texts are within their limits."""
         worse_frac = self.totals.made_worse_frac or 0
         return worse_frac <= MAX_MADE_WORSE_FRAC and self.broke_clean_frac <= MAX_BROKE_CLEAN_FRAC
 

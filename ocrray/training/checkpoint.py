@@ -31,7 +31,7 @@ class StepLayout:
 
     @property
     def is_even(self) -> bool:
-        """Whether the batches of a step divide evenly among the workers."""
+        """True when the batches of a step divide evenly among the workers."""
         return self.accumulation * self.workers == self.step_batches
 
 

@@ -49,11 +49,9 @@ def train(
 ) -> None:
     """Train to the end, on datasets with the columns of SAMPLES; checkpoints go into `folder`.
 
-    A run resumed from the checkpoint `resume_from` computes what the uninterrupted one would have, also with another number of
-    workers; then only DeepSpeed's optimizer starts anew.
+    A run resumed from `resume_from` computes what the uninterrupted one would have, but for DeepSpeed on other workers.
 
-    Raises:
-        EngineError: when the loss is not finite, or the workers do not train together.
+    Raises: EngineError: when the loss is not finite, or the workers do not train together.
     """
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # transformers has no type here
     torch.manual_seed(config.seed)
@@ -63,9 +61,7 @@ def train(
     steps = config.max_steps or math.ceil(config.epochs * order.steps_per_epoch)
     if resume_from and read_state(resume_from)["global_step"] >= steps:
         return
-    new_optimizer = is_resized and config.deepspeed is not None
-    if new_optimizer:
-        _log.warning("the checkpoint has another number of workers: its weights are loaded, DeepSpeed's optimizer starts anew")
+    new_optimizer = is_resized and config.deepspeed is not None  # DeepSpeed's state fits the number of workers that saved it
     deepspeed.prepare(config)
     arguments = _arguments(config, folder, layout, steps)  # before the model: ZeRO-3 partitions it while it is built
     model, tokenizer = _build(config, task, facts, resume_from if new_optimizer else None)
@@ -94,6 +90,8 @@ def _layout(config: TrainConfig, resume_from: Path | None) -> tuple[StepLayout, 
         return first_layout(config, workers), False
     before = read_layout(resume_from)
     layout = StepLayout(workers, before.step_batches)
+    if config.deepspeed and workers != before.workers:
+        _log.warning("the checkpoint has another number of workers: its weights are loaded, DeepSpeed's optimizer starts anew")
     if not layout.is_even:
         _log.warning(
             "%d workers cannot share the %d batches of a step evenly: a step has %d from now on, and some samples of this "

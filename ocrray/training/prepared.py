@@ -1,4 +1,4 @@
-"""The folder of prepared samples: its summary, checks of its content, and reading in the order of the rows."""
+"""Prepared samples on disk: summary, checks, and reading in the order of the rows."""
 
 import json
 from collections import Counter

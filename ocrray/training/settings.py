@@ -9,7 +9,7 @@ from ocrray.config import StrictModel
 
 
 class ModelConfig(StrictModel):
-    """The model that training starts from: pretrained weights, or an architecture with random weights."""
+    """Start of training: a model with pretrained weights, or an architecture with random ones."""
 
     name: str | None = None
     """A folder or a Hugging Face hub id with safetensors weights; null only with `method.kind: from_scratch`."""
@@ -209,7 +209,7 @@ class TrainWorkers(StrictModel):
 
     @property
     def is_elastic(self) -> bool:
-        """Whether the number of processes may change during the run."""
+        """True when the number of processes may change during the run."""
         return not isinstance(self.num, int)
 
     @model_validator(mode="after")
@@ -246,10 +246,10 @@ class RunSettings(StrictModel):
 
     @property
     def trains_adapter(self) -> bool:
-        """Whether a LoRA adapter is trained instead of the model's own weights."""
+        """True when a LoRA adapter is trained instead of the model's own weights."""
         return self.method.kind in ("lora", "qlora")
 
     @property
     def from_scratch(self) -> bool:
-        """Whether training starts from random weights."""
+        """True when training starts from random weights."""
         return self.method.kind == "from_scratch"
