@@ -155,11 +155,11 @@ class Decoder:
 
     def _advance(self) -> list[tuple[int, Generation]]:
         step = self._next_step()
-        started = time.perf_counter()
         cached = np.fromiter((sequence.cached for sequence in self._admission.active), np.int64, len(step.added))
         layout = self._model.layout(cached, step.added, self._max_draft_tokens + 1)
         within = np.arange(step.answers.sum()) - np.repeat(np.cumsum(step.answers) - step.answers, step.answers)
         indices = np.repeat(np.cumsum(step.added) - step.answers, step.answers) + within
+        started = time.perf_counter()
         chosen, probabilities = self._choose(self._model.forward(step.tokens, layout, indices), step.answers)
         self.stats.forward_s += time.perf_counter() - started
         self.stats.forwards += 1
