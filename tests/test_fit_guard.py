@@ -8,21 +8,26 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from ocrray.cli import main
+from ocrray.config import load
 from ocrray.corpus.pairs import SCHEMA
 from ocrray.engines.base import CorrectionResult, EngineInfo
 from ocrray.engines.tagger import Tagger, TaggerConfig
-from ocrray.errors import ConfigError
+from ocrray.errors import ConfigError, Problems
 from ocrray.guard import GuardConfig, check, judge
-from ocrray.guard.judge import DEFAULT_FOLDER, LANGUAGE_FILE, load_scorer
+from ocrray.guard.judge import DEFAULT_FOLDER, LANGUAGE_FILE, SCORER_FILE, load_scorer
 from ocrray.guard.labels import LabelledCorrection, LabelledSpans
 from ocrray.guard.signals import NAMES
+from ocrray.synth.noise import NoiseModel
 from ocrray.text.edits import apply_edits, edits_between
 from ocrray.training.guard.config import CorrectionsConfig, LabelledConfig
 from ocrray.training.guard.corrections import add_tagger_edits, apply_corrector
 from ocrray.training.guard.data import read_pages
 from ocrray.training.guard.fit import fit_guard
 from ocrray.training.guard.scorer import fit_scorer
+from ocrray.verbs.fit_guard.plan import FitGuardConfig, make_plan
 
+ROOT = Path(__file__).parents[1]
 TEXT = "The ship arrived at Leith on Tuesday with a cargo of oil, and the captain went ashore with his wife. " * 4
 OTHER = "On Tuesday the captain of the ship went to Leith with oil; his wife and the cargo arrived ashore. " * 40
 
@@ -186,3 +191,71 @@ def test_apply_corrector_joins_long_texts_and_keeps_refused_passages():
     assert corrected.lower() == read.lower()
     assert corrected.startswith("On ")
     assert corrected.endswith("OIL.")
+
+
+def test_fit_guard_verb_own_corrections_config_writes_a_scorer_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    """The shipped config runs from the checkout; a second call shows the finished run, another config is refused."""
+    monkeypatch.chdir(ROOT)
+    command = ["fit-guard", "configs/fit-guard/own_corrections.yaml", "--set", f"output.path={tmp_path / 'guard'}"]
+    assert main(command) == 0
+    fitted_at = (tmp_path / "guard" / SCORER_FILE).stat().st_mtime_ns
+    first = capsys.readouterr().out
+
+    assert main(command) == 0
+    assert capsys.readouterr().out == first
+    assert (tmp_path / "guard" / SCORER_FILE).stat().st_mtime_ns == fitted_at
+    assert "112" in first
+
+    assert main([*command, "--limit", "50"]) == 2
+    assert "limit: was None, is 50" in capsys.readouterr().err
+    assert check(GuardConfig(scorer=str(tmp_path / "guard")))
+
+
+def test_fit_guard_verb_interrupted_run_starts_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Without its manifest a run is not finished: the same command fits again."""
+    monkeypatch.chdir(ROOT)
+    command = ["fit-guard", "configs/fit-guard/own_corrections.yaml", "--set", f"output.path={tmp_path / 'guard'}"]
+    assert main(command) == 0
+    (tmp_path / "guard" / "manifest.json").unlink()
+    (tmp_path / "guard" / SCORER_FILE).write_text("{")
+
+    assert main(command) == 0
+    assert check(GuardConfig(scorer=str(tmp_path / "guard")))
+
+
+@pytest.mark.shared
+def test_fit_guard_verb_default_config_is_a_possible_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Its keys and texts check out; a general noise model and an empty corpus stand for those that must be made first."""
+    monkeypatch.chdir(ROOT)
+    NoiseModel.fit(()).save(tmp_path / "noise.json")
+    (tmp_path / "manifest.json").write_text("{}")
+    overrides = [f"synthetic.noise={tmp_path / 'noise.json'}", f"synthetic.pages=[{tmp_path}]", f"output.path={tmp_path / 'out'}"]
+
+    plan = make_plan(load("configs/fit-guard/guard_default.yaml", FitGuardConfig, overrides), None, Problems(), dry_run=True)
+
+    assert len(plan.settings["correctors"]) == 4
+    assert len(plan.settings["checksums"]) == 4
+    assert not (tmp_path / "out").exists()
+
+
+def test_fit_guard_verb_dry_run_names_every_file_that_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    """All problems come at once, with the key of the config that names the file."""
+    monkeypatch.chdir(tmp_path)
+    config = {
+        "language": ["no.txt"],
+        "synthetic": {"texts": ["none.jsonl"], "pages": ["pages"]},
+        "labelled": {"paths": ["own.jsonl"]},
+        "output": {"path": "guard"},
+    }
+    (tmp_path / "config.yaml").write_text(json.dumps(config))
+
+    assert main(["fit-guard", "config.yaml", "--dry-run"]) == 2
+    error = capsys.readouterr().err
+    assert all(key in error for key in ("language", "synthetic.texts", "synthetic.pages", "labelled.paths"))
+
+    assert main(["fit-guard", "config.yaml", "--dry-run", "--set", "output.path=s3://bucket/guard"]) == 2
+    assert "output.path" in capsys.readouterr().err

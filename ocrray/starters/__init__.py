@@ -15,7 +15,8 @@ _RECIPES = _HERE.parent / "recipes"  # a link to configs/, so that the wheel hol
 _TO_CHANGE = (
     *("input.paths", "input.run", "input.id_column", "input.text_column", "input.raw_column", "input.corrected_column"),
     *("input.ground_truth_column", "recognize.languages", "correct.base_url", "correct.model", "correct.column", "extract.model"),
-    *("data.train", "data.validation", "data.source_column", "data.target_column", "output.path"),
+    *("data.train", "data.validation", "data.source_column", "data.target_column", "labelled.paths"),
+    *("labelled.corrected_column", "synthetic.texts", "output.path"),
 )
 
 

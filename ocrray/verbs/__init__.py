@@ -42,5 +42,6 @@ VERBS = {
             "a finished run, or pairs with their truth, in; gains and losses in quality, out",
             resumes=False,
         ),
+        Verb("fit-guard", "corrections with their truth, or clean text to make them of, in; a scorer for the guard out"),
     )
 }

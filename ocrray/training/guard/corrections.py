@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from ocrray.engines.base import CorrectionResult, Corrector
+from ocrray.engines.base import CorrectionResult, Corrector, EngineInfo
 from ocrray.engines.hf import HfConfig
 from ocrray.engines.tagger import TaggerConfig
 from ocrray.guard.labels import LabelledCorrection
@@ -24,6 +24,11 @@ _SHIPPED: tuple[tuple[TaggerConfig | HfConfig, float, float], ...] = (
     (HfConfig(engine="hf"), 0.15, 0.25),
 )
 _TAGGER_EVIDENCE_FRAC = 0.25  # of the other correctors' corrections, for which the tagger runs first, as in a cascade
+
+
+def shipped_correctors() -> list[EngineInfo]:
+    """Return the identity of every corrector that `synthetic_corrections` uses, without loading any."""
+    return [config.check("corrector") for config, *_ in _SHIPPED]
 
 
 def synthetic_corrections(

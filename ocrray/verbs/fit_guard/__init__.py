@@ -1,0 +1,1 @@
+"""The verb `fit-guard`; `ocrray.verbs` says which module holds what."""
