@@ -54,3 +54,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     }
     told = ", ".join(f"{count} {outcome}" for outcome, count in counts.items())
     terminalreporter.write_line(f"Tests on the development data in ../shared: {told}")
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working directory."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
