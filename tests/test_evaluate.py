@@ -50,19 +50,19 @@ def jsonl(path: Path, rows: list[dict[str, Any]]) -> dict[str, Any]:
     return {"paths": [str(path)], **COLUMNS}
 
 
-def figure(result: dict[str, Any], name: str) -> float:
-    """One figure over all records."""
+def metric_value(result: dict[str, Any], name: str) -> float:
+    """One metric over all records."""
     return result["overall"]["metrics"][name]["value"]
 
 
-def test_evaluate_pairs_every_record_is_told(run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_evaluate_pairs_every_record_is_counted(run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Records without truth, text or output are counted as such; who has no output is measured as it was."""
     code, result = run({"input": jsonl(tmp_path / "pairs.jsonl", ROWS) | {"language_column": "lang"}})
     assert code == 0
     assert result["records"] == {"scored": 3, "without_output": 1, "without_truth": 1, "without_text": 1, "unreadable": 0}
-    assert figure(result, "micro_raw_cer") == pytest.approx(2 / 27)
-    assert figure(result, "micro_corrected_cer") == pytest.approx(3 / 27)
-    assert figure(result, "mean_relative_cer_reduction") == pytest.approx((1 + 0) / 2)
+    assert metric_value(result, "micro_raw_cer") == pytest.approx(2 / 27)
+    assert metric_value(result, "micro_corrected_cer") == pytest.approx(3 / 27)
+    assert metric_value(result, "mean_relative_cer_reduction") == pytest.approx((1 + 0) / 2)
     sums = result["overall"]["sums"]
     assert (sums["made_worse"], sums["broke_clean"], sums["clean"], sums["exact"]) == (1, 1, 1, 1)
     assert [(group["name"], group["sums"]["records"]) for group in result["by_language"]] == [("en", 2), ("fr", 1)]
@@ -94,7 +94,7 @@ def test_evaluate_buckets_add_up_to_the_whole(run, tmp_path: Path) -> None:
 
 
 def test_evaluate_other_tables_say_the_same(run, tmp_path: Path) -> None:
-    """The same records as JSON lines, CSV and Parquet give the same figures."""
+    """The same records as JSON lines, CSV and Parquet give the same metrics."""
     pairs = [{name: row[column] for name, column in COLUMNS.items()} for row in ROWS[:2]]
     rows = [dict(zip(COLUMNS.values(), row.values(), strict=True)) for row in pairs]
     jsonl(tmp_path / "pairs.jsonl", rows)
@@ -103,11 +103,11 @@ def test_evaluate_other_tables_say_the_same(run, tmp_path: Path) -> None:
         writer = csv.DictWriter(file, COLUMNS.values())
         writer.writeheader()
         writer.writerows(rows)
-    figures = [
+    results = [
         run({"input": {"paths": [str(tmp_path / f"pairs.{kind}")], **COLUMNS}})[1]["overall"]
         for kind in ("jsonl", "csv", "parquet")
     ]
-    assert figures[0] == figures[1] == figures[2]
+    assert results[0] == results[1] == results[2]
 
 
 def write_run(folder: Path, rows: list[dict[str, Any]]) -> None:
@@ -128,7 +128,7 @@ def restored(record_id: str, raw: str, corrected: str, truth: str, proposed: str
 
 
 def test_evaluate_run_needs_no_columns_and_knows_its_refusals(run, tmp_path: Path) -> None:
-    """A finished run's folder is enough; failed records are told, and refused ones are in the report with their reason."""
+    """A finished run's folder is enough; failed records are counted, and refused ones are in the report with their reason."""
     rows = [
         restored("a", "tbe cat", "the cat", "the cat"),
         restored("b", "tbe dog", "tbe dog", "the dog", "the dog and the cow and the horse"),
@@ -136,7 +136,7 @@ def test_evaluate_run_needs_no_columns_and_knows_its_refusals(run, tmp_path: Pat
     ]
     write_run(tmp_path / "corpus", rows)
     code, result = run({"input": {"run": str(tmp_path / "corpus")}})
-    assert (code, figure(result, "micro_cer_reduction")) == (0, 0.5)
+    assert (code, metric_value(result, "micro_cer_reduction")) == (0, 0.5)
     assert result["records"]["without_text"] == 1
     report = (tmp_path / "out" / "report.html").read_text()
     assert "Refused by the guard" in report
@@ -160,31 +160,31 @@ def test_evaluate_baseline_column_gives_a_paired_test(run, tmp_path: Path) -> No
 
 
 def test_evaluate_baseline_of_another_file_is_joined_by_id(run, tmp_path: Path) -> None:
-    """Order does not matter; records of one side, and those with another truth, are told and left out."""
+    """Order does not matter; records of one side, and those with another truth, are counted and left out."""
     ours = [{"id": name, "ocr": "tbe", "gt": "the", "theirs": "the"} for name in "abcd"]
     theirs = [{"id": name, "ocr": "tbe", "gt": "thy" if name == "b" else "the", "theirs": "tbe"} for name in "xdcba"]
     config = {"input": jsonl(tmp_path / "ours.jsonl", ours), "baseline": jsonl(tmp_path / "theirs.jsonl", theirs)}
     comparison = run(config)[1]["comparison"]
-    told = ("records", "only_in_system", "only_in_baseline", "other_truth")
-    assert [comparison[name] for name in told] == [3, 0, 1, 1]
+    names = ("records", "only_in_system", "only_in_baseline", "other_truth")
+    assert [comparison[name] for name in names] == [3, 0, 1, 1]
     assert comparison["baseline"]["micro_corrected_cer"]["value"] == pytest.approx(1 / 3)
 
 
 def test_evaluate_baseline_with_repeated_ids_is_refused(run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Records that cannot be told apart cannot be paired."""
+    """Records that cannot be distinguished cannot be paired."""
     rows = [dict(ROWS[0]), dict(ROWS[0])]
     code, _ = run({"input": jsonl(tmp_path / "pairs.jsonl", rows), "baseline": {"corrected_column": "ocr"}})
     assert code == 2
     assert "occur more than once, a for instance" in capsys.readouterr().err
 
 
-def test_evaluate_normalisation_is_applied_and_told(run, tmp_path: Path) -> None:
+def test_evaluate_normalisation_is_applied_and_recorded(run, tmp_path: Path) -> None:
     """What is not to count as an error is switched off, and the result says so."""
     rows = [{"id": "a", "ocr": "THE ſame", "gt": "the same", "theirs": "the same"}]
     pairs = jsonl(tmp_path / "pairs.jsonl", rows)
-    assert figure(run({"input": pairs})[1], "micro_raw_cer") == pytest.approx(4 / 8)
+    assert metric_value(run({"input": pairs})[1], "micro_raw_cer") == pytest.approx(4 / 8)
     _, result = run({"input": pairs, "normalise": {"fold_case": True, "long_s": True}})
-    assert figure(result, "micro_raw_cer") == 0
+    assert metric_value(result, "micro_raw_cer") == 0
     assert "case ignored" in result["normalisation"]
 
 
@@ -203,7 +203,7 @@ def test_evaluate_dry_run_prints_the_plan_and_writes_nothing(run, tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         ({"corrected_column": "gone"}, "no column gone (input.corrected_column)"),
         ({"paths": ["nowhere.jsonl"]}, "nowhere.jsonl: no such file"),
@@ -214,18 +214,18 @@ def test_evaluate_dry_run_prints_the_plan_and_writes_nothing(run, tmp_path: Path
     ],
 )
 def test_evaluate_wrong_input_is_one_readable_line(
-    run, tmp_path: Path, capsys: pytest.CaptureFixture[str], change: dict[str, Any], told: str
+    run, tmp_path: Path, capsys: pytest.CaptureFixture[str], change: dict[str, Any], message: str
 ) -> None:
     """What is missing is named, with exit code 2 and without a traceback."""
     rows = [row | {"empty": None} for row in ROWS]
     code, _ = run({"input": jsonl(tmp_path / "pairs.jsonl", rows) | change})
     error = capsys.readouterr().err
     assert code == 2
-    assert told in error
+    assert message in error
     assert "Traceback" not in error
 
 
-def test_evaluate_problems_of_both_systems_are_told_together(run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_evaluate_problems_of_both_systems_are_listed_together(run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """One run shows all that is wrong with the config."""
     pairs = jsonl(tmp_path / "pairs.jsonl", ROWS)
     code, _ = run({"input": pairs | {"raw_column": "x"}, "baseline": {"corrected_column": "y"}})
@@ -245,7 +245,7 @@ def test_evaluate_into_a_runs_own_folder_is_refused(run, tmp_path: Path, capsys:
 
 
 def test_evaluate_file_that_breaks_off_is_no_evaluation(run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Nobody knows what the lost records would have shown, so there are no figures."""
+    """Nobody knows what the lost records would have shown, so there are no results."""
     path = tmp_path / "pairs.parquet"
     pq.write_table(pa.Table.from_pylist(ROWS * 1000), path, row_group_size=1000, compression="zstd")
     data = bytearray(path.read_bytes())
@@ -278,7 +278,7 @@ def test_evaluate_nothing_broken_among_few_is_no_proof(run, tmp_path: Path) -> N
 
 
 def test_evaluate_lines_that_are_no_json_are_counted(run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Rows that cannot be read are told, with what is wrong with the first, and the others measured."""
+    """Rows that cannot be read are counted, with what is wrong with the first, and the others measured."""
     pairs = jsonl(tmp_path / "pairs.jsonl", ROWS[:2])
     (tmp_path / "pairs.jsonl").write_text((tmp_path / "pairs.jsonl").read_text() + '\n{"id": "z", "ocr": "cut of')
     _, result = run({"input": pairs})
@@ -288,7 +288,7 @@ def test_evaluate_lines_that_are_no_json_are_counted(run, tmp_path: Path, capsys
 
 @pytest.mark.usefixtures("on_cluster")
 def test_evaluate_by_workers_says_the_same(run, tmp_path: Path) -> None:
-    """Batches counted by several processes come back in their order, with the same figures to the last digit."""
+    """Batches counted by several processes come back in their order, with the same results to the last digit."""
     rng = random.Random(2)
     rows = [{"id": str(n), "ocr": "tbe " * rng.randint(1, 5), "gt": "the " * 3, "theirs": "the tbe the"} for n in range(5_000)]
     config = {"input": jsonl(tmp_path / "pairs.jsonl", rows), "baseline": {"corrected_column": "ocr"}, "bleu_ter_words": 0}

@@ -33,20 +33,20 @@ def evaluate(tmp_path: Path) -> Callable[..., tuple[int, dict[str, Any]]]:
 
 def answers(path: Path, *pairs: tuple[str | None, str]) -> dict[str, Any]:
     """A table of answers and truths; returns the config that names it."""
-    path.write_text("\n".join(json.dumps({"id": f"r{n}", "said": said, "gt": gt}) for n, (said, gt) in enumerate(pairs)))
+    path.write_text("\n".join(json.dumps({"id": f"r{n}", "answer": answer, "gt": gt}) for n, (answer, gt) in enumerate(pairs)))
     return {
-        "input": {"paths": [str(path)], "id_column": "id", "corrected_column": "said", "ground_truth_column": "gt"},
+        "input": {"paths": [str(path)], "id_column": "id", "corrected_column": "answer", "ground_truth_column": "gt"},
     }
 
 
 def test_evaluate_fields_config_that_ships_tells_each_field(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The made-up invoices: every kind of mistake in them has its count, on 80 columns."""
     assert main(["evaluate", "configs/evaluate/fields.yaml", "--set", f"output.path={tmp_path}"]) == 0
-    said = json.loads((tmp_path / "evaluation.json").read_text())["fields"]
-    assert (said["records"], said["right_in_all"], said["unreadable"]) == (12, 5, 1)
-    assert said["by_name"]["date"] | {"missed": 3, "exact_frac": 0.75, "precision": 1.0} == said["by_name"]["date"]
-    assert said["by_name"]["vat"]["invented"] == 2
-    assert said["by_name"]["seller.name"]["exact_frac"] < said["by_name"]["seller.name"]["similarity"] < 1
+    scores = json.loads((tmp_path / "evaluation.json").read_text())["fields"]
+    assert (scores["records"], scores["right_in_all"], scores["unreadable"]) == (12, 5, 1)
+    assert scores["by_name"]["date"] | {"missed": 3, "exact_frac": 0.75, "precision": 1.0} == scores["by_name"]["date"]
+    assert scores["by_name"]["vat"]["invented"] == 2
+    assert scores["by_name"]["seller.name"]["exact_frac"] < scores["by_name"]["seller.name"]["similarity"] < 1
     printed = capsys.readouterr().out
     table = printed[printed.index("field") : printed.index("error rate")]
     assert "seller.name" in table
@@ -55,10 +55,10 @@ def test_evaluate_fields_config_that_ships_tells_each_field(tmp_path: Path, caps
 
 def test_evaluate_fields_missing_answer_is_counted(evaluate, tmp_path: Path) -> None:
     """An answer that is null is a miss, not a record that may be left out."""
-    code, said = evaluate(answers(tmp_path / "a.jsonl", (None, "total: 5"), ("total: 5", "total: 5"), ("{", "total: 5")))
+    code, scores = evaluate(answers(tmp_path / "a.jsonl", (None, "total: 5"), ("total: 5", "total: 5"), ("{", "total: 5")))
     assert code == 0
-    assert (said["records"], said["unreadable"], said["right_in_all"]) == (3, 2, 1)
-    assert said["overall"]["recall"] == pytest.approx(1 / 3)
+    assert (scores["records"], scores["unreadable"], scores["right_in_all"]) == (3, 2, 1)
+    assert scores["overall"]["recall"] == pytest.approx(1 / 3)
 
 
 def test_evaluate_fields_normalisation_is_that_of_the_texts(evaluate, tmp_path: Path) -> None:
@@ -93,12 +93,12 @@ def test_evaluate_fields_of_a_run_are_those_it_extracted(evaluate, tmp_path: Pat
     (tmp_path / "run" / "data").mkdir(parents=True)
     table = pa.Table.from_pylist([dict.fromkeys(SCHEMA.names) | one for one in rows], schema=SCHEMA)
     pq.write_table(table, tmp_path / "run" / "data" / "0.parquet")
-    _, said = evaluate({"input": {"run": str(tmp_path / "run")}})
-    assert said["by_name"]["title"] | {"exact": 1, "missed": 1, "both": 1} == said["by_name"]["title"]
-    assert said["unreadable"] == 1
+    _, scores = evaluate({"input": {"run": str(tmp_path / "run")}})
+    assert scores["by_name"]["title"] | {"exact": 1, "missed": 1, "both": 1} == scores["by_name"]["title"]
+    assert scores["unreadable"] == 1
 
 
-def test_report_fields_are_told_filtered_and_harmless(evaluate, tmp_path: Path, browser) -> None:
+def test_report_fields_are_listed_filtered_and_harmless(evaluate, tmp_path: Path, browser) -> None:
     """The table has every field, the filter the records with a wrong one, and a hostile name stays text."""
     hostile = json.dumps({"total": "5", SCRIPT: "x"})
     evaluate(answers(tmp_path / "a.jsonl", ("total: 5", "total: 5"), ("total: 6", "total: 5"), (hostile, "total: 5")))

@@ -1,4 +1,4 @@
-"""What is counted of a record: against jiwer, against the definitions written out, and by hand."""
+"""Counts of a record: against jiwer, against the definitions written out, and by hand."""
 
 import json
 import re
@@ -115,7 +115,7 @@ def test_detection_worked_examples(raw: str, corrected: str, truth: str, expecte
     assert detect(raw, corrected, truth) == expected
 
 
-def test_count_digits_are_told_apart_from_letters() -> None:
+def test_count_digits_are_counted_apart_from_letters() -> None:
     """A year put right and a sum made up show in the digits, whatever happens to the words."""
     found = counted("In l871 he pald £14.", "In 1871 he paid £140.", "In 1871 he paid £14.")
     assert [found[f"{name}_digit{rest}"] for name, rest in (("raw", "_distance"), ("corrected", "_distance"))] == [1, 1]
@@ -134,7 +134,7 @@ def test_count_of_parts_concatenated_is_count_of_all(triples: list[tuple[str, st
 
 @given(st.text(max_size=30))
 def test_normalisation_by_default_is_that_of_scoring(text: str) -> None:
-    """A run's own figures and its evaluation see the same texts."""
+    """A run's own metrics and its evaluation compare the same texts."""
     assert Normalisation()(text) == for_scoring(text)
 
 

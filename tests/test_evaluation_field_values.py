@@ -93,7 +93,7 @@ def test_field_scoring_names_leave_out_the_others():
 
 
 def test_field_scoring_thousands_of_invented_names_are_put_together():
-    """A model that invents names does not fill the table, and is still told to be wrong."""
+    """A model that invents names does not fill the table, and still counts as wrong."""
     table = scored(json.dumps({f"n{number}": "x" for number in range(5_000)}), "total: 5").table
     assert len(table.fields) <= 202
     assert table.fields[OTHER].invented == 1

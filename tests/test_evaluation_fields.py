@@ -14,7 +14,7 @@ rows = st.dictionaries(st.sampled_from("abc"), values | st.lists(values, max_siz
 
 
 def test_score_fields_each_way_to_be_wrong_has_its_count():
-    """Right, nearly right, missed, invented and absent fields are told apart; an easy absence earns nothing."""
+    """Right, nearly right, missed, invented and absent fields are counted apart; an absent field earns nothing."""
     table = score_fields(
         [
             ({"title": "Leith", "date": "1894", "agency": "PA"}, {"title": "Leith", "date": "1895"}),
@@ -42,8 +42,8 @@ def test_score_fields_nested_rows_are_compared_path_by_path():
     assert {name: score.exact for name, score in table.fields.items()} == {"total.net": 1, "total.paid": 0, "items.name": 1}
 
 
-def test_score_fields_record_without_an_answer_misses_all_that_it_has():
-    """A malformed output is no answer, and never right, even of a photo that tells nothing."""
+def test_score_fields_record_without_an_answer_misses_all_fields():
+    """A malformed output is no answer, and never right, even where the truth has no field."""
     table = score_fields([(None, {"title": "Leith"}), (None, {}), ({}, {"title": None})])
 
     assert (table.fields["title"].missed, table.unanswered, table.records_exact, table.records) == (1, 2, 1, 3)

@@ -63,7 +63,7 @@ def test_guard_spans_any_judgement_counts_the_spans_that_were_judged(raw: str, c
     assert spans.accepted_wrong + spans.refused_wrong == sum(gain < 0 for gain in gains)
 
 
-def test_evaluate_run_tells_precision_and_recall_of_its_guard(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_evaluate_run_reports_precision_and_recall_of_its_guard(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     """The verb says it in the terminal and in `evaluation.json`, of a run alone."""
     accepted, refused = RAW.replace("tbe cat", "the cat"), RAW.replace("1871", "1971").replace("tbe mat", "the mat")
     row = {"record_id": "a", "raw_text": RAW, "ground_truth": TRUTH, "status": "corrected", **run_row(RAW, accepted, refused)}
@@ -74,6 +74,6 @@ def test_evaluate_run_tells_precision_and_recall_of_its_guard(tmp_path: Path, ca
     config = {"input": {"run": str(tmp_path / "run")}, "bootstrap": {"resamples": 100}, "output": {"path": str(tmp_path / "out")}}
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
     assert main(["evaluate", str(tmp_path / "config.yaml")]) == 0
-    said = json.loads((tmp_path / "out" / "evaluation.json").read_text())["refused_spans"]
-    assert (said["precision"], said["recall"], said["accepted_wrong_frac"]) == (0.5, 1.0, 0.0)
+    spans = json.loads((tmp_path / "out" / "evaluation.json").read_text())["refused_spans"]
+    assert (spans["precision"], spans["recall"], spans["accepted_wrong_frac"]) == (0.5, 1.0, 0.0)
     assert "1 of 2" in capsys.readouterr().out

@@ -81,12 +81,12 @@ def test_sheet_marked_and_read_back_gives_the_truth_within_its_interval(estimate
     changed = [sum(a != b for a, b in zip(row["raw_text"], TRUTH, strict=True)) for row in everything]
     left = [0 if row["corrected_text"] == TRUTH else n for row, n in zip(everything, changed, strict=True)]
     left = [n + 10 * row["corrected_text"].endswith("and so on") for row, n in zip(everything, left, strict=True)]
-    figures = result["overall"]["metrics"]
+    metrics = result["overall"]["metrics"]
     for name, true in (("micro_raw_cer", sum(changed) / 800 / len(TRUTH)), ("micro_corrected_cer", sum(left) / 800 / len(TRUTH))):
-        assert figures[name]["low"] <= true <= figures[name]["high"]
-        assert figures[name]["high"] - figures[name]["low"] < 0.5 * true
+        assert metrics[name]["low"] <= true <= metrics[name]["high"]
+        assert metrics[name]["high"] - metrics[name]["low"] < 0.5 * true
     worse = sum(after > before for before, after in zip(changed, left, strict=True)) / 800
-    assert figures["made_worse_frac"]["value"] == pytest.approx(worse, abs=0.01)
+    assert metrics["made_worse_frac"]["value"] == pytest.approx(worse, abs=0.01)
     assert "estimated for 800 records" in capsys.readouterr().out
     assert "estimated for 800 records without ground truth" in (tmp_path / "out" / "report.html").read_text()
 
@@ -117,10 +117,13 @@ def test_sheet_of_another_input_is_refused(estimate, tmp_path: Path, capsys) -> 
 def test_sheet_that_is_no_table_of_ours_is_one_readable_line(estimate, tmp_path: Path, capsys) -> None:
     """A damaged sheet is reported as such."""
     estimate()
-    for content, told in ((b"\xff\xfe\x00nonsense", "save it as CSV in UTF-8"), (b"a,b\n1,2\n", "no column id, truth, checked")):
+    for content, message in (
+        (b"\xff\xfe\x00nonsense", "save it as CSV in UTF-8"),
+        (b"a,b\n1,2\n", "no column id, truth, checked"),
+    ):
         (tmp_path / "out" / "sample.csv").write_bytes(content)
         assert estimate() == 2
-        assert told in capsys.readouterr().err
+        assert message in capsys.readouterr().err
 
 
 def test_sample_where_all_have_truth_is_refused(tmp_path: Path, capsys) -> None:

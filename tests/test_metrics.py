@@ -1,4 +1,4 @@
-"""Distances against a textbook dynamic programme, and totals against figures worked out by hand."""
+"""Distances against a textbook dynamic programme, and totals against rates worked out by hand."""
 
 import numpy as np
 import pytest
@@ -75,7 +75,7 @@ def test_cer_totals_empty_truth_counts_in_micro_only() -> None:
 
 
 def test_cer_totals_no_records_has_no_rates() -> None:
-    """Without ground truth there is no figure, rather than a flattering zero."""
+    """Without ground truth there is no rate, rather than a flattering zero."""
     totals = cer_totals([], [], [])
     assert totals == CerTotals()
     assert totals.micro_raw_cer is totals.micro_cer_reduction is totals.mean_relative_reduction is None

@@ -14,9 +14,9 @@ from pydantic import Field
 from ocrray.config import StrictModel
 
 MAX_BLOCKS = 20_000
-"""More units than this are first pooled, at random, into so many blocks: the variance of their sums keeps its expectation."""
+"""Most blocks of a bootstrap: more units are pooled at random, which keeps the expected variance of sums."""
 MAX_PERMUTED_BLOCKS = 2_000
-"""The same for the permutation test: SciPy takes 1.4 s for 10,000 permutations of 2,000 blocks, and 36 s for 20,000."""
+"""Most blocks of a permutation test: SciPy takes 1.4 s for 10,000 permutations of 2,000 blocks, and 36 s for 20,000."""
 _CELLS_PER_BATCH = 4_000_000
 
 Statistic = Callable[[np.ndarray], np.ndarray]

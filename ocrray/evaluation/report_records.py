@@ -23,13 +23,13 @@ class ReportRecord:
 
     @property
     def is_refused(self) -> bool:
-        """Whether the guard refused all or part of the correction."""
+        """True where the guard refused all or part of the correction."""
         return bool(self.guard.get("refused_edits")) or self.guard.get("status") == "kept_raw"
 
 
 @dataclass(slots=True)
 class TopRecords:
-    """The `size` records of the highest rank among all offered."""
+    """Keeps the `size` records of the highest rank among all offered."""
 
     size: int
     _best: list[tuple[float, float, ReportRecord]] = field(default_factory=list)
@@ -42,7 +42,7 @@ class TopRecords:
 
     @property
     def records(self) -> list[ReportRecord]:
-        """The records kept, highest rank first."""
+        """Records kept, highest rank first."""
         self._trim()
         return [record for *_, record in self._best]
 
@@ -51,7 +51,7 @@ class TopRecords:
 
 
 class RecordSelection:
-    """At most `size` records: up to 30 % made worst, up to 20 % with a refused correction, the rest at random."""
+    """Selects at most `size` records: up to 30 % made worst, up to 20 % with a refused correction, the rest at random."""
 
     def __init__(self, size: int) -> None:
         self._size = size
@@ -70,6 +70,6 @@ class RecordSelection:
 
     @property
     def records(self) -> list[ReportRecord]:
-        """The selected records, each once, those made worse and refused first."""
+        """Selected records, each once, those made worse and refused first."""
         everything = [record for top in (self._made_worse, self._refused, self._any) for record in top.records]
         return list({id(record): record for record in everything}.values())[: self._size]

@@ -53,7 +53,7 @@ class Scores:
 
 @dataclass(frozen=True, slots=True)
 class ScorableBatch:
-    """The records of a batch that can be scored: their rows in it, and their texts, the raw one where none was corrected."""
+    """Records of a batch that can be scored: their rows in it and their texts, the raw one where the corrected is missing."""
 
     batch: Batch
     rows: list[int]
@@ -179,7 +179,7 @@ def _scorable(batch: Batch, tally: Counter[str]) -> ScorableBatch:
 
 
 class _TextSample:
-    """The records with the smallest random keys, as many as have about so many words together."""
+    """Keeps the texts with the smallest random keys, of about `words` words of truth in all."""
 
     def __init__(self, words: int) -> None:
         self._words = words
