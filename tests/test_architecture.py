@@ -81,7 +81,7 @@ def test_imports_of_every_module_follow_the_plan(path: Path):
         ("text", "from ocrray.stages import load"),
         ("stages", "def f():\n    import ray.data"),
         ("sources", "from ocrray import engines"),
-        ("engines", "import ocrray.runtime.dataset"),
+        ("engines", "import ocrray.runtime.pipeline"),
     ],
 )
 def test_imports_against_the_plan_are_found(room: str, source: str):

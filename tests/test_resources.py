@@ -1,7 +1,5 @@
 """Sizes of a run: blocks, and the CPUs without which a pipeline would wait forever."""
 
-from typing import Any
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,11 +9,12 @@ from ocrray.engines.fake import FakeConfig
 from ocrray.engines.hf import HfConfig
 from ocrray.engines.http import HttpConfig
 from ocrray.runtime import resources
-from ocrray.runtime.resources import WorkersConfig, block_rows
+from ocrray.runtime.resources import WorkersConfig, block_rows, local_cpus
+from ocrray.stages.spec import Pool
 
 HTTP = HttpConfig(engine="http", base_url="http://localhost/v1", model="m")
 CORES = 4
-NO_STAGE = {"recognizes": False, "routes": False, "corrects": False, "resumes": False}
+ONE_PER_CORE = Pool(None)
 
 
 @pytest.mark.parametrize(
@@ -58,26 +57,25 @@ def test_workers_block_rows_are_those_of_the_slowest_engine(settings: dict[str, 
 
 
 @pytest.mark.parametrize(
-    ("workers", "run", "expected"),
+    ("pools", "resumes", "expected"),
     [
-        ({}, {}, CORES),  # tasks alone: one per core
-        ({}, {"resumes": True}, CORES + 1),  # and Ray Data's filter
-        ({}, {"recognizes": True}, CORES + 1),  # a pool per core, and one task beside it
-        ({}, {"recognizes": True, "corrects": True}, 2 * CORES + 1),
-        ({}, {"recognizes": True, "routes": True, "corrects": True, "resumes": True}, 3 * CORES + 2),
-        ({"recognize": 2, "route": 3, "correct": 1}, {"recognizes": True, "routes": True, "corrects": True}, 2 + 3 + 1 + 1),
-        ({"recognize": 2}, {"corrects": True}, CORES + 1),  # a pool that is not started takes nothing
-        ({"correct": 3, "correct_cpus": 0.5}, {"corrects": True}, 2 + 1),  # 1.5, rounded up
-        ({"correct": 2, "correct_cpus": 8}, {"corrects": True, "resumes": True}, 16 + 2),
+        ([], False, CORES),  # tasks alone: one per core
+        ([], True, CORES + 1),  # and Ray Data's filter
+        ([ONE_PER_CORE], False, CORES + 1),  # a pool per core, and one task beside it
+        ([ONE_PER_CORE, ONE_PER_CORE], False, 2 * CORES + 1),
+        ([ONE_PER_CORE] * 3, True, 3 * CORES + 2),
+        ([Pool(2), Pool(3), Pool(1)], False, 2 + 3 + 1 + 1),
+        ([Pool(3, cpus=0.5)], False, 2 + 1),  # 1.5, rounded up
+        ([Pool(2, cpus=8)], True, 16 + 2),
     ],
 )
 def test_local_cpus_suffice_for_all_pools_one_task_and_the_resume_filter(
-    monkeypatch: pytest.MonkeyPatch, workers: dict[str, Any], run: dict[str, bool], expected: int
+    monkeypatch: pytest.MonkeyPatch, pools: list[Pool], resumes: bool, expected: int
 ):
     """With one CPU less an actor, or the filter, would wait forever for a CPU that the others keep."""
     monkeypatch.setattr(resources.os, "cpu_count", lambda: CORES)
 
-    assert WorkersConfig(**workers).local_cpus(**{**NO_STAGE, **run}) == expected
+    assert local_cpus(pools, resumes=resumes) == expected
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from ocrray.config import StrictModel
 from ocrray.engines.base import EngineConfig
+from ocrray.stages.spec import Pool
 
 _MAX_BLOCKS = 20_000  # a corpus of more files than this is slow to open
 _MIN_BLOCKS = 16  # even a small run commits its work in steps
@@ -29,6 +30,17 @@ def gpu_problems(key: str, workers: int, gpus: float) -> list[str]:
 def block_rows(records: int, wanted: int) -> int:
     """Return the rows of a block: `wanted`, but at most so many that there are 16 blocks, and at least so many for 20,000."""
     return max(1, min(wanted, math.ceil(records / _MIN_BLOCKS)), math.ceil(records / _MAX_BLOCKS))
+
+
+def local_cpus(pools: Iterable[Pool], *, resumes: bool) -> int:
+    """Return the logical CPUs that a local cluster must offer so that no part of the pipeline waits forever for one.
+
+    These are the CPUs of all pools, of tasks (one beside a pool, else one per core), and of the filter that Ray Data starts to
+    resume.
+    """
+    cores = os.cpu_count() or 1
+    pool_cpus = sum(math.ceil((pool.workers or cores) * pool.cpus) for pool in pools)
+    return pool_cpus + (1 if pool_cpus else cores) + resumes
 
 
 class WorkersConfig(StrictModel):
@@ -57,16 +69,3 @@ class WorkersConfig(StrictModel):
         if self.correct_gpus and not (corrector and corrector.uses_gpu):
             return [f"{key}: the engine of correct computes on no GPU; set {key}: 0"]
         return gpu_problems(key, self.correct or 1, self.correct_gpus)
-
-    def local_cpus(self, *, recognizes: bool, routes: bool, corrects: bool, resumes: bool) -> int:
-        """Return the logical CPUs that a local cluster must offer so that no part of the pipeline waits forever for one.
-
-        These are the CPUs of all pools, of tasks (one beside a pool, else one per core), and of the filter that Ray Data starts
-        to resume.
-        """
-        cores = os.cpu_count() or 1
-        recognizer_cpus = (self.recognize or cores) if recognizes else 0
-        tagger_cpus = (self.route or cores) if routes else 0
-        corrector_cpus = math.ceil((self.correct or cores) * self.correct_cpus) if corrects else 0
-        pool_cpus = recognizer_cpus + tagger_cpus + corrector_cpus
-        return pool_cpus + (1 if pool_cpus else cores) + resumes

@@ -11,11 +11,13 @@ from ocrray.corpus.report import write_report
 from ocrray.corpus.summary import Summary, summarise
 from ocrray.errors import RecordError
 from ocrray.folder import Folder
+from ocrray.runtime.resources import local_cpus
 from ocrray.sources.input import InputConfig
 from ocrray.sources.open_page import open_image
 from ocrray.verbs import console
 from ocrray.verbs.base import Result
 from ocrray.verbs.restore.plan import RestoreConfig, RestorePlan
+from ocrray.verbs.restore.stages import stage_specs
 from ocrray.verbs.restore.tables import Throughput, result_rows
 from ocrray.verbs.session import ray_session, started_at
 
@@ -54,28 +56,12 @@ def _result(plan: RestorePlan, folder: Folder, summary: Summary, throughput: Thr
 def _process(plan: RestorePlan, folder: Folder) -> Throughput:
     # Late, because Ray takes a second to import and a plan needs none of it.
     from ocrray.runtime import blocks, cluster, monitor
-    from ocrray.runtime.dataset import Pipeline, run_pipeline
+    from ocrray.runtime.pipeline import Pipeline, run_pipeline
 
-    config = plan.config
-    pipeline = Pipeline(
-        input=config.input,
-        recognize=config.recognize if plan.recognizer else None,
-        route=config.route,
-        correct=config.correct,
-        extract=config.extract,
-        guard=config.guard,
-        workers=config.workers,
-        rows_per_block=config.workers.block_rows(plan.listing.records, (engine.rows_per_block for engine in plan.engines)),
-        on_cluster=cluster.is_remote(),
-    )
-    has_corrector = config.extract is not None or (config.correct is not None and config.correct.needs_pool)
-    local_cpus = config.workers.local_cpus(
-        recognizes=plan.recognizer is not None,
-        routes=config.route is not None,
-        corrects=has_corrector,
-        resumes=plan.previous is not None,
-    )
-    with ray_session(plan, folder, local_cpus) as run_monitor:
+    rows_per_block = plan.config.workers.block_rows(plan.listing.records, (engine.rows_per_block for engine in plan.engines))
+    pipeline = Pipeline(stage_specs(plan), rows_per_block, on_cluster=cluster.is_remote())
+    pools = [spec.pool for spec in pipeline.stages if spec.pool]
+    with ray_session(plan, folder, local_cpus(pools, resumes=plan.previous is not None)) as run_monitor:
         done = blocks.committed_records(folder.child("_checkpoint"))
         begun = time.monotonic()
         if done < plan.listing.records:

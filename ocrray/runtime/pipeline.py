@@ -1,0 +1,94 @@
+"""Stages as one Ray Data pipeline: read_parquet(_work_list) -> one map per StageSpec -> write_parquet(data).
+
+A spec with a pool is mapped in actors that keep its engine open, the others in tasks, which Ray Data fuses where they follow each
+other. `blocks` defines what a block is, and how its rows are committed.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import ray
+from ray.data import Dataset
+
+from ocrray.folder import Folder
+from ocrray.runtime import blocks
+from ocrray.runtime.blocks import reporting_errors
+from ocrray.runtime.monitor import MonitorHandle
+from ocrray.sources.kinds import IMAGE_KINDS
+from ocrray.stages.spec import OpenStages, StageSpec
+from ocrray.stages.tables import to_corpus_schema
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """Stages of a run in their order, and the rows of a block; on a cluster pools grow and shrink with it."""
+
+    stages: Sequence[StageSpec]
+    rows_per_block: int
+    on_cluster: bool
+
+
+def run_pipeline(pipeline: Pipeline, output: Folder, monitor: MonitorHandle) -> None:
+    """Process every record of `output`'s work list that is not committed yet; returns when the last one is written.
+
+    Raises:
+        EngineError: when the run ends early.
+    """
+    with blocks.committed(output.child("_checkpoint")):
+        rows = blocks.read_blocks(output.child("_work_list"), pipeline.rows_per_block)
+        for spec in pipeline.stages:
+            rows = _mapped(rows, spec, pipeline, monitor)
+        rows = blocks.map_in_tasks(rows, Finish(monitor))
+        blocks.write_blocks(rows, output.child("data"), monitor)
+
+
+def _mapped(rows: Dataset, spec: StageSpec, pipeline: Pipeline, monitor: MonitorHandle) -> Dataset:
+    pool = spec.pool
+    if pool is None:
+        return blocks.map_in_tasks(rows, Worker(spec.open, monitor))
+    return blocks.map_in_pool(
+        rows,
+        Worker,
+        (spec.open, monitor),
+        workers=pool.workers,
+        on_cluster=pipeline.on_cluster,
+        num_cpus=pool.cpus,
+        num_gpus=pool.gpus,
+        rows_per_block=pipeline.rows_per_block,
+        blocks_at_once=pool.blocks_at_once,
+    )
+
+
+class Worker:
+    """Open the stages of one spec, and pass block after block through them; errors that end the run go to the monitor."""
+
+    def __init__(self, open_stages: OpenStages, monitor: MonitorHandle) -> None:
+        self.monitor = monitor
+        with reporting_errors(monitor):
+            self.stages = open_stages(self._count_attempt)
+
+    def __call__(self, table: pa.Table) -> pa.Table:
+        with reporting_errors(self.monitor):
+            for stage in self.stages:
+                table = stage(table)
+        return table
+
+    def _count_attempt(self, record_id: str) -> int:
+        count: ray.ObjectRef[int] = self.monitor.attempt.remote(record_id)
+        return ray.get(count)
+
+
+class Finish:
+    """Last map: convert rows to the schema of the corpus, and report them to the monitor."""
+
+    def __init__(self, monitor: MonitorHandle) -> None:
+        self.monitor = monitor
+
+    def __call__(self, table: pa.Table) -> pa.Table:
+        table = to_corpus_schema(table)
+        pages = table["record_id"].filter(pc.is_in(table["source_kind"], pa.array(IMAGE_KINDS))).to_pylist()
+        self.monitor.finish.remote(Counter(table["status"].to_pylist()), pages)
+        return table
