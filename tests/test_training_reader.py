@@ -1,5 +1,6 @@
 """Reading training tables as typed columns: text, scalars, JSON and images."""
 
+import gzip
 import io
 import json
 from pathlib import Path
@@ -62,17 +63,21 @@ def test_reader_gives_clean_texts_and_the_place_of_each_row(tmp_path):
 def test_reader_file_that_cannot_be_read_is_a_problem_and_no_crash(tmp_path, name, problem):
     """A truncated file, or one deleted since it was found, costs its rows and not the run."""
     path = tmp_path / name
-    if problem != "missing":
-        pq.write_table(pa.table({"ocr": ["a"] * 300, "gt": ["b"] * 300, "doc": ["c"] * 300}), path)
+    rows = [{"ocr": f"tbe {number}", "gt": f"the {number}", "doc": "a"} for number in range(300)]
+    if name == "a.parquet":
+        pq.write_table(pa.Table.from_pylist(rows), path)
         path.write_bytes(path.read_bytes()[:-40])
+    elif name == "a.jsonl.gz":
+        path.write_bytes(gzip.compress("".join(json.dumps(row) + "\n" for row in rows).encode())[:-40])
 
-    rows = pa.concat_tables(Reader((*PAIR, Column("image", "image", "image")), "doc").read(str(path), 0)).to_pylist()
+    table = pa.concat_tables(Reader((*PAIR, Column("image", "image", "image")), "doc").read(str(path), 0))
 
-    assert rows[-1] == {
+    assert table.to_pylist()[-1] == {
         **dict.fromkeys(("source", "target", "image", "group")),
         "problem": problem,
-        "row": rows[-1]["row"],
+        "row": table["row"][-1].as_py(),
     }
+    assert table.schema.field("image").type == ARROW_TYPES["image"]
 
 
 def test_reader_text_column_takes_strings_only(tmp_path):
