@@ -1,13 +1,13 @@
-"""What the guard is worth on corrections of real OCR whose truth is known, beside what could be had by knowing the truth.
+"""Measure the guard on corrections of real OCR whose ground truth is known, beside the best choice possible with that truth.
 
     python benchmarks/guard.py                                  # four published correctors on 60 documents of BLN600
     python benchmarks/guard.py --scorer out/guard --max-wrong 0.1 0.2 0.3
-    python benchmarks/guard.py --half 1    # the documents that were not looked at while the guard was made; 0: the others
-    python benchmarks/guard.py --cross-validate   # a scorer fitted on these documents: what is possible, not shipped
-    python benchmarks/guard.py --ignore language --ignore confusion   # what a family of signals is worth
+    python benchmarks/guard.py --half 1    # documents not looked at during development; 0: the others
+    python benchmarks/guard.py --cross-validate   # a scorer fitted on these documents, which does not ship
+    python benchmarks/guard.py --ignore language --ignore confusion   # without some families of signals
     python benchmarks/guard.py --tagger ../shared/data/pairs/*.jsonl  # the shipped tagger's own corrections of pairs
     python benchmarks/guard.py --scans     # real book scans, read here, corrected by both shipped correctors: minutes
-    python benchmarks/guard.py --scans --ignore recognizer            # what the recognizer's confidence is worth
+    python benchmarks/guard.py --scans --ignore recognizer            # without the recognizer's confidences
 
 CER is micro, case-sensitive, after NFC and white-space collapse. A refused span is rightly refused when it alone would bring its
 record no nearer to the truth and would take it further away; recall is of all such spans. `accepted wrong` is the share of
@@ -47,7 +47,7 @@ REFUSAL_HEADER = ("refused spans %", "rightly refused %", "wrong spans refused %
 
 @dataclass(frozen=True)
 class Record:
-    """One correction, with its truth and the document that it is of."""
+    """One correction, with its ground truth and document."""
 
     document: str
     raw: str
@@ -58,22 +58,22 @@ class Record:
 
     @property
     def known(self) -> LabelledCorrection:
-        """The correction as a scorer is fitted on it."""
+        """The correction in the form that a scorer is fitted on."""
         return LabelledCorrection(self.raw, self.corrected, self.truth, self.probabilities, self.evidence)
 
     @property
     def edits(self) -> list[Edit]:
-        """All that the corrector changed."""
+        """Edits that the corrector made."""
         return self.known.edits
 
     @property
     def spans(self) -> list[Span]:
-        """The same, gathered as the guard judges it."""
+        """Spans of these edits, as the guard judges them."""
         return spans_of(self.raw, self.edits)
 
 
 def read_outputs(path: Path, half: int | None = None) -> dict[str, list[Record]]:
-    """The records of each corrector; with `half` (0 or 1) those of every other document."""
+    """Return the records of each corrector; with `half` (0 or 1) those of every other document."""
     rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     chosen = sorted({row["doc"] for row in rows})[half::2] if half is not None else None
     rows = [row for row in rows if chosen is None or row["doc"] in chosen]
@@ -84,7 +84,7 @@ def read_outputs(path: Path, half: int | None = None) -> dict[str, list[Record]]
 
 
 def tagged(paths: Iterable[Path], limit: int) -> dict[str, list[Record]]:
-    """The shipped tagger's corrections of at most `limit` records of each file, evenly taken; also what that cost."""
+    """Return the shipped tagger's corrections of at most `limit` records of each file, evenly spaced; print its speed."""
     from ocrray.engines.tagger import Tagger, TaggerConfig
     from ocrray.training.guard.corrections import apply_corrector
 
@@ -106,7 +106,7 @@ def tagged(paths: Iterable[Path], limit: int) -> dict[str, list[Record]]:
 
 
 def scanned(limit: int) -> dict[str, list[Record]]:
-    """At most `limit` real pages, evenly taken, read by Tesseract and corrected by the correctors that ship."""
+    """Return at most `limit` real pages, evenly spaced, read by Tesseract and corrected by the shipped correctors."""
     from PIL import Image
 
     from ocrray.engines.hf import HfConfig
@@ -133,13 +133,13 @@ def scanned(limit: int) -> dict[str, list[Record]]:
 
 
 def totals(records: Sequence[Record], texts: Sequence[str]) -> CerTotals:
-    """What `texts` leave of the errors of `records`."""
+    """Return the totals of `texts` against the ground truth of `records`."""
     raw, truth = [record.raw for record in records], [record.truth for record in records]
     return cer_totals([len(for_scoring(text)) for text in truth], distances(raw, truth), distances(texts, truth))
 
 
 def best_records(records: Sequence[Record]) -> list[str]:
-    """The nearer of each record's two texts, knowing the truth."""
+    """Return, for each record, the text nearer to the ground truth."""
     raw, corrected = [record.raw for record in records], [record.corrected for record in records]
     truth = [record.truth for record in records]
     nearer = distances(corrected, truth) < distances(raw, truth)
@@ -147,7 +147,7 @@ def best_records(records: Sequence[Record]) -> list[str]:
 
 
 def best_spans(records: Sequence[Record]) -> list[str]:
-    """Each span taken that helps by itself, knowing the truth."""
+    """Return the texts with every span applied that helps by itself."""
     texts = []
     for record in records:
         spans = record.spans
@@ -159,7 +159,7 @@ def best_spans(records: Sequence[Record]) -> list[str]:
 
 
 def guarded(records: Sequence[Record], config: GuardConfig) -> tuple[list[str], list[str], float]:
-    """The texts after the guard, the figures of its refusals, and the characters of raw text that it judges in a second."""
+    """Return the texts after the guard, the rates of its refusals, and the characters of raw text judged per second."""
     edits = [record.edits for record in records]
     judge("tbe", edits_between("tbe", "the"), (0, 3), config)  # loads the scorer
     started = time.perf_counter()
@@ -172,7 +172,7 @@ def guarded(records: Sequence[Record], config: GuardConfig) -> tuple[list[str], 
 
 
 def refusals(accepted: np.ndarray, gains: np.ndarray) -> list[str]:
-    """The cells of REFUSAL_HEADER."""
+    """Return the cells of REFUSAL_HEADER."""
     spans = GuardSpans()
     spans.add(gains[accepted], accepted=True)
     spans.add(gains[~accepted], accepted=False)
@@ -183,7 +183,7 @@ def refusals(accepted: np.ndarray, gains: np.ndarray) -> list[str]:
 def cross_validated(
     outputs: dict[str, list[Record]], limits: Sequence[float]
 ) -> dict[tuple[str, float], tuple[list[str], list[str]]]:
-    """For each corrector and limit, texts and refusals by scorers fitted on other documents' corrections by all correctors."""
+    """Return texts and refusals by corrector and limit, with scorers fitted on other documents' corrections by all correctors."""
     knowledge, _ = load_scorer("default")
     documents = sorted({record.document for records in outputs.values() for record in records})
     fold_of = {document: number % FOLDS for number, document in enumerate(documents)}
@@ -213,7 +213,7 @@ def cross_validated(
 
 
 def show(name: str, guard: str, figures: CerTotals, more: Sequence[str] = ()) -> None:
-    """One row of the table."""
+    """Print one row of the table."""
     rates = (figures.micro_cer_reduction, figures.made_worse_frac, figures.broke_clean_frac)
     cells = [
         name,

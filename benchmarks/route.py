@@ -1,7 +1,7 @@
-"""What a cascade keeps of a language model's CER reduction, by the share of the characters that the tagger sends on to it.
+"""Measure a cascade: the part of a language model's CER reduction that it keeps, by the fraction of characters sent to the model.
 
-    python benchmarks/route.py [--above 0.02] [--picture docs/routing.png]    # corrections made elsewhere: minutes
-    python benchmarks/route.py --threshold 0.65                      # the tagger as careful as it is by itself
+    python benchmarks/route.py [--above 0.02] [--picture docs/routing.png]    # published corrections: minutes
+    python benchmarks/route.py --threshold 0.65                      # the tagger's own default threshold
     python benchmarks/route.py --causal --limit 100                  # the small model that ships, on every source: an hour
 
 Made elsewhere are the outputs of four published correctors on 60 documents of BLN600 (../shared/data/llm_outputs) and of a
@@ -47,7 +47,7 @@ Second = Callable[[pa.Table], pa.Table]
 
 @dataclass(frozen=True)
 class Curve:
-    """The cascade at every threshold: records in the order in which they are sent on, the highest `rank` first."""
+    """The cascade at every threshold: records in the order in which they are sent to the model, the highest `rank` first."""
 
     name: str
     rank: np.ndarray  # the estimated CER
@@ -60,7 +60,7 @@ class Curve:
 
     @classmethod
     def measure(cls, name: str, rows: pa.Table, tagger: Tagger, second: Second) -> "Curve":
-        """Run the stages over `rows`, with nothing sent on, with everything, and without the tagger."""
+        """Run the stages over `rows` with nothing sent to the model, with everything, and without the tagger."""
         tagged = Correct(tagger)(rows)
         kept, routed, alone = (
             Score()(Guard(GuardConfig())(table)) for table in (tagged, second(Route(ALL)(tagged)), second(rows))
@@ -71,37 +71,37 @@ class Curve:
         return cls(name, *arrays).by(arrays[0])
 
     def by(self, rank: np.ndarray) -> "Curve":
-        """The same records sent on in another order."""
+        """Return the same records in the order of another rank."""
         order = np.argsort(-rank, kind="stable")
         arrays = ("chars", "truth_chars", "raw", "tagged", "routed", "alone")
         return replace(self, rank=rank[order], **{name: getattr(self, name)[order] for name in arrays})
 
     def most_sent(self) -> int:
-        """How many records make MOST_SENT of the characters."""
+        """Return the number of records that hold at most MOST_SENT of the characters."""
         return int((self.sent_frac <= MOST_SENT).sum()) - 1
 
     @property
     def sent_frac(self) -> np.ndarray:
-        """Share of the characters when the first 0, 1, ... records are sent on."""
+        """Fraction of the characters sent with the first 0, 1, ... records."""
         return np.concatenate([[0], self.chars.cumsum() / self.chars.sum()])
 
     @property
     def reduction(self) -> np.ndarray:
-        """Micro CER reduction for each of these shares."""
+        """Micro CER reduction at each of these fractions."""
         gains = (self.raw - self.tagged).sum() + np.concatenate([[0], (self.tagged - self.routed).cumsum()])
         return gains / self.raw.sum()
 
     @property
     def model_reduction(self) -> float:
-        """Micro CER reduction of the model with the guard, on everything."""
+        """Micro CER reduction of the model with the guard on every record."""
         return float((self.raw - self.alone).sum() / self.raw.sum())
 
     def at(self, sent: int) -> CerTotals:
-        """All figures when so many records are sent on."""
+        """Return the totals with the first `sent` records sent to the model."""
         return cer_totals(self.truth_chars, self.raw, np.concatenate([self.routed[:sent], self.tagged[sent:]]))
 
     def row(self, label: str, sent: int) -> str:
-        """A line of the table."""
+        """Return a row of the table."""
         totals, kept = self.at(sent), self.reduction[sent] / self.model_reduction
         rates = (
             self.reduction[0],
@@ -116,7 +116,7 @@ class Curve:
 
 
 def as_rows(records: list[tuple[str, str, str]]) -> pa.Table:
-    """Rows of (raw, corrected, truth) as `restore` holds them before the corrector; the correction is a column of its own."""
+    """Return (raw, corrected, truth) as rows of `restore` before the corrector, with the correction in the column `given`."""
     raw, given, truth = ([sanitise(text) for text in texts] for texts in zip(*records, strict=True))
     columns = {"raw_text": raw, "ground_truth": truth, "record_id": [str(number) for number in range(len(raw))]}
     rows = pa.table({name: columns.get(name, [None] * len(raw)) for name in SCHEMA.names}, schema=SCHEMA)
@@ -124,7 +124,7 @@ def as_rows(records: list[tuple[str, str, str]]) -> pa.Table:
 
 
 def made_elsewhere() -> Iterator[tuple[str, pa.Table]]:
-    """Each corrector's name, and its corrections."""
+    """Yield the name and the corrections of each published corrector."""
     rows = [json.loads(line) for line in OUTPUTS.read_text(encoding="utf-8").splitlines()]
     for name in rows[0]["outputs"]:
         yield name, as_rows([(row["ocr"], row["outputs"][name], row["gt"]) for row in rows])
@@ -133,7 +133,7 @@ def made_elsewhere() -> Iterator[tuple[str, pa.Table]]:
 
 
 def curves(args: argparse.Namespace) -> Iterator[Curve]:
-    """One after the other, as they are measured."""
+    """Yield each curve as soon as it is measured."""
     tagger = Tagger(RouteConfig(dtype="float32", threshold=args.threshold))
     if args.causal:
         model = HfCorrector(HfConfig(engine="hf", dtype="float32"))
@@ -146,7 +146,7 @@ def curves(args: argparse.Namespace) -> Iterator[Curve]:
 
 
 def draw(measured: list[Curve], path: Path, above: float) -> None:
-    """The curves, with a dot where `above` cuts them."""
+    """Draw the curves to `path`, with a dot at the threshold `above`."""
     figure = Figure(figsize=(7, 4.5), layout="constrained")
     axes = figure.subplots()
     for curve in measured:
@@ -163,7 +163,7 @@ def draw(measured: list[Curve], path: Path, above: float) -> None:
 
 
 def main() -> None:
-    """Print the table, row by row, and draw the picture."""
+    """Print the table, and draw the curves."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--above", type=float, default=RouteConfig().above)
     parser.add_argument("--threshold", type=float, default=RouteConfig().threshold, help="of the tagger's edits")

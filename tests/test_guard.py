@@ -182,7 +182,7 @@ def test_guard_change_that_the_engine_doubts_is_less_believed():
     assert silent == judge(raw, edits_between(raw, corrected), (0, len(raw)), GuardConfig(ignore=("engine",))).verdicts[1].score
 
 
-def test_scorer_in_bad_company_a_span_is_doubted():
+def test_scorer_beside_wrong_neighbours_a_span_is_likelier_wrong():
     """The same span is less believed beside inventions than beside honest fixes of the same passage."""
     knowledge, scorer = load_scorer("default")
     raw = "He was seeu near tbe old bridge"
