@@ -13,6 +13,7 @@ import psutil
 import pyarrow.dataset
 import pytest
 import yaml
+from PIL import Image
 
 from ocrray.corpus.manifest import read_manifest
 
@@ -96,6 +97,39 @@ def test_interrupt_stops_cleanly_and_says_how_to_go_on(tmp_path: Path):
     assert "Traceback" not in error.decode()
     finished(config)
     assert_whole(tmp_path, records=400)
+
+
+def test_resume_with_fixed_pools_on_two_cores_completes_the_corpus(tmp_path: Path):
+    """Two cores, Ray of its own, and a full pool for recognition and for correction beside tasks and Ray Data's resume filter."""
+    scans = tmp_path / "scans"
+    scans.mkdir()
+    for number in range(60):
+        Image.new("L", (8, 8), 255).save(scans / f"{number:02d}.png")
+    config = tmp_path / "config.yaml"
+    settings = {
+        "input": {"paths": [str(scans)]},
+        "recognize": {"engine": "fake", "lines": ["tbe line"], "delay_s": 0.3},
+        "correct": {"engine": "tagger", "num_threads": 1},
+        "output": {"path": str(tmp_path / "out")},
+        "workers": {"rows_per_block": 4},
+    }
+    config.write_text(yaml.safe_dump(settings))
+    two_cores = "import os, sys; os.cpu_count = lambda: 2; from ocrray.cli import main; sys.exit(main(sys.argv[1:]))"
+    command = [sys.executable, "-c", two_cores, "restore", str(config)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    wait_for_commits(process, tmp_path, at_least=2)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert committed_files(tmp_path) < 15
+
+    resumed = subprocess.run(command, capture_output=True, timeout=200)
+
+    assert resumed.returncode == 0, resumed.stderr.decode()
+    rows = pyarrow.dataset.dataset(tmp_path / "out" / "data").to_table().to_pylist()
+    assert sorted(Path(row["source_uri"]).stem for row in rows) == [f"{number:02d}" for number in range(60)]
+    assert {(row["recognizer"].split()[0], row["corrector"]) for row in rows} == {("fake", "tagger")}
+    assert {row["corrected_text"] for row in rows} == {"the line"}
 
 
 def test_two_runs_on_one_output_the_second_is_refused(tmp_path: Path):
