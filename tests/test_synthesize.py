@@ -15,7 +15,7 @@ from ocrray.cli import main
 from ocrray.config import load
 from ocrray.corpus.pairs import SCHEMA
 from ocrray.errors import Problems
-from ocrray.runtime.pairs import record_seed
+from ocrray.runtime.synthesis import record_seed
 from ocrray.synth.noise import NoiseModel
 from ocrray.verbs.synthesize.plan import SynthesizeConfig, make_plan
 

@@ -1,4 +1,4 @@
-"""Clean text to make pairs of: gather it into passages, cut pieces out of them, and vary how they are set."""
+"""Clean text for pairs: gather it into passages, cut excerpts, and vary typesetting."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -16,17 +16,17 @@ _BLANK_LINE = re.compile(r"\n\s*\n")
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """Whole paragraphs, one a line, each without line feeds of its own; `source` names the first of the texts they come from."""
+    """Whole paragraphs, one a line; `source` names the first of the texts that they come from."""
 
     text: str
     source: str
 
 
 def passages(texts: Iterable[tuple[str, str]], min_chars: int = PASSAGE_CHARS) -> Iterator[Passage]:
-    """Gather (source, text) in their order into passages of at least `min_chars` characters and less than three times that.
+    """Gather (source, text) in order into passages of at least `min_chars` characters and less than three times that.
 
-    A text may be a line, a paragraph or a whole book, its paragraphs parted by blank lines; what remains at the end is a shorter
-    passage. Line ends within a paragraph and marks of emphasis (`_so_`) are taken out.
+    A text may be a line, a paragraph or a whole book with blank lines between paragraphs; the last passage may be shorter. Line
+    ends within a paragraph and marks of emphasis (`_so_`) are removed.
     """
     pending: list[str] = []
     chars, first = 0, ""
@@ -43,7 +43,7 @@ def passages(texts: Iterable[tuple[str, str]], min_chars: int = PASSAGE_CHARS) -
 
 
 def excerpt(text: str, chars: tuple[int, int], rng: np.random.Generator) -> str:
-    """A piece of `text` of `chars` (least, most) characters or a little less, cut at white space where there is any."""
+    """Return a piece of `text` of `chars` (least, most) characters or slightly fewer, cut at white space where there is any."""
     length = int(rng.integers(chars[0], chars[1] + 1))
     start = int(rng.integers(max(1, len(text) - length + 1)))
     word_start = max(text.rfind(" ", 0, start), text.rfind("\n", 0, start)) + 1
@@ -57,12 +57,12 @@ def excerpt(text: str, chars: tuple[int, int], rng: np.random.Generator) -> str:
 
 
 def straighten(text: str) -> str:
-    """The text with a typewriter's quotation marks and dashes, character for character."""
+    """Return the text with straight quotation marks and dashes, of the same length."""
     return text.translate(_STRAIGHT)
 
 
 def vary(passage: str, rng: np.random.Generator) -> str:
-    """The passage as another printer or transcriber might have it: other quotation marks, figures, capitals, lines of type."""
+    """Return the passage with another printer's quotation marks, figures, capitals and line ends."""
     if rng.random() < 0.7:
         passage = straighten(passage)
     if rng.random() < 0.5 and _LATIN.search(passage):
@@ -73,7 +73,7 @@ def vary(passage: str, rng: np.random.Generator) -> str:
 
 
 def _paragraphs(text: str, max_chars: int) -> Iterator[str]:
-    """The paragraphs of a text on one line each; longer ones in pieces, cut at spaces where there are any."""
+    """Yield the paragraphs of a text on one line each, longer ones in pieces cut at spaces where there are any."""
     for part in _BLANK_LINE.split(text):
         paragraph = " ".join(_EMPHASIS.sub(r"\1", part).split())
         start = 0
@@ -87,7 +87,7 @@ def _paragraphs(text: str, max_chars: int) -> Iterator[str]:
 
 
 def _with_figures(passage: str, rng: np.random.Generator) -> str:
-    """Novels hardly have the figures, abbreviations and capitals of which a newspaper is full: put some between the words."""
+    """Insert figures, abbreviations and capitals between words: newspapers are full of them, novels have few."""
     words = re.split(r"( )", passage)
     for index in range(0, len(words), 2):
         draw = rng.random()

@@ -1,4 +1,4 @@
-"""How pairs are made: the `pages` and `noise` parts of a config of `ocrray synthesize`."""
+"""Config sections `pages` and `noise` of `synthesize`."""
 
 from pathlib import Path
 from typing import Annotated, Literal, Self

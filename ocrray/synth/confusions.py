@@ -1,4 +1,4 @@
-"""What is misread as what in old print, whoever reads it: groups of confusions that a noise model mixes with fitted ones.
+"""General confusions of OCR in old print, in groups that a noise model mixes with fitted ones.
 
 A group is `{printed: {read: rate}}`, `printed` an n-gram of 1..4 characters; only the rates within a group matter.
 """
@@ -95,7 +95,7 @@ def _strokes() -> Group:
         readings.setdefault(strokes, []).append(text)
     group: Group = {}
     for printed, strokes in letters + pairs:
-        found = {}
+        found: dict[str, float] = {}
         for seen, texts in readings.items():
             distance = Levenshtein.distance(strokes, seen, score_cutoff=1)
             if distance <= (1 if len(printed) == 1 else 0):

@@ -48,9 +48,9 @@ def transfer_ink(image: Image.Image, *, weight: float, roughness: float, rng: np
     printed = np.clip((255 - _array(image.filter(ImageFilter.GaussianBlur(5)))) / 40, 0, 1)
     patches = 30 * _noise(image.size, 90, rng) + 22 * _noise(image.size, 12, rng)
     paper += printed * roughness * (patches + 60 * _noise(image.size, 2, rng))
-    inked_frac = min(1.0, np.mean(_array(image) < 128) * (1 + weight))
+    inked_frac = min(1.0, float(np.mean(_array(image) < 128)) * (1 + weight))
     # A blank page has no ink to set the level by; its paper must stay white.
-    level = min(200, np.quantile(paper, inked_frac))
+    level = min(200.0, float(np.quantile(paper, inked_frac)))
     return _image(128 + (paper - level) * 2.2)
 
 

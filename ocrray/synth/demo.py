@@ -4,7 +4,7 @@ import argparse
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from PIL import Image
@@ -92,7 +92,7 @@ def _read_texts(path: Path) -> dict[str, str]:
 
 def _save(path: Path, images: list[Image.Image]) -> None:
     first, *rest = images
-    options = {
+    options: dict[str, dict[str, Any]] = {
         ".png": {"optimize": True},
         ".jpg": {"quality": 50},
         ".tif": {"save_all": True, "append_images": rest, "compression": "group4"},

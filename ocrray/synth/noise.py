@@ -1,8 +1,8 @@
-"""A noise model of OCR: which characters are misread as which, fitted on pairs, widened by confusions known from old print."""
+"""Noise model of OCR: character confusions fitted on pairs, combined with general ones of old print."""
 
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 from rapidfuzz.distance import Levenshtein
 
-from ocrray.errors import ConfigError
+from ocrray.errors import ConfigError, OcrrayError
+from ocrray.synth.clean import straighten
 from ocrray.synth.confusions import MAX_NGRAM_CHARS, Group, general_groups
 from ocrray.text.edits import edits_between
 
@@ -33,6 +34,9 @@ _MIXTURE = {
 _FAVOUR_SHAPE = 0.15
 _EVEN_SHAPE = 2.0  # what befalls the page and not a letter knows no favourites
 _EVEN_GROUPS = ("line_ends", "spacing", "junk")
+
+
+_MAX_FIT_CHARS = 5_000_000  # more teaches the noise model hardly anything new
 
 
 @dataclass(frozen=True)
@@ -66,14 +70,17 @@ class NoiseModel:
 
     @classmethod
     def load(cls, path: Path) -> "NoiseModel":
-        """Read what `save` wrote; raises ConfigError when the file holds no noise model."""
+        """Read a saved model.
+
+        Raises: ConfigError: when the file holds no noise model.
+        """
         try:
             return cls(**json.loads(path.read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError) as error:
             raise ConfigError(f"{path}: holds no noise model: {error}") from None
 
     def corrupt(self, text: str, cer: float, rng: np.random.Generator) -> str:
-        """`text` as one document is read, with about `cer` (0..1) wrong characters, in bursts; line feeds stay."""
+        """Return `text` with about `cer` (0..1) wrong characters, in bursts, as one document; line feeds stay."""
         if not text or cer <= 0:
             return text
         rules = self._rules
@@ -98,25 +105,47 @@ class NoiseModel:
         return "".join([*parts, text[position:]])
 
     def _document_weights(self, text: str, rng: np.random.Generator) -> np.ndarray:
-        """The rate of every rule in one document: the groups mixed anew, and some confusions much more frequent than others."""
+        """Return the rate of every rule in one document: groups mixed anew, some confusions much more frequent than others."""
         rules = self._rules
         shapes = np.array([_EVEN_SHAPE if name in _EVEN_GROUPS else _FAVOUR_SHAPE for name in self.groups])[rules.group]
-        weights = rules.rate * rng.gamma(shapes, 1 / shapes)
+        weights: np.ndarray = rules.rate * rng.gamma(shapes, 1 / shapes)
         shares = rng.dirichlet([self.mixture[name] for name in self.groups])
         _, found = rules.find(text[:1000])
         uses = np.bincount(found, minlength=len(rules.index))[rules.ngram]
         # Each group alone would make as many errors in this text as another: its share then says how many are its own.
         expected = np.bincount(rules.group, weights=weights * rules.cost * uses, minlength=len(shares))
-        return weights * (shares / np.maximum(expected, 1e-9))[rules.group]
+        weights *= (shares / np.maximum(expected, 1e-9))[rules.group]
+        return weights
 
     @cached_property
     def _rules(self) -> "_Rules":
         return _Rules.of(self.groups)
 
 
+def fit_recognition_errors(pairs: Iterable[tuple[str, str]]) -> NoiseModel:
+    """Fit a model on (clean, read) pairs, without regard to the form of quotation marks and dashes.
+
+    Raises: OcrrayError: when there is no pair.
+    """
+    # Printers and transcribers differ in quotation marks: that is no error of recognition.
+    straight = [(straighten(clean), straighten(read)) for clean, read in _first_chars(pairs, _MAX_FIT_CHARS)]
+    if not straight:
+        raise OcrrayError("noise: there is no pair to fit the noise model on; look at why pages were dropped, or at noise.fit")
+    return NoiseModel.fit(straight)
+
+
+def _first_chars(pairs: Iterable[tuple[str, str]], max_chars: int) -> Iterator[tuple[str, str]]:
+    chars = 0
+    for clean, read in pairs:
+        yield clean, read
+        chars += len(clean)
+        if chars >= max_chars:
+            return
+
+
 @dataclass(frozen=True)
 class _Rules:
-    """The confusions of all groups as arrays, one entry a rule, sorted by n-gram."""
+    """Confusions of all groups as arrays, one entry a rule, sorted by n-gram."""
 
     index: dict[str, int]
     printed: list[str]
@@ -150,7 +179,7 @@ class _Rules:
         )
 
     def find(self, text: str) -> tuple[np.ndarray, np.ndarray]:
-        """Where the n-grams stand in `text`: start offsets, and which n-gram; the longest first at each start."""
+        """Return start offsets and numbers of the n-grams in `text`, the longest first at each start."""
         starts, found = [], []
         offsets = np.arange(len(text))
         for length in range(MAX_NGRAM_CHARS, 0, -1):
@@ -162,7 +191,7 @@ class _Rules:
 
 
 def _confusions(clean: str, read: str) -> list[tuple[str, str]]:
-    """Every edit of one pair, bare and with a neighbour; an insertion always with one, since nothing is not an n-gram."""
+    """Return every edit of one pair, bare and with a neighbour; an insertion always with one."""
     confusions = []
     for edit in edits_between(clean, read):
         left, right = clean[max(0, edit.start - 1) : edit.start], clean[edit.end : edit.end + 1]
@@ -174,7 +203,7 @@ def _confusions(clean: str, read: str) -> list[tuple[str, str]]:
 
 
 def _bursts(chars: int, rng: np.random.Generator) -> np.ndarray:
-    """A factor for every position: stretches of some ten characters read well or badly together."""
+    """Return a factor for every position, so that errors cluster in stretches of some ten characters."""
     lengths = rng.geometric(1 / 30, size=chars // 10 + 8)
     factors = rng.gamma(0.8, 1 / 0.8, size=len(lengths))
     stretched = np.repeat(factors, lengths)

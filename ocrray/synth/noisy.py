@@ -1,4 +1,4 @@
-"""One pair by way of a noise model: a piece of clean text, and the same with errors."""
+"""Pairs by a noise model: an excerpt of clean text, and the same with errors."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ from ocrray.synth.noise import NoiseModel
 
 
 def make_noisy(passage: str, config: NoiseConfig, model: NoiseModel, rng: np.random.Generator) -> tuple[str, str, bool]:
-    """What was read of a piece of `passage`, what stood there, and whether errors were asked for; the same for the same `rng`."""
+    """Return (text with errors, clean text, errors were requested) for an excerpt of `passage`; deterministic in `rng`."""
     text = excerpt(passage, config.chars, rng)
     if config.vary:
         text = vary(text, rng)

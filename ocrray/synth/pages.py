@@ -1,4 +1,4 @@
-"""One pair by way of paper: a piece of clean text set in period type, damaged as scans are, and recognized again."""
+"""Pairs by rendering: clean text is set in period type, degraded as in scans, and recognized."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -36,7 +36,10 @@ class ScannedPair:
 
 
 def typefaces(config: PagesConfig) -> list[Path]:
-    """The font files that pages are set in; raises ConfigError where there is none, or one that is named is missing."""
+    """Return the font files that pages are set in.
+
+    Raises: ConfigError: when there is none, or a configured one is missing.
+    """
     missing = [str(path) for path in config.fonts if not path.is_file()]
     if missing:
         raise ConfigError(f"pages.fonts: no such file: {', '.join(missing)}")
@@ -72,7 +75,7 @@ def make_page(
 
 
 def _set_in_type(text: str, unit: str, faces: Sequence[Path], rng: np.random.Generator) -> tuple[Path, RenderedPage]:
-    """The text in one of the typefaces that have all of its characters, and that font."""
+    """Render the text in a random one of the typefaces that have all of its characters; return the font too."""
     size_px = int(rng.integers(*_FONT_SIZES_PX[unit]))
     problem = RecordError("there is no font", kind="missing_glyph")
     for index in rng.permutation(len(faces)).tolist():

@@ -1,4 +1,4 @@
-"""Set a text as one page of a book or one newspaper column, and know the ground truth line by line."""
+"""Rendering of a text as a page or line of period type, with its ground truth by line."""
 
 import math
 import re
@@ -26,7 +26,7 @@ _FONT_FOLDERS = (
 )
 
 # Debian package: the font files of it that look like the print of 1700-1920 (Latin), or like old Devanagari type.
-_FONT_FILES = {
+_FONT_FILES: dict[str, dict[str, tuple[str, ...]]] = {
     "latin": {
         "fonts-oldstandard": ("OldStandard-Regular.ttf",),
         "fonts-gfs-didot": ("GFSDidot.otf",),
@@ -52,14 +52,17 @@ _NATURAL_BREAK = re.compile(r"(?<=[\w.,;:!?’”][—-])(?=\w)|(?<=—)(?=[\w�
 
 @dataclass(frozen=True, slots=True)
 class RenderedPage:
-    """One page in black on white (mode L), and its lines of text, from top to bottom, as they were set."""
+    """Page in black on white (mode L), and its lines of text from top to bottom."""
 
     image: Image.Image
     lines: list[str]
 
 
 def fonts(script: Literal["latin", "devanagari"] = "latin") -> list[Path]:
-    """The installed period-like fonts for `script`, sorted by file name; raises ConfigError when there is none."""
+    """Return the installed period-like fonts for `script`, sorted by file name.
+
+    Raises: ConfigError: when there is none.
+    """
     wanted = {name for names in _FONT_FILES[script].values() for name in names}
     found = {path.name: path for folder in _FONT_FOLDERS for path in folder.rglob("*.[ot]tf") if path.name in wanted}
     if not found:
@@ -86,7 +89,7 @@ def render_page(
     when the page is narrower than ten letters' height.
     """
     font = _load_font(str(font_path), font_size_px)
-    _require_settable(font, text)
+    _require_settable(str(font_path), text)
     if width_px < 10 * font_size_px:
         raise ValueError(f"a page {width_px} px wide is too narrow for type of {font_size_px} px")
     margin_px = round(font_size_px * rng.uniform(1.5, 3.0))
@@ -114,7 +117,7 @@ def render_page(
 def render_line(text: str, *, font_path: str | Path, font_size_px: int, rng: np.random.Generator) -> RenderedPage:
     """Set `text`, all of it, as one line with a narrow margin; raises as `render_page` does (`too_long`: over MAX_WIDTH_PX)."""
     font = _load_font(str(font_path), font_size_px)
-    _require_settable(font, text)
+    _require_settable(str(font_path), text)
     margin_px = round(font_size_px * rng.uniform(0.3, 0.8))
     width_px = 2 * margin_px + math.ceil(font.getlength(text))
     if width_px > MAX_WIDTH_PX:
@@ -202,18 +205,18 @@ def _load_font(path: str, size_px: int) -> ImageFont.FreeTypeFont:
         raise ConfigError(f"{path}: cannot be read as a font: {err}") from None
 
 
-def _require_settable(font: ImageFont.FreeTypeFont, text: str) -> None:
+def _require_settable(font_path: str, text: str) -> None:
     if max(map(len, text.split()), default=0) > MAX_WORD_CHARS:
         raise RecordError(f"a word of more than {MAX_WORD_CHARS:,} characters cannot be set; is this text?", kind="too_long")
-    missing = sorted(char for char in set(text) if not char.isspace() and not _has_glyph(font.path, char))
+    missing = sorted(char for char in set(text) if not char.isspace() and not _has_glyph(font_path, char))
     if missing:
         names = " ".join(f"{char!r} (U+{ord(char):04X})" for char in missing[:5])
-        raise RecordError(f"{Path(font.path).name} has no glyph for {names}; take another font", kind="missing_glyph")
+        raise RecordError(f"{Path(font_path).name} has no glyph for {names}; take another font", kind="missing_glyph")
 
 
 @lru_cache(maxsize=65_536)
 def _has_glyph(path: str, char: str) -> bool:
-    """Whether the font draws `char` as anything but its sign for a missing character (Pillow does not show the cmap)."""
+    """Return True if the font draws `char` other than as its missing-glyph sign (Pillow does not expose the cmap)."""
     font = _load_font(path, 32)
     mask, missing = font.getmask(char), font.getmask("\U0010ffff")
     return mask.size != missing.size or bytes(mask) != bytes(missing)

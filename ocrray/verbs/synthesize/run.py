@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,23 +12,21 @@ import pyarrow.compute as pc
 
 from ocrray.corpus.pairs import gather, made_batches
 from ocrray.corpus.pairs_card import Origin, PairsManifest, read_manifest, write_card, write_manifest
-from ocrray.errors import OcrrayError
 from ocrray.folder import Folder
 from ocrray.runtime.resources import block_rows
-from ocrray.synth.clean import straighten
 from ocrray.synth.config import NoiseConfig, PagesConfig
-from ocrray.synth.noise import NoiseModel
+from ocrray.synth.noise import NoiseModel, fit_recognition_errors
 from ocrray.verbs import console
 from ocrray.verbs.base import Result
 from ocrray.verbs.session import ray_session, started_at
-from ocrray.verbs.synthesize.plan import SynthesizePlan, fit_pairs
+from ocrray.verbs.synthesize.plan import SynthesizePlan
+from ocrray.verbs.synthesize.text import fit_pairs
 
 if TYPE_CHECKING:
     from ocrray.runtime.monitor import MonitorHandle
 
 _NOISE_FILE = "noise.json"
 _BLOCK_ROWS = {"pages": (1, 16), "noise": (64, 512)}  # least and most that are committed together: seconds of one worker's work
-_MAX_FIT_CHARS = 5_000_000  # more teaches the noise model hardly anything new
 _SCRATCH = ("_made", "_checkpoint", "_work_list")
 
 
@@ -61,14 +59,14 @@ def _result(plan: SynthesizePlan, folder: Folder, manifest: PairsManifest, *, el
 
 
 def _make_pages(plan: SynthesizePlan, config: PagesConfig, folder: Folder, monitor: "MonitorHandle") -> None:
-    from ocrray.runtime.pairs import MakePages
+    from ocrray.runtime.synthesis import MakePages
 
     arguments = (config, plan.fonts, plan.config.seed, folder)
     _run_phase("pages", MakePages, arguments, plan, folder, monitor)
 
 
 def _make_noise(plan: SynthesizePlan, config: NoiseConfig, folder: Folder, monitor: "MonitorHandle") -> None:
-    from ocrray.runtime.pairs import MakeNoise
+    from ocrray.runtime.synthesis import MakeNoise
 
     with console.working("Fitting the noise model"):
         model = _noise_model(config, folder)
@@ -83,7 +81,7 @@ def _run_phase(
     folder: Folder,
     monitor: "MonitorHandle",
 ) -> None:
-    from ocrray.runtime import blocks, cluster, pairs
+    from ocrray.runtime import blocks, cluster, synthesis
     from ocrray.runtime.monitor import ProgressDisplay
 
     count = plan.counts[phase]
@@ -91,8 +89,8 @@ def _run_phase(
     if done == count:
         return
     least, most = _BLOCK_ROWS[phase]
-    with ProgressDisplay(monitor, count, done, phase, statuses=pairs.STATUSES):
-        pairs.run_phase(
+    with ProgressDisplay(monitor, count, done, phase, statuses=synthesis.STATUSES):
+        synthesis.run_phase(
             phase,
             worker,
             arguments,
@@ -105,7 +103,7 @@ def _run_phase(
 
 
 def _noise_model(config: NoiseConfig, folder: Folder) -> NoiseModel:
-    """The model of this run, written down when it is first needed, so that a resumed run goes on with the very same."""
+    """Return the model of this run, saved when it is first needed so that a resumed run uses the same."""
     with TemporaryDirectory() as scratch:
         path = Path(scratch) / _NOISE_FILE
         try:
@@ -114,27 +112,10 @@ def _noise_model(config: NoiseConfig, folder: Folder) -> NoiseModel:
             if config.model:
                 model = NoiseModel.load(config.model)
             else:
-                model = _fitted(fit_pairs(config.fit) if config.fit else _page_pairs(folder))
+                model = fit_recognition_errors(fit_pairs(config.fit) if config.fit else _page_pairs(folder))
             model.save(path)
             folder.write_text(_NOISE_FILE, path.read_text(encoding="utf-8"))
         return NoiseModel.load(path)
-
-
-def _fitted(pairs: Iterable[tuple[str, str]]) -> NoiseModel:
-    # Which quotation marks a printer or a transcriber used is no error of recognition.
-    straight = [(straighten(clean), straighten(read)) for clean, read in _first_chars(pairs)]
-    if not straight:
-        raise OcrrayError("noise: there is no pair to fit the noise model on; look at why pages were dropped, or at noise.fit")
-    return NoiseModel.fit(straight)
-
-
-def _first_chars(pairs: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
-    chars = 0
-    for clean, read in pairs:
-        yield clean, read
-        chars += len(clean)
-        if chars >= _MAX_FIT_CHARS:
-            return
 
 
 def _page_pairs(folder: Folder) -> Iterator[tuple[str, str]]:

@@ -21,6 +21,7 @@ from ocrray.errors import ConfigError, RecordError
 from ocrray.folder import Folder
 from ocrray.runtime import blocks
 from ocrray.runtime.blocks import reporting_errors
+from ocrray.runtime.monitor import MonitorHandle
 from ocrray.stages.base import attempt
 from ocrray.synth.config import NoiseConfig, PagesConfig
 from ocrray.synth.noise import NoiseModel
@@ -34,7 +35,14 @@ _IMAGES_A_FOLDER = 1000
 
 
 def run_phase(
-    name: str, worker: type, arguments: tuple, output: Folder, monitor: ray.actor.ActorHandle, *, rows_per_block: int, **pool: Any
+    name: str,
+    worker: type[Any],
+    arguments: tuple[Any, ...],
+    output: Folder,
+    monitor: MonitorHandle,
+    *,
+    rows_per_block: int,
+    **pool: Any,
 ) -> None:
     """Make every pair of `output`'s work list `name` that is not committed yet; `pool` as for `blocks.map_in_pool`."""
     ray.get(monitor.begin_phase.remote())
@@ -45,7 +53,7 @@ def run_phase(
 
 
 class MakePages:
-    """One process with its Tesseract: passages in, what was read of them out."""
+    """Worker process with a recognizer: makes one scanned pair of each passage."""
 
     def __init__(
         self,
@@ -53,7 +61,7 @@ class MakePages:
         font_names: Sequence[str],
         seed: int,
         output: Folder,
-        monitor: ray.actor.ActorHandle,
+        monitor: MonitorHandle,
     ) -> None:
         self.config, self.seed, self.output, self.monitor = config, seed, output, monitor
         with reporting_errors(monitor):
@@ -72,8 +80,8 @@ class MakePages:
             return {"kind": "page", "drop_reason": outcome.kind, "drop_message": str(outcome)}
         image = self._keep(record_id, outcome) if self.config.keep_images else None
         texts = {"ocr": outcome.ocr, "gt": outcome.gt}
-        told = {"severity": outcome.severity, "font": outcome.font, "word_confidences": outcome.word_confidences}
-        return {"kind": "page", **texts, **told, "image": image}
+        details = {"severity": outcome.severity, "font": outcome.font, "word_confidences": outcome.word_confidences}
+        return {"kind": "page", **texts, **details, "image": image}
 
     def _keep(self, record_id: str, pair: ScannedPair) -> str:
         folder = f"images/{int(record_id.rpartition('-')[2]) // _IMAGES_A_FOLDER:06d}"
@@ -82,9 +90,9 @@ class MakePages:
 
 
 class MakeNoise:
-    """One process with the noise model: passages in, the same with errors out."""
+    """Worker process with the noise model: makes one noisy pair of each passage."""
 
-    def __init__(self, config: NoiseConfig, model: NoiseModel, seed: int, monitor: ray.actor.ActorHandle) -> None:
+    def __init__(self, config: NoiseConfig, model: NoiseModel, seed: int, monitor: MonitorHandle) -> None:
         self.config, self.model, self.seed, self.monitor = config, model, seed, monitor
 
     def __call__(self, work: pa.Table) -> pa.Table:
@@ -96,7 +104,7 @@ class MakeNoise:
 
 
 def record_seed(seed: int, record_id: str) -> int:
-    """The seed (63 bits) of one record of a run with this `seed`, whichever worker makes it and when."""
+    """Return the seed (63 bits) of one record of a run with this `seed`, independent of worker and order."""
     return int.from_bytes(hashlib.blake2b(f"{seed} {record_id}".encode(), digest_size=8).digest()) >> 1
 
 
@@ -104,7 +112,7 @@ def _made(
     work: pa.Table,
     seed: int,
     make: Callable[[str, str, np.random.Generator], dict[str, Any]],
-    monitor: ray.actor.ActorHandle,
+    monitor: MonitorHandle,
 ) -> pa.Table:
     rows = []
     for row in work.to_pylist():
@@ -121,7 +129,7 @@ def _made(
 def _cers(pairs: Sequence[dict[str, Any]]) -> Iterable[float]:
     truths = [row["gt"] for row in pairs]
     wrong = distances([row["ocr"] for row in pairs], truths)
-    return (wrong / [max(1, len(for_scoring(text))) for text in truths]).tolist()
+    return [int(count) / max(1, len(for_scoring(text))) for count, text in zip(wrong, truths, strict=True)]
 
 
 def _write_png(image: Image.Image, folder: Folder, name: str) -> None:

@@ -1,0 +1,127 @@
+"""Text that `synthesize` reads: clean text cut into passages, the work lists made of them, and the user's own pairs."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import Field
+
+from ocrray.config import StrictModel
+from ocrray.folder import Folder
+from ocrray.sources.input import InputConfig
+from ocrray.sources.worklist import count_records, list_records
+from ocrray.synth.clean import Passage, passages
+from ocrray.synth.config import FitConfig
+
+WORK_SCHEMA = pa.schema([("record_id", pa.string()), ("text", pa.string()), ("source", pa.string())])
+PHASES = ("pages", "noise")
+_ID_PREFIXES = {"pages": "page", "noise": "noise"}
+_PART_ROWS = 8192
+_MAX_TEXT_CHARS = 1 << 26  # a row may hold a whole book
+
+
+class CleanTextConfig(StrictModel):
+    """Clean text to make pairs of: files, folders, globs and `@list` files of plain text (UTF-8) and tables, gzipped or not."""
+
+    paths: list[str] = Field(min_length=1)
+    """Files, folders, globs and `@list` files (one path a line), local or `s3://`, `gs://`."""
+    text_column: str | None = None
+    """Column of tables that holds the text; null: `text` or `ocr`, where a table has one of the two."""
+
+
+class CleanText:
+    """Passages of an input; `files` and `unusable` are counted while they are read, so read them once."""
+
+    def __init__(self, config: CleanTextConfig, min_chars: int) -> None:
+        self.config, self.min_chars = config, min_chars
+        self.files = 0
+        self.unusable: Counter[str] = Counter()
+        self._digest = hashlib.sha256()
+
+    def __iter__(self) -> Iterator[Passage]:
+        """Yield the passages.
+
+        Raises: ConfigError: with one line for each path that matches nothing; when a table lacks a column.
+        """
+        return passages(self._texts(), self.min_chars)
+
+    @property
+    def digest(self) -> str:
+        """Digest of the files read so far; changes when any of them does."""
+        return self._digest.hexdigest()
+
+    def _texts(self) -> Iterator[tuple[str, str]]:
+        last_uri = ""
+        for table in list_records(_input(self.config.paths, self.config.text_column), images=False):
+            columns = ("record_id", "uri", "size", "etag", "text", "kind", "error_kind")
+            for record_id, uri, size, etag, text, kind, error_kind in zip(
+                *(table[name].to_pylist() for name in columns), strict=True
+            ):
+                if uri != last_uri:
+                    self.files += 1
+                    self._digest.update(f"{uri}\0{size}\0{etag}\n".encode())
+                    last_uri = uri
+                if text is None:
+                    self.unusable[error_kind or kind] += 1
+                else:
+                    yield record_id, text
+
+
+def write_work_lists(folder: Folder, counts: Mapping[str, int], seed: int, passage_count: int, text: CleanText) -> None:
+    """Write the passages that pairs are made of to `<folder>/_work_list/<phase>`, in the order of the input.
+
+    `counts` is the number of pairs of each phase, `passage_count` that of the passages in `text`. Each passage is used equally
+    often, as nearly as the count allows; the seed draws those that are used once more.
+    """
+    for phase, count in counts.items():
+        work_list = folder.child("_work_list").child(phase)
+        work_list.filesystem.create_dir(work_list.path)
+        work_list.filesystem.delete_dir_contents(work_list.path)  # of a run killed while it listed
+        rows = _work_rows(text, phase, count, seed, passage_count)
+        for number in range(-(-count // _PART_ROWS)):
+            part = pa.Table.from_pylist(list(islice(rows, _PART_ROWS)), schema=WORK_SCHEMA)
+            path = f"{work_list.path}/part-{number:05d}.parquet"
+            pq.write_table(part, path, filesystem=work_list.filesystem, row_group_size=512)
+
+
+def fit_pairs(config: FitConfig) -> Iterator[tuple[str, str]]:
+    """Yield the user's own (clean, read) pairs without rows that lack one of the two.
+
+    Raises: ConfigError: when the input cannot be read.
+    """
+    for table in list_records(_fit_input(config), images=False):
+        for truth, read in zip(table["ground_truth"].to_pylist(), table["text"].to_pylist(), strict=True):
+            if truth and read:
+                yield truth, read
+
+
+def fit_digest(config: FitConfig) -> str:
+    """Return a digest that changes when any of the user's own pairs does.
+
+    Raises: ConfigError: when the input cannot be read.
+    """
+    return count_records(_fit_input(config), images=False).digest
+
+
+def _work_rows(text: CleanText, phase: str, count: int, seed: int, passage_count: int) -> Iterator[dict[str, str]]:
+    rng = np.random.default_rng([seed, PHASES.index(phase)])
+    uses = np.full(passage_count, count // passage_count)
+    uses[rng.choice(passage_count, count % passage_count, replace=False)] += 1
+    number = 0
+    for passage, times in zip(text, uses.tolist(), strict=True):
+        for _ in range(times):
+            yield {"record_id": f"{_ID_PREFIXES[phase]}-{number:09d}", "text": passage.text, "source": passage.source}
+            number += 1
+
+
+def _input(paths: list[str], text_column: str | None, **options: Any) -> InputConfig:
+    return InputConfig(paths=paths, text_column=text_column, text_unit="paragraph", max_text_chars=_MAX_TEXT_CHARS, **options)
+
+
+def _fit_input(config: FitConfig) -> InputConfig:
+    return _input(config.paths, config.ocr_column, kind="table", ground_truth_column=config.gt_column)
