@@ -48,7 +48,7 @@ class Batch:
 
     @cached_property
     def failed(self) -> Flags:
-        """Where the record failed."""
+        """True where the record failed."""
         return self.equals("status", "failed")
 
     @cached_property
@@ -78,19 +78,19 @@ class Batch:
 
     @cached_property
     def estimated_cer(self) -> Floats:
-        """The tagger's estimate, 0 where no tagger read the text."""
+        """CER estimated by the tagger, 0 where no tagger read the text."""
         return np.asarray(self.rows["estimated_cer"].fill_null(0), dtype=np.float64)
 
     @cached_property
     def scored(self) -> Flags:
-        """Where both texts were compared with the ground truth."""
+        """True where both texts were compared with the ground truth."""
         columns = ("ground_truth_chars", "raw_distance", "corrected_distance")
         scored: Flags = np.logical_and.reduce([self.given(column) for column in columns])
         return scored
 
     @cached_property
     def has_cer(self) -> Flags:
-        """Where the record is scored and its ground truth is not empty."""
+        """True where the record is scored and its ground truth is not empty."""
         return self.scored & (self.integers("ground_truth_chars") > 0)
 
     @cached_property

@@ -1,4 +1,4 @@
-"""The dataset card: README.md of an output folder, with the metadata that the Hugging Face hub reads."""
+"""Dataset card: README.md of an output folder, with the metadata that the Hugging Face hub reads."""
 
 import re
 from pathlib import Path

@@ -20,7 +20,7 @@ class Segment:
 
     @property
     def visible(self) -> str:
-        """The text; in an edit, line feeds and text of only spaces are made visible."""
+        """Text in which, inside an edit, line feeds and lone spaces are made visible."""
         if self.kind in ("equal", "gap"):
             return self.text
         marked = self.text.replace("\n", "↵\n")

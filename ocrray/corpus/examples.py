@@ -39,13 +39,13 @@ class TopRows:
 
     @property
     def places(self) -> list[Place]:
-        """The places, highest rank first."""
+        """Places, highest rank first."""
         return [place for _, _, place in self._best]
 
 
 @dataclass(slots=True)
 class StratifiedRows:
-    """The top rows of every stratum, in turn."""
+    """Top rows of every stratum, in turn."""
 
     size: int
     size_per_stratum: int

@@ -7,7 +7,7 @@ from ocrray.corpus.batch import Batch, Flags, Floats, Integers
 
 
 class ExampleGroup(NamedTuple):
-    """The records of a corpus that rank highest by some value."""
+    """Records of a corpus that rank highest by some value."""
 
     name: str
     title: str

@@ -1,4 +1,4 @@
-"""The HTML report of a corpus: one self-contained file with the panels of `PANELS`."""
+"""HTML report of a corpus: one self-contained file with the panels of `PANELS`."""
 
 import base64
 import hashlib

@@ -89,7 +89,7 @@ class Summary:
 
     @property
     def has_correction(self) -> bool:
-        """Whether a corrector read any of the records."""
+        """True if a corrector read any of the records."""
         return any(provenance.corrector for provenance in self.provenance)
 
     @property

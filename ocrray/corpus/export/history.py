@@ -1,4 +1,4 @@
-"""The entry in a file's processing history."""
+"""Entry in a file's processing history."""
 
 import re
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 @dataclass(frozen=True, slots=True)
 class ProcessingStep:
-    """The processing step that corrected a file: version of ocrray, `corrector` with its model, end of the run."""
+    """Processing step that corrected a file: version of ocrray, `corrector` with its model, end of the run."""
 
     version: str
     corrector: str

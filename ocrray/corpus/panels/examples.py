@@ -1,4 +1,4 @@
-"""The report's panel of example records, character by character."""
+"""Panel of example records, character by character."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -47,7 +47,7 @@ class Example:
 
     @property
     def made_worse(self) -> bool:
-        """Whether correction increased the distance to the ground truth."""
+        """True if correction increased the distance to the ground truth."""
         return bool((self.row["corrected_distance"] or 0) > (self.row["raw_distance"] or 0))
 
     def cer(self, distance: str) -> float | None:
