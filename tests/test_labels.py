@@ -11,7 +11,7 @@ TEXTS = st.text(alphabet="ab \né", max_size=12)
 
 @given(TEXTS, TEXTS)
 def test_labels_of_any_two_texts_give_the_target_or_are_refused(source: str, target: str) -> None:
-    """What labels can say at all, they say exactly; otherwise the answer is None."""
+    """Labels reproduce the target exactly, or there are none."""
     labels = labels_between(source, target)
     if labels is not None:
         assert len(labels) == len(source)

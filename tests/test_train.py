@@ -1,4 +1,4 @@
-"""The verb `train` end to end, on real Ray Train: what it leaves behind, what it refuses, and that nothing stops it."""
+"""The verb `train` end to end, on real Ray Train: its output, its refusals, and recovery from every interruption."""
 
 import json
 import os
@@ -83,7 +83,7 @@ def finished(ray_cluster: str, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 
 def losses(config: Path) -> list[tuple[int, float]]:
-    """What the last checkpoint knows of the training loss, by step."""
+    """Training loss by step, as the last checkpoint has it."""
     last = max((config.parent / "out" / "checkpoints").glob("step-*"))
     return [(entry["step"], entry["loss"]) for entry in read_state(last)["log_history"] if "loss" in entry]
 
@@ -139,7 +139,7 @@ def once_committed(config: Path, step: int, then: Callable[[], None]) -> Iterato
 
 
 def test_train_leaves_a_model_with_card_and_figures(finished: Path):
-    """The model loads and corrects; every logged step is told once; checkpoints were measured; two of them are kept."""
+    """The model loads and corrects; every logged step has one row; checkpoints were evaluated; two of them are kept."""
     out = finished.parent / "out"
 
     corrections = Tagger(TaggerConfig(engine="tagger", model=str(out / "model"))).correct(["tbc moon"])
@@ -172,9 +172,9 @@ def test_train_finished_output_is_not_touched_again(finished: Path, capsys: pyte
 def test_train_finished_run_is_written_out_anew_where_more_is_asked_for(finished: Path, tmp_path: Path):
     """Packing the model needs no second training: the steps and their losses stay what they were."""
     shutil.copytree(finished.parent / "out", tmp_path / "out")
-    asked = [f"output.path={tmp_path / 'out'}", "output.zip=true", "output.title=Packed"]
+    settings = [f"output.path={tmp_path / 'out'}", "output.zip=true", "output.title=Packed"]
 
-    assert main(["train", str(finished), *(word for value in asked for word in ("--set", value))]) == 0
+    assert main(["train", str(finished), *(word for value in settings for word in ("--set", value))]) == 0
 
     assert (tmp_path / "out" / "model.zip").exists()
     assert "# Packed" in (tmp_path / "out" / "model" / "README.md").read_text()
@@ -252,7 +252,7 @@ def test_train_lora_on_two_workers_leaves_an_adapter(tmp_path: Path):
 
 
 def test_train_several_problems_are_all_named_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    """Data, model, GPUs and a foreign output are told together, in a dry run too, and nothing is begun."""
+    """Problems of data, model, GPUs and a foreign output are reported together, in a dry run too, and nothing is started."""
     config = tagger_config(
         tmp_path,
         task={"kind": "correction", "prompt": "plain"},
@@ -297,7 +297,7 @@ def test_train_output_without_a_checkpoint_is_free_to_begin_anew(tmp_path: Path,
 @pytest.mark.timeout(900)
 @pytest.mark.usefixtures("on_cluster")
 def test_train_worker_killed_twice_finishes_by_itself(finished: Path, tmp_path: Path):
-    """The losses are those of an undisturbed run, and nobody had to do anything."""
+    """The losses equal those of an undisturbed run, without any intervention."""
     config = tagger_config(tmp_path)
 
     with once_committed(config, 5, lambda: kill_workers(config)), once_committed(config, 20, lambda: kill_workers(config)):

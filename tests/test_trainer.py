@@ -1,4 +1,4 @@
-"""What Ray Train makes of Ctrl-C, and what ocrray makes of it."""
+"""Ctrl-C during `ray.train`: an interruption even where Ray swallows the signal."""
 
 import os
 import signal
@@ -9,7 +9,7 @@ from ocrray.runtime.trainer import interruptible
 
 
 def test_train_interrupt_that_ray_swallows_is_heard_all_the_same():
-    """Ray Train answers Ctrl-C by nothing where training has just ended; the handler from before is back in any case."""
+    """KeyboardInterrupt is raised although Ray Train ignores SIGINT at the end of training; the handler is restored."""
     handler = signal.getsignal(signal.SIGINT)
 
     def train(*, interrupted: bool) -> None:

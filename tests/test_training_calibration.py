@@ -1,4 +1,4 @@
-"""Calibration makes probabilities mean what they say, and chooses a threshold that does no harm."""
+"""Calibration of a tagger: temperature, reliability, choice of a harmless threshold."""
 
 from pathlib import Path
 
@@ -32,7 +32,7 @@ def _edits(temperature: float, count: int) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 2.5])
 def test_fit_temperature_finds_the_one_that_the_edits_were_drawn_with(temperature: float) -> None:
-    """A tagger that is too sure, or not sure enough, is told by how much; afterwards its probabilities are to be believed."""
+    """An over- or underconfident tagger gets its temperature, and its probabilities are calibrated afterwards."""
     log_odds, right = _edits(temperature, 20_000)
     chosen = fit_temperature(log_odds, right)
     assert TEMPERATURES[chosen] == pytest.approx(temperature, rel=0.1)
@@ -40,7 +40,7 @@ def test_fit_temperature_finds_the_one_that_the_edits_were_drawn_with(temperatur
 
 
 def test_fit_temperature_of_a_handful_of_edits_changes_nothing() -> None:
-    """What ten edits say is chance."""
+    """Ten edits do not determine a temperature."""
     assert TEMPERATURES[fit_temperature(*_edits(3.0, 10))] == 1
 
 
@@ -87,7 +87,7 @@ def _figures(threshold: float, made_worse: int, broke_clean_frac: float) -> Thre
 
 
 def test_choose_threshold_takes_the_least_from_which_on_no_harm_is_done() -> None:
-    """One harmless threshold below a harmful one is luck."""
+    """A harmless threshold below a harmful one does not count."""
     figures = [_figures(0.4, 4, 0.01), _figures(0.5, 5, 0.0), _figures(0.6, 4, 0.01), _figures(0.7, 0, 0.0)]
     assert choose_threshold(figures) == 0.6
 

@@ -1,4 +1,4 @@
-"""The card of a trained model says what was measured, and nothing more."""
+"""The card of a trained model states what was measured, and nothing more."""
 
 import re
 from pathlib import Path
@@ -49,7 +49,7 @@ def write(
 
 
 def front_matter(text: str) -> dict[str, Any]:
-    """What Hugging Face's tools read of a card."""
+    """Metadata of a card, as Hugging Face's tools read it."""
     return yaml.safe_load(re.match(r"---\n(.*?\n)---\n", text, re.DOTALL)[1])
 
 
@@ -144,7 +144,7 @@ def test_losses_of_a_long_run_are_thinned_but_keep_what_matters(tmp_path: Path) 
 
 
 def test_measured_figures_are_rates_with_the_reduction_beside_them(tmp_path: Path) -> None:
-    """What generation was measured by stands by checkpoint; a figure that one of them lacks is a dash."""
+    """Evaluation results are listed by checkpoint; one that a checkpoint lacks is a dash."""
     measured = [
         {"step": 8, "raw_cer": 0.1, "cer": 0.08, "made_worse_frac": 0.02},
         {"step": 20, "raw_cer": 0.1, "cer": 0.05},

@@ -1,4 +1,4 @@
-"""The task `correction`: what a causal model is taught, which model it is, and how it is measured."""
+"""The task `correction`: samples, model and evaluation."""
 
 import functools
 import math
@@ -195,7 +195,7 @@ def test_new_model_ends_where_its_tokenizer_says_and_loads_for_inference(tmp_pat
 
 
 def test_batch_is_padded_on_the_right_to_a_multiple_of_eight(folder):
-    """What is padding is neither seen nor learned."""
+    """Padding is masked in attention and loss."""
     samples = encode(tuning(folder), ("Tbe fox", "The fox"), ("Tbe fox jumps over", "The fox jumps over"))
     task = open_task(tuning(folder))
     batch = task.collator(task.build({})[1])(samples)
@@ -208,7 +208,7 @@ def test_batch_is_padded_on_the_right_to_a_multiple_of_eight(folder):
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "words"),
     [
         ({"method": {"kind": "qlora"}}, ["workers.gpus", "bitsandbytes"]),
         ({"model": {"name": "no/such/folder"}}, ["no such model folder"]),
@@ -216,12 +216,12 @@ def test_batch_is_padded_on_the_right_to_a_multiple_of_eight(folder):
         ({"model": {"architecture": {"model_type": "lama"}, "tokenizer": "bytes"}, "method": {"kind": "from_scratch"}}, ["lama"]),
     ],
 )
-def test_run_that_cannot_be_is_told_before_anything_is_loaded(folder, changes, told):
+def test_problems_of_an_impossible_run_are_found_before_anything_is_loaded(folder, changes, words):
     """Each problem is a line that names what to change."""
     data = {"train": ["x"], "grouping": "packed"}
     problems = "\n".join(open_task(tuning(folder, data=data, **changes)).problems())
 
-    assert all(word in problems for word in told)
+    assert all(word in problems for word in words)
     assert open_task(tuning(folder, data=data)).problems() == []
 
 
@@ -260,7 +260,7 @@ def test_measure_scores_what_the_engine_makes_of_a_whole_model(tmp_path):
 
 
 def test_measure_puts_an_adapter_on_its_base(folder, tmp_path):
-    """What is measured is the adapter's doing, as the engine would apply it."""
+    """The adapter is evaluated as the engine would apply it."""
     adapter = tiny_models.save_lora(tmp_path, folder)
     config = tuning(folder, task={"kind": "correction", "prompt": "plain"}, method={"kind": "lora"})
     pairs = pa.table({"source": ["Tbe fox", "jumps ovcr"], "target": ["The fox", "jumps over"]})

@@ -158,7 +158,7 @@ with torch.no_grad():
 
 
 def test_recipe_twin_loads_in_a_fresh_process(twin: Twin):
-    """By peft or transformers alone, with the validation loss that training told, but for how batches were weighted."""
+    """By peft or transformers alone, with the validation loss that training reported, but for how batches were weighted."""
     command = [sys.executable, "-c", _LOAD, twin.config.method.kind, str(twin.out)]
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=os.environ | {"DS_ACCELERATOR": "cpu"})
     loss, losses = float(done.stdout.split()[-1]), twin.figures("eval_loss")
@@ -236,6 +236,6 @@ def test_recipe_twin_goes_on_with_another_number_of_workers(twin: Twin, tmp_path
     done = subprocess.run([*launch, *map(str, arguments)], capture_output=True, text=True, check=True, env=environment)
 
     assert "optimizer starts anew" in done.stdout
-    told = [line.split()[1:] for line in done.stdout.splitlines() if line.startswith("step ")]
-    assert begun < int(told[0][0]) <= int(told[-1][0]) == begun + 4
-    assert float(told[-1][1]) < twin.figures("eval_loss")[begun] + 0.01
+    logged = [line.split()[1:] for line in done.stdout.splitlines() if line.startswith("step ")]
+    assert begun < int(logged[0][0]) <= int(logged[-1][0]) == begun + 4
+    assert float(logged[-1][1]) < twin.figures("eval_loss")[begun] + 0.01

@@ -1,4 +1,4 @@
-"""What comes out of a training run loads by itself, and says nothing that it does not hold."""
+"""The exported model loads by itself, and its files describe it truly."""
 
 import base64
 import json
@@ -120,7 +120,7 @@ def test_export_holds_weights_tokenizer_and_what_describes_them_only(tagger: Exp
 
 
 def test_training_config_beside_the_model_is_the_run(tagger: Exported) -> None:
-    """What lies beside the weights can be read as the config that made them."""
+    """The file beside the weights loads as the config of the run."""
     assert load(tagger.out / "training_config.yaml", TrainConfig) == tagger.config
 
 
@@ -209,7 +209,7 @@ def test_export_of_a_checkpoint_without_an_adapter_is_refused(tagger: Exported, 
 
 
 def test_pack_gives_the_same_bytes_for_the_same_folder(tagger: Exported) -> None:
-    """The archive holds the folder under its name, file by file, and does not hang on the clock."""
+    """The archive holds the folder under its name, file by file, and does not depend on the time."""
     packed = tagger.out.with_name("model.zip")
     first = packed.read_bytes()
     for file in tagger.out.iterdir():
@@ -273,7 +273,7 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[_Hub]]:
 
 
 def test_push_uploads_every_file_into_a_private_repository(adapter: Exported, hub: type[_Hub]) -> None:
-    """What the hub gets is what lies in the folder."""
+    """The hub receives the files of the folder."""
     push(adapter.out, "me/model")
     assert hub.files == {file.name: file.read_bytes() for file in adapter.out.iterdir()}
     assert hub.created[-1]["visibility"] == "private"

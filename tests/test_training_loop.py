@@ -1,4 +1,4 @@
-"""The training loop by itself, without Ray: it goes on exactly where it stopped, and says when it cannot."""
+"""The training loop without Ray: exact resume, loss per token, precision, order of samples."""
 
 import json
 import math
@@ -39,8 +39,8 @@ from ocrray.training.packing import Packed
 
 
 @dataclass
-class Told:
-    """What the loop reported."""
+class Recorder:
+    """Keeps the reports of the loop."""
 
     figures: list[tuple[int, dict[str, float]]] = field(default_factory=list)
     checkpoints: dict[int, Path] = field(default_factory=dict)
@@ -56,7 +56,7 @@ class Told:
     def losses(self, after: int = 0) -> list[tuple[int, str, float]]:
         """Training and validation losses of the steps after `after`."""
         names = ("loss", "eval_loss")
-        return [(step, name, told[name]) for step, told in self.figures for name in names if name in told and step > after]
+        return [(step, name, values[name]) for step, values in self.figures for name in names if name in values and step > after]
 
     def last_weights(self) -> dict[str, torch.Tensor]:
         """The weights of the last checkpoint."""
@@ -70,9 +70,9 @@ class Run:
     config: TrainConfig
     samples: pa.Table
 
-    def __call__(self, folder: Path, resume_from: Path | None = None) -> Told:
+    def __call__(self, folder: Path, resume_from: Path | None = None) -> Recorder:
         """Train in `folder`."""
-        told = Told()
+        recorder = Recorder()
         data: Any = Dataset(self.samples)
         if self.config.data.grouping == "packed":
             data = Packed(data.with_format("numpy"), self.samples["length"].to_numpy(), self.config.data.max_length_tokens)
@@ -83,10 +83,10 @@ class Run:
             train_data=data,
             validation_data=Dataset(self.samples.slice(0, 8)),
             folder=folder,
-            report=told,
+            report=recorder,
             resume_from=resume_from,
         )
-        return told
+        return recorder
 
 
 def correction_samples(config: TrainConfig, count: int) -> pa.Table:
@@ -120,8 +120,8 @@ STABLE_DECAY = {"learning_rate": 0.01, "warmup_steps": 2, "schedule": "warmup_st
 
 
 @pytest.fixture(scope="module", params=["muon by length", "lora with dropout", "packed and whole"])
-def interrupted(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Run, Told, Path]]:
-    """A run of two epochs that was left alone, and what it told."""
+def interrupted(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Run, Recorder, Path]]:
+    """A run of two epochs that was left alone, and what it reported."""
     folder = tmp_path_factory.mktemp("run")
     match request.param:
         case "muon by length":
@@ -139,7 +139,7 @@ def interrupted(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPat
 
 
 @pytest.mark.parametrize("where", ["first epoch", "second epoch"])
-def test_resumed_run_computes_the_same_to_the_last_bit(interrupted: tuple[Run, Told, Path], where: str):
+def test_resumed_run_computes_the_same_to_the_last_bit(interrupted: tuple[Run, Recorder, Path], where: str):
     """In the midst of either epoch: same losses, same weights, whatever optimizer, schedule, dropout and order of samples."""
     run, alone, folder = interrupted
     steps = sorted(alone.checkpoints)
@@ -189,9 +189,9 @@ torch.distributed.init_process_group("gloo", timeout=timedelta(minutes=2))
 base, out, *checkpoint = map(Path, sys.argv[1:])
 batch = {"size": 2, "accumulation": 3}
 config = tests.tiny_runs.lora(out, base, **tests.TWO_EPOCHS | {"batch": batch}, workers={"num": [1, 2]})
-told = tests.Run(config, tests.correction_samples(config, 48))(out, *checkpoint)
+recorder = tests.Run(config, tests.correction_samples(config, 48))(out, *checkpoint)
 if torch.distributed.get_rank() == 0:
-    print(json.dumps([[step, each["loss"]] for step, each in told.figures if "loss" in each]))
+    print(json.dumps([[step, each["loss"]] for step, each in recorder.figures if "loss" in each]))
 """
 
 
@@ -230,8 +230,8 @@ def test_loss_is_the_same_however_a_step_is_cut(tmp_path: Path, architecture: st
             run = Run(run.config, run.samples.filter(pc.equal(run.samples["length"], 16)))
         else:
             run = causal_run(folder, architecture, **changes)
-        told = run(folder / "run")
-        return [(each["loss"], each["grad_norm"]) for _, each in told.figures if "loss" in each]
+        recorder = run(folder / "run")
+        return [(each["loss"], each["grad_norm"]) for _, each in recorder.figures if "loss" in each]
 
     assert np.allclose(figures(8, 1), figures(2, 4), rtol=1e-4)
 
@@ -251,22 +251,22 @@ def test_gradient_checkpointing_changes_memory_and_no_number(tmp_path: Path):
     calls = Counter()
     hook = torch.nn.modules.module.register_module_forward_pre_hook(lambda module, *_: calls.update([type(module).__name__]))
     for method in ({"kind": "lora", "r": 2}, {"kind": "full"}):
-        told, computed = [], []
+        losses, computed = [], []
         for on in (False, True):
             calls.clear()
             run = causal_run(tmp_path, "llama", method=method, gradient_checkpointing=on, max_steps=3)
-            told.append(run(tmp_path / str(on)).losses())
+            losses.append(run(tmp_path / str(on)).losses())
             computed.append(calls["LlamaMLP"])
-        assert told[0] == told[1]
+        assert losses[0] == losses[1]
         assert computed[0] < computed[1]
     hook.remove()
 
 
 def test_bfloat16_trains_on_the_cpu_and_float16_is_refused(tmp_path: Path):
-    """What torch cannot do on a processor is refused with the config, before anything starts."""
-    told = tagging_run(tmp_path, precision="bfloat16", max_steps=12)(tmp_path / "run")
+    """A precision that torch lacks on a CPU is refused with the config, before anything starts."""
+    recorder = tagging_run(tmp_path, precision="bfloat16", max_steps=12)(tmp_path / "run")
 
-    losses = [loss for _, name, loss in told.losses() if name == "eval_loss"]
+    losses = [loss for _, name, loss in recorder.losses() if name == "eval_loss"]
     assert losses[-1] < losses[0]
     with pytest.raises(ValidationError, match="float16"):
         tagging_run(tmp_path, precision="float16")
@@ -285,9 +285,9 @@ def test_loss_that_is_no_number_ends_the_run(tmp_path: Path):
 def test_tokens_per_s_comes_with_every_training_loss(tmp_path: Path):
     """Also where every step is followed by an evaluation, whose log has none."""
     run = causal_run(tmp_path, "llama", max_steps=4, evaluation={"every_steps": 1})
-    told = run(tmp_path / "run")
+    recorder = run(tmp_path / "run")
 
-    rates = [each["tokens_per_s"] for _, each in told.figures if "loss" in each]
+    rates = [each["tokens_per_s"] for _, each in recorder.figures if "loss" in each]
     assert len(rates) == 4
     assert all(0 < rate < math.inf for rate in rates)
 
@@ -341,7 +341,7 @@ def test_adapter_trains_and_saves_the_rows_of_new_tokens(tmp_path: Path, archite
 
 @given(st.lists(st.integers(1, 300), min_size=1, max_size=300), st.integers(1, 9), st.booleans(), st.integers(0, 5))
 def test_order_has_every_sample_once_and_counts_its_tokens(lengths: list[int], step_samples: int, grouped: bool, epoch: int):
-    """In every epoch, in another order in each, and the same whenever it is asked for again."""
+    """In every epoch, in another order in each, and the same whenever it is iterated again."""
     order = SampleOrder(np.array(lengths), step_samples, seed=3, grouped=grouped)
     order.set_epoch(epoch)
     positions = list(order)

@@ -86,9 +86,9 @@ def test_packed_samples_seen_by_each_other_have_another_loss():
     """The check above can fail: without position ids that begin anew, the second sample reads the first."""
     model, lengths = model_of("llama"), [9, 21]
     batch = RightPadding(pad_id=1)([Packed(samples(lengths), lengths, capacity=40)[0]])
-    told = summed_loss(model, batch)
+    separate = summed_loss(model, batch)
 
-    assert summed_loss(model, {**batch, "position_ids": torch.arange(32)[None]}) != pytest.approx(told, abs=1e-3)
+    assert summed_loss(model, {**batch, "position_ids": torch.arange(32)[None]}) != pytest.approx(separate, abs=1e-3)
 
 
 def test_packed_first_token_of_a_sample_is_not_foretold_by_the_one_before():
@@ -100,6 +100,6 @@ def test_packed_first_token_of_a_sample_is_not_foretold_by_the_one_before():
 
 
 def test_packing_is_refused_for_architectures_that_lose_the_boundaries():
-    """BLOOM has no position ids: its attention cannot be told where a sample begins."""
+    """BLOOM has no position ids, so nothing separates packed samples in its attention."""
     assert keeps_boundaries("llama")
     assert not keeps_boundaries("bloom")

@@ -1,4 +1,4 @@
-"""From tables to prepared samples: which files and rows, on which side, in which order, and what is said of the rest."""
+"""From tables to prepared samples: files, split, order, and counts of dropped rows."""
 
 import csv
 import gzip
@@ -243,7 +243,7 @@ def test_find_files_tells_every_problem_at_once(tmp_path):
 
 
 def test_find_files_of_a_folder_takes_its_tables(tmp_path):
-    """What `synthesize` writes beside its tables is passed over; a folder without any is an error."""
+    """Other files that `synthesize` writes are skipped; a folder without a table is an error."""
     (tmp_path / "README.md").write_text("x")
     with pytest.raises(ConfigError, match="no table"):
         find_files(DataConfig(train=[str(tmp_path)]), COLUMNS)
