@@ -28,11 +28,10 @@ docs: install
 tagger causal: install out/ocr_pairs/manifest.json
 	$(BIN)/ocrray train configs/train/$@_default.yaml
 
-# The guard's default scorer, fitted on what the two correctors and made-up careless ones do with misread novels and pages: minutes.
-CLEAN := ../shared/data/text
+# The guard's default scorer, fitted on the corrections of misread novels and pages by simulated correctors and by those that ship: minutes.
 guard: install out/ocr_pairs/manifest.json out/guard_pages/manifest.json
-	$(BIN)/python jobs/fit_guard.py ocrray/guard/default --language $(CLEAN)/novels_19c.txt.gz --texts $(CLEAN)/eltec_en.jsonl.gz \
-		--noise out/ocr_pairs/noise.json --pages out/guard_pages
+	$(BIN)/ocrray fit-guard configs/fit-guard/guard_default.yaml
+	cp out/guard/language.npz out/guard/confusions.json out/guard/scorer.json ocrray/guard/default/
 
 out/%/manifest.json: configs/synthesize/%.yaml
 	$(BIN)/ocrray synthesize $<

@@ -1,4 +1,4 @@
-"""The command line: `ocrray VERB CONFIG.yaml [--set a.b=value ...] [--limit N] [--dry-run]`, and `ocrray init [NAME]`.
+"""Command line: `ocrray VERB CONFIG.yaml [--set a.b=value ...] [--limit N] [--dry-run]`, and `ocrray init [NAME]`.
 
 Exit codes: 0 done · 1 finished, but more records failed than `max_failed_frac` allows · 2 bad config or input ·
 130 interrupted, and resumable.

@@ -1,4 +1,4 @@
-"""The project's exceptions: message first and every other argument optional, so that they survive pickling in Ray."""
+"""Exceptions of ocrray: message first and every other argument optional, so that they survive pickling in Ray."""
 
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
@@ -12,7 +12,7 @@ class OcrrayError(Exception):
 
 
 class ConfigError(OcrrayError):
-    """The configuration or the input cannot be run; `str()` is what a user reads, one line a problem. Exit code 2."""
+    """Invalid configuration or input; `str()` is shown to the user, one line a problem. Exit code 2."""
 
 
 class RecordError(OcrrayError):

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 from PIL import Image
 
 from ocrray import starters
@@ -44,6 +45,14 @@ def test_init_recipe_writes_a_file_for_every_verb_it_is_for(workplace: Path):
     assert written == ["llama31_8b_correction.restore.yaml", "llama31_8b_correction.train.yaml"]
     shipped = Path(__file__).parents[1] / "configs" / "train" / "llama31_8b_correction.yaml"
     assert (workplace / written[1]).read_text() == shipped.read_text()
+
+
+def test_init_train_names_the_shipped_tagger_where_it_is_installed(workplace: Path):
+    """A path relative to the checkout would lead nowhere for who has the wheel alone."""
+    assert main(["init", "train"]) == 0
+
+    name = yaml.safe_load((workplace / "train.yaml").read_text())["model"]["name"]
+    assert (Path(name) / "model.safetensors").is_file()
 
 
 def test_init_beside_a_file_of_that_name_leaves_it_alone(workplace: Path, capsys: pytest.CaptureFixture[str]):

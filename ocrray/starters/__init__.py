@@ -43,10 +43,15 @@ def write(name: str, folder: Path) -> list[tuple[Path, list[str]]]:
         raise ConfigError(f"init: {', '.join(existing)}: a file of this name exists; rename it, or work in another folder")
     for target, source in copies.items():
         try:
-            target.write_text(source.read_text(encoding="utf-8"), encoding="utf-8")
+            target.write_text(_installed(source.read_text(encoding="utf-8")), encoding="utf-8")
         except OSError as error:
             raise ConfigError(f"init: {target} cannot be written: {error.strerror}") from None
     return [(path, _settings_to_change(path)) for path in copies]
+
+
+def _installed(text: str) -> str:
+    """Return `text` with the place of the models that ship, which is another outside a checkout."""
+    return text.replace("ocrray/models/", f"{_HERE.parent}/models/")
 
 
 def _recipe_files() -> dict[str, list[Path]]:

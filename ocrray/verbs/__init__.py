@@ -1,4 +1,4 @@
-"""The verbs of ocrray, in one table: the command line, `jobs/`, the help texts and the tests are made from it.
+"""Verbs of ocrray, in one table: the command line, `jobs/`, the help texts and the tests are made from it.
 
 A verb NAME is a package `ocrray.verbs.NAME` of two or three modules:
 

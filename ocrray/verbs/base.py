@@ -1,4 +1,4 @@
-"""What every verb has: a plan that can be printed, a result that can be printed, and the modules that make them."""
+"""Interfaces of a verb: its plan and its result, which can be printed, and the modules that make them."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -15,13 +15,13 @@ from ocrray.verbs.output import Run
 
 
 class OutputSection(Protocol):
-    """The `output:` section of any config."""
+    """`output:` section of any config."""
 
     path: str
 
 
 class VerbConfig(Protocol):
-    """The config of any verb."""
+    """Config of any verb."""
 
     @property
     def output(self) -> OutputSection: ...
@@ -52,14 +52,14 @@ class Plan(ABC):
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a person reads at the end of a run, and the exit code (0, or 1 where too many records failed)."""
+    """Output for the terminal at the end of a run, and the exit code (0, or 1 where too many records failed)."""
 
     output: Sequence[RenderableType]
     exit_code: int = 0
 
 
 class PlanModule(Protocol):
-    """The module `plan` of a verb."""
+    """Module `plan` of a verb."""
 
     Config: type[StrictModel]
 
@@ -73,7 +73,7 @@ class PlanModule(Protocol):
 
 
 class RunModule(Protocol):
-    """The module `run` of a verb."""
+    """Module `run` of a verb."""
 
     def run(self, plan: Any, folder: Folder) -> Result:
         """Do the work, or what is left of it; write `manifest.json` last where the verb resumes."""

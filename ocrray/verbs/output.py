@@ -1,4 +1,4 @@
-"""The output folder of a run: locked by one process at a time, bound to one fingerprint, free of foreign files."""
+"""Output folder of a run: locked by one process at a time, bound to one fingerprint, free of foreign files."""
 
 import json
 import os
@@ -32,7 +32,7 @@ class OutputConfig(About):
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """The record of the run that fills an output folder; `session` names the Ray session it started, empty on a cluster."""
+    """Record of the run that fills an output folder; `session` names the Ray session it started, empty on a cluster."""
 
     fingerprint: str
     settings: Mapping[str, Any]

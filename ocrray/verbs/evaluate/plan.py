@@ -70,7 +70,7 @@ class EvaluateConfig(StrictModel):
 
     @property
     def second_system(self) -> SystemConfig | None:
-        """The baseline with all that it does not say itself taken from the input."""
+        """Return the baseline, with every key that it does not set taken from `input`."""
         if not self.baseline:
             return None
         said = {name: getattr(self.baseline, name) for name in self.baseline.model_fields_set}
@@ -84,7 +84,7 @@ Config = EvaluateConfig
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluatePlan(Plan):
-    """The tables that will be read."""
+    """Tables that will be read."""
 
     config: EvaluateConfig
     limit: int | None

@@ -85,7 +85,7 @@ Config = RestoreConfig
 
 @dataclass(frozen=True, kw_only=True)
 class RestorePlan(Plan):
-    """The records that will be read, and the engines that read and correct them."""
+    """Records that will be read, and the engines that read and correct them."""
 
     config: RestoreConfig
     listing: Listing
@@ -184,7 +184,7 @@ def _check(problems: Problems, engine: EngineConfig | None, section: str) -> Eng
 
 
 def _with_columns_read(config: RestoreConfig) -> RestoreConfig:
-    """The columns that a stage reads travel with their record like any passthrough column."""
+    """Return the config with the columns that a stage reads added to `input.passthrough`."""
     engine = config.extract or config.correct
     back = config.extract.columns.back if config.extract else None
     passthrough = dict.fromkeys([*config.input.passthrough, *(engine.input_columns if engine else ())])

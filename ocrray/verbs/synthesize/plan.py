@@ -58,7 +58,7 @@ Config = SynthesizeConfig
 
 @dataclass(frozen=True, kw_only=True)
 class SynthesizePlan(Plan):
-    """The passages, and the engine and typefaces that make pairs of them."""
+    """Passages, and the engine and typefaces that make pairs of them."""
 
     config: SynthesizeConfig
     text: CleanText

@@ -29,7 +29,7 @@ Config = TrainConfig
 
 @dataclass(frozen=True, kw_only=True)
 class TrainPlan(Plan):
-    """The data files of a training run; `previous` is None as long as no checkpoint was written: there is nothing to lose."""
+    """Data files of a training run; `previous` is None as long as no checkpoint was written: there is nothing to lose."""
 
     config: TrainConfig
     limit: int | None
