@@ -1,6 +1,8 @@
 """The guard refuses what no OCR error explains, span by span, and nothing else."""
 
 import itertools
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -257,3 +259,14 @@ def test_guard_check_missing_or_broken_scorer_is_one_line(tmp_path: Path):
     load_scorer.cache_clear()
     with pytest.raises(ConfigError, match="not a scorer"):
         check(GuardConfig(scorer=str(tmp_path)))
+
+
+def test_guard_judging_loads_no_fitting_library():
+    """Scikit-learn and SciPy fit a scorer; judging needs neither."""
+    code = (
+        "import sys; from ocrray.guard import GuardConfig, judge; from ocrray.records import Edit\n"
+        "judge('tbe', [Edit(1, 2, 'b', 'h')], (0, 3), GuardConfig())\n"
+        "sys.exit(' '.join(name for name in ('sklearn', 'scipy') if name in sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stderr.strip() == ""
