@@ -1,4 +1,4 @@
-"""What changed between two texts, as character spans."""
+"""Differences between two texts as edits of character spans."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -9,7 +9,7 @@ from ocrray.records import Edit
 
 
 def edits_between(raw: str, corrected: str) -> list[Edit]:
-    """A smallest set of character edits that turns `raw` into `corrected`, in order, those that touch joined into one span."""
+    """Return a smallest set of character edits that turns `raw` into `corrected`, in order; adjacent edits are joined."""
     spans: list[tuple[int, int, int, int]] = []
     for op in Levenshtein.opcodes(raw, corrected):
         if op.tag == "equal":
@@ -22,18 +22,18 @@ def edits_between(raw: str, corrected: str) -> list[Edit]:
 
 
 def with_probabilities(edits: Sequence[Edit], probabilities: Mapping[int, float]) -> list[Edit]:
-    """The edits with how sure an engine was of what it did there, by character of the raw text: the least sure counts.
+    """Return the edits with their probabilities (0..1): the least of `probabilities`, by character of the raw text, in each edit.
 
-    An engine may have written the same change a character further left or right, so the neighbours are looked at too.
+    An engine may have written the same change one character further left or right, so neighbours of the edit count too.
     """
     return [replace(edit, probability=_least(edit, probabilities)) for edit in edits] if probabilities else list(edits)
 
 
 def written_probabilities(source: str, corrected: str, pieces: Sequence[str], probabilities: Sequence[float]) -> dict[int, float]:
-    """How sure a model was of what it changed, for `with_probabilities`: by the place in `source` where each change begins.
+    """Return the probability of each change of a generated text, by its offset in `source`, for `with_probabilities`.
 
-    `pieces` are its tokens as text, `probabilities` theirs, and one more where it ended the text. What a token's text lacks (half
-    of a character, a space, what stands around the answer) is found by alignment with `corrected`.
+    `pieces` are the tokens as text, `probabilities` those of the tokens and one more of the end of the text. Characters that the
+    texts of the tokens lack (half of a character, a space, text around the answer) are found by alignment with `corrected`.
     """
     edits = edits_between(source, corrected)
     if not edits:
@@ -50,7 +50,7 @@ def written_probabilities(source: str, corrected: str, pieces: Sequence[str], pr
     found, grown = {}, 0
     for edit in edits:
         start = edit.start + grown
-        # What is only left out shows in the token after it.
+        # A deletion has no token of its own: the token after it counts.
         found[edit.start] = min(shares[start : start + max(1, len(edit.corrected))])
         grown += len(edit.corrected) - len(edit.raw)
     return found
@@ -61,7 +61,7 @@ def _least(edit: Edit, probabilities: Mapping[int, float]) -> float | None:
 
 
 def apply_edits(raw: str, edits: Sequence[Edit]) -> str:
-    """`raw` with each edit made; the inverse of `edits_between`."""
+    """Apply edits, which are in order, to `raw`; the inverse of `edits_between`."""
     parts, position = [], 0
     for edit in edits:
         parts += [raw[position : edit.start], edit.corrected]

@@ -1,4 +1,4 @@
-"""Cutting a long text into passages that a model can take, so that joining them gives the text back."""
+"""Splits a long text into passages that fit a model; joined, the passages are the text."""
 
 from array import array
 from bisect import bisect_left, bisect_right
@@ -17,7 +17,7 @@ _FIRST_GUESS = 1_000  # clusters
 
 
 def split(text: str, fits: Callable[[str], bool]) -> list[str]:
-    """Passages whose concatenation is `text`, each of which `fits` or is one grapheme cluster; no passage of an empty text.
+    """Split `text` into passages that each `fits` or are one grapheme cluster; an empty text has no passages.
 
     A passage ends after a paragraph, else a line, a sentence, a word, and only inside a word when nothing else is in reach.
     `fits` should be (roughly) true of every beginning of a text that fits; it is called O(passages x log(characters)) times.
@@ -40,7 +40,7 @@ def split(text: str, fits: Callable[[str], bool]) -> list[str]:
 
 
 def frame(passage: str) -> tuple[str, str, str]:
-    """White space before, what stands between, white space after: the middle goes to a model, the ends are put back around it."""
+    """Split a passage into leading white space, the text that goes to a model, and trailing white space."""
     core = passage.strip()
     if len(core) == len(passage):
         return "", passage, ""
@@ -49,16 +49,16 @@ def frame(passage: str) -> tuple[str, str, str]:
 
 
 def _cluster_bounds(text: str) -> Sequence[int]:
-    """Offsets between which no cut may fall: 0, then the end of every grapheme cluster."""
+    """Return the offsets at which a cut may fall: 0, then the end of every grapheme cluster."""
     if text.isascii() and "\r" not in text:
         return range(len(text) + 1)
     return array("q", [0, *(match.end() for match in _CLUSTER.finditer(text))])
 
 
 def _longest(text: str, bounds: Sequence[int], first: int, reach: int, fits: Callable[[str], bool]) -> int:
-    """Index into `bounds` where the longest passage from `first` ends, give or take 3 %; `reach` clusters is a first guess.
+    """Return the index into `bounds` where the longest passage from `first` ends, within 3 %; `reach` clusters is a first guess.
 
-    Texts are much the same all along, so it looks near the last passage's length first: two or three calls instead of ten.
+    Passages of a text have similar lengths, so the search begins near the last one: two or three calls of `fits`, not ten.
     """
     low, high = first + 1, len(bounds) - 1
     probe, step = min(first + max(2, reach), high), max(1, reach // 32)
@@ -72,7 +72,7 @@ def _longest(text: str, bounds: Sequence[int], first: int, reach: int, fits: Cal
 
 
 def _natural_end(text: str, bounds: Sequence[int], first: int, limit: int, fits: Callable[[str], bool]) -> int:
-    """Index into `bounds`, at most `limit`, of the best place to end a passage that starts at `first`."""
+    """Return the index into `bounds`, at most `limit`, of the best place to end a passage that starts at `first`."""
     start, span, rest = bounds[first], bounds[limit] - bounds[first], len(text) - bounds[first]
     if rest < 1.5 * span:  # the next passage is the last: two of about the same length rather than a tiny tail
         shortest, longest = rest - 0.95 * span, 0.55 * rest
@@ -87,6 +87,6 @@ def _natural_end(text: str, bounds: Sequence[int], first: int, limit: int, fits:
 
 
 def _last_end(level: regex.Pattern[str], text: str, bounds: Sequence[int], low: int, high: int) -> int | None:
-    """Index into `bounds` of the cluster in which the last match of `level` in `text[low:high]` ends."""
+    """Return the index into `bounds` of the cluster in which the last match of `level` in `text[low:high]` ends."""
     matches = list(level.finditer(text, low, high))
     return bisect_left(bounds, matches[-1].end()) if matches else None
