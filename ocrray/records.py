@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 
 Status = Literal["corrected", "unchanged", "kept_raw", "failed"]
 STATUS_MEANINGS: dict[Status, str] = {
@@ -91,26 +91,6 @@ class Passage:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class PhotoFields:
-    """Fields extracted from the caption of a photograph, each on one line; None where it has none."""
-
-    description: str | None = None
-    title: str | None = None
-    agency: str | None = None
-    photographer: str | None = None
-    date: str | None = None
-
-    @classmethod
-    def from_row(cls, row: Mapping[str, str | None]) -> "PhotoFields":
-        """The fields among the columns of `row`, white space collapsed; a blank one, or one that is not there, is None."""
-        return cls(*(" ".join((row.get(name) or "").split()) or None for name in cls.__slots__))
-
-    def to_row(self) -> dict[str, str | None]:
-        """The fields as the dictionary that Arrow takes."""
-        return {name: getattr(self, name) for name in self.__slots__}
-
-
 _BOX = [("left", pa.int32()), ("top", pa.int32()), ("right", pa.int32()), ("bottom", pa.int32())]
 _WORD = pa.struct([("text", pa.string()), *_BOX, ("confidence", pa.float32())])
 _LINE = pa.struct([("text", pa.string()), *_BOX, ("confidence", pa.float32()), ("words", pa.list_(_WORD))])
@@ -133,7 +113,6 @@ _VERDICT = pa.struct(
         ("score", pa.float32()),
     ]
 )
-_FIELDS = pa.struct([(name, pa.string()) for name in PhotoFields.__slots__])
 _PASSAGE = pa.struct([("start", pa.int32()), ("end", pa.int32()), ("reason", pa.string())])
 
 
@@ -180,14 +159,15 @@ COLUMNS = (
     ),
     Column(
         "fields",
-        _FIELDS,
-        "what was extracted from the text, by name; such a row's `corrected_text` is the description, unless there is none",
+        pa.null(),  # in a run with `extract`, the struct of its schema
+        "values extracted from the text, in the types of the run's schema; null where nothing was extracted",
     ),
     Column(
         "field_candidates",
-        pa.list_(_FIELDS),
+        pa.null(),  # in a run with `extract`, a list of such structs
         "the well-formed answers in the order drawn; `fields` is the one that agrees most with the others",
     ),
+    Column("answers", pa.list_(pa.string()), "all answers that `fields` were drawn from, as the model wrote them"),
     Column("failed_stage", pa.string(), "the stage in which the record failed"),
     Column("error_kind", pa.string(), "the kind of failure, one or two words"),
     Column("error", pa.string(), "what went wrong, in one line"),
@@ -224,7 +204,16 @@ RUN_COLUMNS = (
 )
 """Columns that exist only between two stages of a run, and are never written."""
 
-SCHEMA = pa.schema([(column.name, column.type) for column in COLUMNS], metadata={"ocrray_schema_version": str(SCHEMA_VERSION)})
+
+def schema_for(fields: pa.DataType | None = None) -> pa.Schema:
+    """Return the schema of a corpus whose extracted fields have this type; null without `extract`."""
+    types = {} if fields is None or pa.types.is_null(fields) else {"fields": fields, "field_candidates": pa.list_(fields)}
+    columns = [(column.name, types.get(column.name, column.type)) for column in COLUMNS]
+    return pa.schema(columns, metadata={"ocrray_schema_version": str(SCHEMA_VERSION)})
+
+
+SCHEMA = schema_for()
+"""Schema of a corpus without extracted fields."""
 
 WORK_LIST_SCHEMA = pa.schema(
     [

@@ -32,7 +32,7 @@ ALSO = {
     ("engines", "decoding"),
     ("synth", "engines"),
     ("engines", "models"),
-    ("text", "prompts"),
+    ("prompts", "text"),
     ("training", "evaluation"),
 }
 RAY_ROOM = "runtime"

@@ -5,10 +5,11 @@ import re
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from photo_format import NAMES, PROMPT, photo
 
 from ocrray.errors import RecordError
-from ocrray.prompts import PHOTO_METADATA
-from ocrray.records import PhotoFields
+from ocrray.prompts.fields import Fields
+from ocrray.text.normalise import sanitise
 
 BACK = (
     "WILLIAM DOIG (NUJ 03:\n62 NETHERPARK AVENU\nGLASGOW G44 3XW\nSCOTLAND\n041-637-2005\nDEPENDENT\nLAURY\nGlasgow\n"
@@ -19,17 +20,18 @@ ANSWER = (
     "<language> en <rewrite> 1994 - WILLIAM DOIG (NUJ 03: Scotland, Glasgow. Museum and Art Galleries, Kelvingrove. "
     "<title> WILLIAM DOIG <date> 1994"
 )
-TAG = re.compile("|".join(PHOTO_METADATA.tokens))
+TAG = re.compile("|".join(PROMPT.tokens))
 # Tags, halves of tags and what is put in their place come up often enough to matter.
 texts = st.lists(
-    st.sampled_from([*PHOTO_METADATA.tokens, "<", ">", "b", "END", "‹b›", " ", "\n", "\x1e", "a"]) | st.text(max_size=5)
+    st.sampled_from([*PROMPT.tokens, "<", ">", "b", "END", "‹b›", " ", "\n", "\x1e", "a"]) | st.text(max_size=5)
 ).map("".join)
-fields = st.builds(PhotoFields.from_row, st.fixed_dictionaries({}, optional=dict.fromkeys(PhotoFields.__slots__, texts)))
+plain = texts.map(lambda text: " ".join(sanitise(text).split()) or None)
+fields = st.fixed_dictionaries({}, optional=dict.fromkeys(NAMES, plain)).map(lambda known: photo(**known))
 
 
 def test_render_published_example_is_the_published_input():
     """Both sides, line by line, between the published tags."""
-    assert PHOTO_METADATA.render(back=BACK, front=FRONT, language="en") == (
+    assert PROMPT.render(back=BACK, front=FRONT, language="en") == (
         "<language> en <back> WILLIAM DOIG (NUJ 03: <b> 62 NETHERPARK AVENU <b> GLASGOW G44 3XW <b> SCOTLAND <b> 041-637-2005 "
         "<b> DEPENDENT <b> LAURY <b> Glasgow <b> Museum and Art Galleries, Kelvingrove <front> ME <b> 1994: ::: <b> RES <b> "
         "ALL CALL AND MUSEUM <END>"
@@ -40,24 +42,24 @@ def test_parse_published_example_gives_its_fields_and_back():
     """The published answer is read, and written again to the character."""
     description = "1994 - WILLIAM DOIG (NUJ 03: Scotland, Glasgow. Museum and Art Galleries, Kelvingrove."
 
-    read = PHOTO_METADATA.parse(ANSWER)
+    read = PROMPT.parse(ANSWER)
 
-    assert read == PhotoFields(description, title="WILLIAM DOIG", date="1994")
-    assert PHOTO_METADATA.completion(read, language="en") == f" {ANSWER}"
+    assert read == photo(description, title="WILLIAM DOIG", date="1994")
+    assert PROMPT.completion(read, language="en") == f" {ANSWER}"
 
 
 @given(fields)
-def test_parse_of_any_completion_gives_the_fields_back(known: PhotoFields):
+def test_parse_of_any_completion_gives_the_fields_back(known: Fields):
     """Whatever the fields hold, only the brackets of tags that they spell out are written otherwise."""
-    expected = {name: value and TAG.sub(lambda tag: f"‹{tag[0][1:-1]}›", value) for name, value in known.to_row().items()}
+    expected = {name: value and TAG.sub(lambda tag: f"‹{tag[0][1:-1]}›", value) for name, value in known.items()}
 
-    assert PHOTO_METADATA.parse(PHOTO_METADATA.completion(known, language="en")).to_row() == expected
+    assert PROMPT.parse(PROMPT.completion(known, language="en")) == expected
 
 
 @given(texts, texts, texts)
 def test_render_any_text_holds_the_structure_of_its_prompt_only(back: str, front: str, language: str):
     """No text can open or close a side, or end the prompt."""
-    tags = TAG.findall(PHOTO_METADATA.render(back=back, front=front, language=language))
+    tags = TAG.findall(PROMPT.render(back=back, front=front, language=language))
 
     assert [tag for tag in tags if tag != "<b>"] == ["<language>", "<back>", "<front>", "<END>"]
     lines = [sum(bool(line.strip()) for line in side.splitlines()) for side in (back, front)]
@@ -68,11 +70,11 @@ def test_render_any_text_holds_the_structure_of_its_prompt_only(back: str, front
 def test_parse_any_text_gives_fields_or_a_malformed_output(generated: str):
     """A model may write anything; what is read of it holds no tag, and all else is refused with a reason of one line."""
     try:
-        read = PHOTO_METADATA.parse(generated)
+        read = PROMPT.parse(generated)
     except RecordError as error:
         kind, reason_lines = error.kind, str(error).splitlines()
     else:
-        assert not any(TAG.search(value) or value != value.strip() for value in read.to_row().values() if value)
+        assert not any(TAG.search(value) or value != value.strip() for value in read.values() if value)
         return
     assert (kind, len(reason_lines)) == ("malformed_output", 1)
 
@@ -96,9 +98,9 @@ def test_parse_any_text_gives_fields_or_a_malformed_output(generated: str):
 def test_parse_answer_of_another_shape_says_what_is_wrong(generated: str, reason: str):
     """The reason stands in the corpus, so it names the tag."""
     with pytest.raises(RecordError, match=reason):
-        PHOTO_METADATA.parse(generated)
+        PROMPT.parse(generated)
 
 
 def test_parse_answer_without_language_or_with_an_empty_tag_is_read():
     """The language is no field, and a tag with nothing behind it is an absent field."""
-    assert PHOTO_METADATA.parse("<rewrite> A  view\n<title> <date>1994") == PhotoFields("A view", date="1994")
+    assert PROMPT.parse("<rewrite> A  view\n<title> <date>1994") == photo("A view", date="1994")

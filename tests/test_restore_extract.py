@@ -10,13 +10,13 @@ import pyarrow.parquet as pq
 import pytest
 import tiny_models
 import yaml
+from photo_format import PROMPT
 from PIL import Image, ImageDraw, ImageFont
 
 from ocrray.cli import main
 from ocrray.config import load
 from ocrray.engines.extract import Extractor
 from ocrray.errors import ConfigError, Problems
-from ocrray.prompts import PHOTO_METADATA
 from ocrray.sources.open_page import open_image
 from ocrray.sources.worklist import list_records
 from ocrray.stages.extract import Extract
@@ -32,7 +32,7 @@ FIELDS = {"description": "Hi", "title": None, "agency": None, "photographer": No
 def writer(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model that answers every photo with the same description and date."""
     answer = pairwise(["<END>", "<rewrite>", "H", "i", "<date>", "1", tiny_models.EOS])
-    return tiny_models.save_transitions(tmp_path_factory.mktemp("writer"), answer, PHOTO_METADATA.tokens)
+    return tiny_models.save_transitions(tmp_path_factory.mktemp("writer"), answer, PROMPT.tokens)
 
 
 @pytest.fixture
@@ -104,7 +104,9 @@ def test_two_scans_of_a_photo_are_recognized_and_joined_into_a_table_to_extract_
     assert work.select(["record_id", "text", "front"]).to_pylist() == [
         {"record_id": "a", "text": "Harbour at Leith", "front": "LEITH 1894"}
     ]
-    (row,) = Extract(Extractor(plan.config.extract), "front")(Load(plan.config.input)(work)).to_pylist()
+    extract = plan.config.extract
+    loaded = Load(plan.config.input, extract.fields.arrow_type())(work)
+    (row,) = Extract(Extractor(extract), "front", "description")(loaded).to_pylist()
     assert row["fields"] == FIELDS
 
 

@@ -8,7 +8,7 @@ import torch
 import transformers
 from tokenizers import ByteLevelBPETokenizer, Regex, Tokenizer, models, pre_tokenizers
 
-from ocrray.models.vocabulary import extend_vocabulary
+from ocrray.models.vocabulary import add_rows, extend_vocabulary
 
 EOS, PAD, BOS = "</s>", "<pad>", "<s>"
 _TEXT = "Below is an instruction that describes a task. The quick brown fox jumps over the lazy dog, 1894."
@@ -118,16 +118,22 @@ def save_writing(folder: Path, after: str, answer: str) -> Path:
     return save_transitions(folder, pairwise([*after, *answer, EOS]))
 
 
-def save_transitions(folder: Path, transitions: Iterable[tuple[str, str]], added: Sequence[str] = ()) -> Path:
+def save_transitions(
+    folder: Path, transitions: Iterable[tuple[str, str]], added: Sequence[str] = (), phrases: Sequence[str] = ()
+) -> Path:
     """A Llama that writes, after each token, one of those that `transitions` pairs it with, all of them equally likely.
 
-    Tokens are characters, EOS or `added` ones. Its layers add nothing, so the next token hangs on the last one alone, by way of
-    the output matrix.
+    Tokens are characters, EOS, special ones (`added`) or plain text (`phrases`). Its layers add nothing, so the next token hangs
+    on the last one alone, by way of the output matrix.
     """
     words = tokenizer()
     torch.manual_seed(0)
     model = transformers.LlamaForCausalLM(config("llama"))
     new = extend_vocabulary(model, words, added)
+    known = len(words)
+    words.add_tokens(list(phrases))
+    add_rows(model, known, len(words))
+    new += range(known, len(words))
     with torch.no_grad():
         model.model.embed_tokens.weight[new] = torch.randn(len(new), 32) / 2
         for layer in model.model.layers:

@@ -1,4 +1,4 @@
-"""Photo metadata from the OCR of a print's back and front: a causal language model trained on `prompts.PHOTO_METADATA`."""
+"""Extraction of fields, of the schema that the config states, from text: by a causal language model that was trained to."""
 
 import hashlib
 from collections import Counter
@@ -14,13 +14,14 @@ from ocrray.engines.base import EngineConfig, EngineInfo, engine_errors
 from ocrray.errors import ConfigError, EngineError, RecordError
 from ocrray.models.folders import adapter_problems, model_problems, weights_revision
 from ocrray.models.loading import Device, Dtype, load_generator
-from ocrray.prompts import PHOTO_METADATA
-from ocrray.records import SCHEMA, WORK_LIST_SCHEMA, PhotoFields
+from ocrray.prompts.extraction import ExtractionFormat
+from ocrray.prompts.fields import Fields, leaves
+from ocrray.records import SCHEMA, WORK_LIST_SCHEMA
 from ocrray.text.normalise import sanitise
 
 
 class SideColumns(StrictModel):
-    """Which columns of a table hold the OCR of the two sides."""
+    """Columns of a table with the OCR of two sides, such as those of a photographic print."""
 
     back: str | None = None
     """Null: the record's own text, recognized from its scan or read from `input.text_column`."""
@@ -35,34 +36,40 @@ class SideColumns(StrictModel):
         return name
 
 
-class ExtractConfig(EngineConfig):
-    """How to load the model, what to show it, and how to draw its answers."""
+class ExtractConfig(ExtractionFormat, EngineConfig):
+    """Extract fields: load a language model, show it the text, and draw its answers."""
 
     rows_per_block: ClassVar[int] = 32
     uses_gpu: ClassVar[bool] = True
 
     model: str
-    """A folder or a hub id; safetensors only."""
+    """Folder or hub id; safetensors only."""
     revision: str | None = None
+    """Git revision on the hub; null: main."""
     adapter: str | None = None
-    """A PEFT adapter: a folder or a hub id; safetensors only."""
+    """PEFT adapter: a folder or a hub id; safetensors only. Null: none."""
     dtype: Dtype = "auto"
+    """Number format of the weights; auto: float32 on a CPU, the checkpoint's own on a GPU."""
     device: Device = "auto"
+    """Where to compute; auto: the worker's GPU if it has one."""
     columns: SideColumns = SideColumns()
+    """Columns of a table with the text; by default the record's own text."""
     language: str = Field(default="en", pattern=r"^\w+$")
-    """The language of the answer, as the model was taught to name it."""
+    """Language of the answer, as the model was taught to name it; only with `answer: tags`."""
     temperature: float = Field(default=0.7, ge=0)
-    """0 takes the most likely answer and draws nothing."""
+    """Temperature of drawing; 0 takes the most likely answer."""
     top_p: float = Field(default=1.0, gt=0, le=1)
-    """Only the most likely tokens that together have this probability are drawn from."""
+    """Draw only from the most likely tokens that together have this probability (0..1)."""
     num_return_sequences: PositiveInt = 3
-    """Answers drawn a record."""
+    """Answers drawn per record; `fields` are those of the answer that agrees most with the others."""
     seed: int = 1
-    """Together with the record's id, the seed of its answers."""
+    """Seed of the answers, together with the record's id."""
     max_new_tokens: PositiveInt = 256
+    """Longest answer, in tokens."""
     batch_size_tokens: PositiveInt | None = None
-    """Prompt and output tokens held at once; null: what the memory takes."""
+    """Prompt and output tokens held at once; null: as many as fit in memory."""
     trust_remote_code: bool = False
+    """Run Python code that comes with the model."""
 
     @model_validator(mode="after")
     def _draws_several(self) -> "ExtractConfig":
@@ -89,7 +96,7 @@ class ExtractConfig(EngineConfig):
             model=self.model,
             revision=weights_revision(self.model, self.revision),
             adapter=f"{self.adapter}@{weights_revision(self.adapter)}" if self.adapter else "",
-            prompt_version=PHOTO_METADATA.prompt_version,
+            prompt_version=self.open_prompt().prompt_version,
         )
 
     def open(self) -> "Extractor":
@@ -98,8 +105,8 @@ class ExtractConfig(EngineConfig):
 
 
 @dataclass(frozen=True, slots=True)
-class Photo:
-    """The OCR of a print's two sides, line by line; the id seeds its answers."""
+class Source:
+    """Text to extract from, line by line; the id seeds its answers."""
 
     record_id: str
     back: str
@@ -107,27 +114,30 @@ class Photo:
 
 
 @dataclass(frozen=True, slots=True)
-class Extraction:
-    """The well-formed answers for one photo, in the order drawn; without any, `reason` says what was wrong with the most."""
+class ExtractionResult:
+    """The well-formed answers for one source in the order drawn; without any, `reason` is the most frequent problem.
 
-    candidates: Sequence[PhotoFields]
+    `answers` are all answers as the model wrote them, in the order drawn.
+    """
+
+    candidates: Sequence[Fields]
     reason: str = ""
     input_tokens: int = 0
     output_tokens: int = 0
+    answers: Sequence[str] = ()
 
     @property
-    def fields(self) -> PhotoFields | None:
-        """The candidate that has most fields in common with the others, the first drawn of equals; None without any."""
-
-        def agreement(candidate: PhotoFields) -> int:
-            said = candidate.to_row().items()
-            return sum(other.to_row()[name] == value for other in self.candidates for name, value in said)
-
-        return max(self.candidates, key=agreement, default=None)
+    def fields(self) -> Fields | None:
+        """The candidate that shares most values with the others, the first drawn of equals; None without any."""
+        flat = [dict(leaves(candidate)) for candidate in self.candidates]
+        paths = {path for values in flat for path in values}
+        votes = Counter((path, values.get(path)) for values in flat for path in paths)  # to leave a value out is a vote, too
+        scores = [sum(votes[path, values.get(path)] for path in paths) for values in flat]
+        return self.candidates[scores.index(max(scores))] if scores else None
 
 
 class Extractor:
-    """Draws `num_return_sequences` answers for each photo; they depend on its text, its id and the config's seed alone.
+    """Draws `num_return_sequences` answers per source; they depend on its text, its id and the config's seed alone.
 
     In half precision the shape of a batch changes how a GPU rounds, and so, now and then, which of two near tokens is drawn.
     """
@@ -137,6 +147,7 @@ class Extractor:
 
         self.info = config.check("extract")
         self._config = config
+        self._prompt = config.open_prompt()
         with engine_errors(f"{config.model} cannot be loaded"):
             self._generator = load_generator(
                 config.model,
@@ -149,27 +160,27 @@ class Extractor:
             )
             self._scheduler = open_scheduler(self._generator, batch_size_tokens=config.batch_size_tokens)
         vocabulary = self._generator.tokenizer.get_added_vocab()
-        if missing := [token for token in PHOTO_METADATA.tokens if token not in vocabulary]:
+        if missing := [token for token in self._prompt.tokens if token not in vocabulary]:
             lacking = f"its tokenizer has no token {', '.join(missing)}"
-            raise EngineError(f"{config.model}: not trained to extract photo metadata: {lacking}; see configs/train")
-        self._tags = [vocabulary[token] for token in PHOTO_METADATA.tokens]
+            raise EngineError(f"{config.model}: not trained to extract these fields: {lacking}; see configs/train")
+        self._tags = [vocabulary[token] for token in self._prompt.tokens]
 
-    def extract(self, photos: Sequence[Photo]) -> list[Extraction]:
-        """One Extraction a photo, in order; the reason is `too_long`, `unfinished` or `malformed_output: ...`."""
+    def extract(self, sources: Sequence[Source]) -> list[ExtractionResult]:
+        """Return one result per source, in order; the reason is `too_long`, `unfinished` or `malformed_output: ...`."""
         language, repeats = self._config.language, self._config.num_return_sequences
         with engine_errors("extraction failed"):
-            texts = [PHOTO_METADATA.render(back=photo.back, front=photo.front, language=language) for photo in photos]
-            prompts = self._generator.encode_prompts(texts, PHOTO_METADATA.template)
-            asked = [
-                self._request(prompt, photo.record_id, number)
-                for photo, prompt in zip(photos, prompts, strict=True)
+            texts = [self._prompt.render(back=source.back, front=source.front, language=language) for source in sources]
+            prompts = self._generator.encode_prompts(texts, self._prompt.template)
+            requests = [
+                self._request(prompt, source.record_id, number)
+                for source, prompt in zip(sources, prompts, strict=True)
                 for number in range(repeats)
             ]
-            answers = self._scheduler.generate(asked)
-        return [self._extraction(len(prompt), answers[row * repeats : (row + 1) * repeats]) for row, prompt in enumerate(prompts)]
+            generations = self._scheduler.generate(requests)
+        return [self._result(len(prompt), generations[row * repeats :][:repeats]) for row, prompt in enumerate(prompts)]
 
     def close(self) -> None:
-        """Let the model's memory go."""
+        """Release the model's memory."""
         self._scheduler.close()
         del self._generator, self._scheduler
 
@@ -180,23 +191,26 @@ class Extractor:
         sampling = Sampling(config.temperature, config.top_p, _seed(config.seed, record_id, number))
         return Request(prompt, config.max_new_tokens, sampling=sampling)
 
-    def _extraction(self, prompt_tokens: int, answers: Sequence[Generation]) -> Extraction:
-        read = [self._read(answer) for answer in answers]
-        candidates = [one for one in read if isinstance(one, PhotoFields)]
-        reasons = Counter(one for one in read if isinstance(one, str))
-        output_tokens = sum(len(answer.tokens) + answer.finished for answer in answers)
-        return Extraction(candidates, "" if candidates else reasons.most_common(1)[0][0], prompt_tokens, output_tokens)
-
-    def _read(self, answer: Generation) -> PhotoFields | str:
-        """The fields of one answer, or why there are none."""
-        if answer.refused:
-            return "too_long"
-        if not answer.finished:
-            return "unfinished"
-        try:
-            return PHOTO_METADATA.parse(sanitise(self._generator.decode(answer.tokens, keep=self._tags)))
-        except RecordError as error:
-            return f"{error.kind}: {error}"
+    def _result(self, prompt_tokens: int, generations: Sequence[Generation]) -> ExtractionResult:
+        candidates: list[Fields] = []
+        reasons: Counter[str] = Counter()
+        answers: list[str] = []
+        for generation in generations:
+            if generation.refused:
+                reasons["too_long"] += 1
+                continue
+            answer = sanitise(self._generator.decode(generation.tokens, keep=self._tags))
+            answers.append(answer)
+            if not generation.finished:
+                reasons["unfinished"] += 1
+                continue
+            try:
+                candidates.append(self._prompt.parse(answer))
+            except RecordError as error:
+                reasons[f"{error.kind}: {error}"] += 1
+        reason = "" if candidates else reasons.most_common(1)[0][0]
+        output_tokens = sum(len(generation.tokens) + generation.finished for generation in generations)
+        return ExtractionResult(candidates, reason, prompt_tokens, output_tokens, answers)
 
 
 def _seed(seed: int, record_id: str, number: int) -> int:

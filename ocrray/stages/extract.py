@@ -1,20 +1,21 @@
-"""Text to typed fields: what a print's two sides tell becomes `fields`, and the description among them the text to use."""
+"""Text to typed fields: answers of a language model become `fields`, and one of them, if the config names it, the text."""
 
 from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
 
-from ocrray.engines.extract import Extraction, Extractor, Photo
+from ocrray.engines.extract import ExtractionResult, Extractor, Source
 from ocrray.records import Edit, Status, Verdict, edits_to_rows, verdicts_to_rows
 from ocrray.stages.base import Stage, table_of
 from ocrray.stages.busy import BusyClock
 
 
 class Extract(Stage):
-    """Decides the status of every row with text: a description is no correction of single words, so no guard judges it.
+    """Extract the fields of every row with text and decide its status; the guard judges corrections of words only.
 
-    A row's own text is the print's back; `front_column` names the table's column with the text of its front, if it has one.
+    A row's own text is the back of a print; `front_column` is the table's column with the text of its front, None without one.
+    The field `text_field` takes the place of the whole text; with None, or where it has no value, the text stays.
     """
 
     name = "extract"
@@ -28,14 +29,16 @@ class Extract(Stage):
             "guard_reason",
             "fields",
             "field_candidates",
+            "answers",
             "input_tokens",
             "output_tokens",
         ),
         *("corrector", "model", "model_revision", "adapter", "prompt_version", "input_tokens", "output_tokens", "correct_s"),
     )
 
-    def __init__(self, extractor: Extractor, front_column: str | None) -> None:
+    def __init__(self, extractor: Extractor, front_column: str | None, text_field: str | None) -> None:
         self.extractor = extractor
+        self.text_field = text_field
         self.front_column = front_column
         self.reads = ("raw_text", front_column) if front_column else ("raw_text",)
         self._clock = BusyClock()
@@ -50,10 +53,10 @@ class Extract(Stage):
         """Extract the fields of all rows in one call."""
         started = self._clock.start()
         backs = rows["raw_text"].to_pylist()
-        photos = list(map(Photo, rows["record_id"].to_pylist(), backs, self._fronts(rows)))
-        extractions = self.extractor.extract(photos)
-        seconds = self._clock.stop(started) / len(photos)
-        outcomes = [_outcome(back, extraction) for back, extraction in zip(backs, extractions, strict=True)]
+        sources = list(map(Source, rows["record_id"].to_pylist(), backs, self._fronts(rows)))
+        results = self.extractor.extract(sources)
+        seconds = self._clock.stop(started) / len(sources)
+        outcomes = [_outcome(back, result, self.text_field) for back, result in zip(backs, results, strict=True)]
         info = self.extractor.info
         return table_of(
             rows,
@@ -64,7 +67,7 @@ class Extract(Stage):
                 "model_revision": info.revision,
                 "adapter": info.adapter,
                 "prompt_version": info.prompt_version,
-                "correct_s": [seconds] * len(photos),
+                "correct_s": [seconds] * len(sources),
             },
         )
 
@@ -74,20 +77,20 @@ class Extract(Stage):
         return [front or "" for front in table[self.front_column].cast(pa.string()).to_pylist()]
 
 
-def _outcome(raw: str, extraction: Extraction) -> dict[str, Any]:
-    """What an extraction makes of its row: the description, where there is one, takes the place of the whole raw text."""
-    fields = extraction.fields
-    corrected = (fields and fields.description) or raw
+def _outcome(raw: str, result: ExtractionResult, text_field: str | None) -> dict[str, Any]:
+    fields = result.fields
+    corrected = (fields[text_field] if fields and text_field else None) or raw
     status: Status = "kept_raw" if fields is None else "corrected" if corrected != raw else "unchanged"
-    verdict = Verdict(0, len(raw), accepted=fields is not None, reason=extraction.reason)
+    verdict = Verdict(0, len(raw), accepted=fields is not None, reason=result.reason)
     return {
         "status": status,
         "corrected_text": corrected,
         "edits": edits_to_rows([Edit(0, len(raw), raw, corrected)] if corrected != raw else []),
         "verdicts": verdicts_to_rows([verdict]),
-        "guard_reason": extraction.reason or None,
-        "fields": fields and fields.to_row(),
-        "field_candidates": [candidate.to_row() for candidate in extraction.candidates],
-        "input_tokens": extraction.input_tokens,
-        "output_tokens": extraction.output_tokens,
+        "guard_reason": result.reason or None,
+        "fields": fields,
+        "field_candidates": result.candidates,
+        "answers": result.answers,
+        "input_tokens": result.input_tokens,
+        "output_tokens": result.output_tokens,
     }

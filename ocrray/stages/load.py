@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ocrray.errors import RecordError
-from ocrray.records import SCHEMA, WORK_LIST_SCHEMA, lines_to_rows
+from ocrray.records import WORK_LIST_SCHEMA, lines_to_rows, schema_for
 from ocrray.sources.input import InputConfig
 from ocrray.sources.kinds import IMAGE_KINDS
 from ocrray.sources.open_page import open_document
@@ -23,12 +23,14 @@ class Load(RowStage):
     reads = ("source_kind", "page", "image_uri")
     writes = ("raw_text", "lines", "image_uri", "content_hash")
 
-    def __init__(self, config: InputConfig) -> None:
+    def __init__(self, config: InputConfig, fields: pa.DataType | None = None) -> None:
+        """Prepare to load; `fields` is the type of the fields that a later stage extracts."""
         self.config = config
+        self.schema = schema_for(fields)
 
     def __call__(self, work: pa.Table) -> pa.Table:
         """Return one row of the corpus for each row of the work list."""
-        return super().__call__(_corpus_rows(work, self.name))
+        return super().__call__(_corpus_rows(work, self.name, self.schema))
 
     def select(self, table: pa.Table) -> pa.ChunkedArray:
         """Select documents: rows that carry no text and are no scans."""
@@ -48,7 +50,7 @@ class Load(RowStage):
         }
 
 
-def _corpus_rows(work: pa.Table, stage: str) -> pa.Table:
+def _corpus_rows(work: pa.Table, stage: str, corpus: pa.Schema) -> pa.Table:
     """Rows of the corpus without results; those that the listing found unusable are failed."""
     known = {
         "record_id": work["record_id"],
@@ -60,9 +62,9 @@ def _corpus_rows(work: pa.Table, stage: str) -> pa.Table:
         "image_uri": pc.if_else(pc.is_in(work["kind"], pa.array(IMAGE_KINDS)), work["uri"], work["image_uri"]),
         "content_hash": _text_hashes(work["text"]),
     }
-    columns = [known[field.name] if field.name in known else pa.nulls(len(work), field.type) for field in SCHEMA]
+    columns = [known[field.name] if field.name in known else pa.nulls(len(work), field.type) for field in corpus]
     passthrough = [field for field in work.schema if field.name not in WORK_LIST_SCHEMA.names]
-    schema = pa.schema([*SCHEMA, *passthrough], metadata=SCHEMA.metadata)
+    schema = pa.schema([*corpus, *passthrough], metadata=corpus.metadata)
     table = pa.table([*columns, *(work[field.name] for field in passthrough)], schema=schema)
     return add_run_columns(_with_failures_of_listing(table, work, stage))
 

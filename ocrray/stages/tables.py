@@ -6,7 +6,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ocrray.records import RUN_COLUMNS, SCHEMA
+from ocrray.records import RUN_COLUMNS, schema_for
 
 
 def with_columns(table: pa.Table, columns: Mapping[str, Any] | pa.Table) -> pa.Table:
@@ -44,5 +44,6 @@ def add_run_columns(table: pa.Table) -> pa.Table:
 def to_corpus_schema(table: pa.Table) -> pa.Table:
     """Drop the columns of the run and cast the others to the schema of the corpus; passthrough columns come last."""
     table = table.drop_columns([column.name for column in RUN_COLUMNS])
-    passthrough = [field for field in table.schema if field.name not in SCHEMA.names]
-    return table.cast(pa.schema([*SCHEMA, *passthrough], metadata=SCHEMA.metadata))
+    corpus = schema_for(table.schema.field("fields").type)
+    passthrough = [field for field in table.schema if field.name not in corpus.names]
+    return table.cast(pa.schema([*corpus, *passthrough], metadata=corpus.metadata))

@@ -28,7 +28,7 @@ from ocrray.verbs.restore.plan import RestorePlan
 def stage_specs(plan: RestorePlan) -> list[StageSpec]:
     """Return the stages that the records of this plan pass."""
     config = plan.config
-    specs = [_load(config.input)]
+    specs = [_load(config.input, config.extract)]
     if config.recognize and plan.recognizer:
         specs.append(_recognize(config.recognize, config.input, config.workers))
     if config.route:
@@ -40,8 +40,9 @@ def stage_specs(plan: RestorePlan) -> list[StageSpec]:
     return [*specs, _judge(config.guard)]
 
 
-def _load(config: InputConfig) -> StageSpec:
-    return StageSpec(lambda _: [Load(config)])
+def _load(config: InputConfig, extract: ExtractConfig | None) -> StageSpec:
+    fields = extract.fields.arrow_type() if extract else None
+    return StageSpec(lambda _: [Load(config, fields)])
 
 
 def _recognize(config: RecognizerConfig, limits: InputConfig, workers: WorkersConfig) -> StageSpec:
@@ -59,7 +60,8 @@ def _route(config: RouteConfig, workers: WorkersConfig) -> StageSpec:
 
 
 def _extract(config: ExtractConfig, workers: WorkersConfig) -> StageSpec:
-    return StageSpec(lambda _: [Extract(config.open(), config.columns.front)], _corrector_pool(config, workers))
+    pool = _corrector_pool(config, workers)
+    return StageSpec(lambda _: [Extract(config.open(), config.columns.front, config.text_field)], pool)
 
 
 def _correct(config: CorrectorConfig, workers: WorkersConfig) -> StageSpec:
