@@ -53,10 +53,14 @@ def test_readme_is_short_enough_to_be_read():
 
 def test_readme_commands_are_all_of_a_known_kind():
     """Every shell command is checked by one of these tests; the files that the others name exist."""
-    others = [command for command in shell_commands() if not plannable(command) and not command.startswith(("make ", "ocrray init"))]
+    others = [
+        command for command in shell_commands() if not plannable(command) and not command.startswith(("make ", "ocrray init"))
+    ]
+
+    scripts = [script for command in RUNS for script in re.findall(r"jobs/\w+\.py", command)]
 
     assert others == ["source .venv/bin/activate", "ray up cluster.yaml"]
-    assert (ROOT / "cluster.yaml").is_file()
+    assert [name for name in ("cluster.yaml", *scripts) if not (ROOT / name).is_file()] == []
 
 
 def test_readme_exceptions_are_in_the_readme():
