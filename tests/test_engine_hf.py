@@ -180,14 +180,14 @@ def test_correct_with_a_lora_adapter_writes_what_peft_writes(tmp_path, engine):
     generator = bare._generator
     requests = [Request(prompt, 20) for prompt in generator.encode_prompts(TEXTS, "{text}")]
 
-    ours = corrector._writer.generate(requests)
+    ours = corrector._decoder.generate(requests)
 
     model = peft.AutoPeftModelForCausalLM.from_pretrained(adapter, dtype=torch.float32)
     for request, generation in zip(requests, ours, strict=True):
         prompt = request.prompt
         theirs = model.generate(input_ids=torch.tensor([prompt]), max_new_tokens=20, do_sample=False, pad_token_id=1)
         assert generation.tokens == [token for token in theirs[0, len(prompt) :].tolist() if token not in generator.eos_ids]
-    assert bare._writer.generate(requests) != ours
+    assert bare._decoder.generate(requests) != ours
     assert corrector.info.adapter.startswith(f"{adapter}@")
     assert corrector.info.revision == bare.info.revision
 
