@@ -44,7 +44,7 @@ class HfConfig(CorrectorConfig):
     adapter: str | None = None
     """PEFT adapter: a folder or a hub id; safetensors only. `hf` merges it into the model when it loads. Null: none."""
     prompt: str | None = None
-    """Name of a prompt in `ocrray/prompts.py`, or a template that holds `{text}`; null: the default model's own."""
+    """Name of a prompt in `ocrray/prompts`, or a template that holds `{text}`; null: the default model's own."""
     dtype: Dtype = "auto"
     """Number format of the weights; auto: float32 on a CPU, the checkpoint's own on a GPU."""
     device: Device = "auto"

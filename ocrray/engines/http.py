@@ -38,7 +38,7 @@ class HttpConfig(CorrectorConfig):
     api: Literal["chat", "completions"] = "chat"
     """`chat` sends the prompt's instruction and the text as messages, `completions` the rendered prompt."""
     prompt: str = "chat_ocr"
-    """Name of a prompt in `ocrray/prompts.py`, or a template that holds `{text}`."""
+    """Name of a prompt in `ocrray/prompts`, or a template that holds `{text}`."""
     api_key_env: str | None = None
     """Environment variable that holds the key; null: the server needs none. The key itself never stands in a config."""
     logprobs: bool = False

@@ -84,9 +84,9 @@ class RouteConfig(TaggerConfig):
 
 @dataclass(frozen=True, slots=True)
 class Tags:
-    """The edits that a model prefers to keeping, in one text: four lists of one length, positions ascending.
+    """Edits of one text that are likelier than keeping the character: four lists of one length, positions ascending.
 
-    `keep_probabilities` are of those characters as they stand; `doubt` is how many of the others are wrong, as expected.
+    `keep_probabilities` (0..1) are those of keeping these characters; `doubt` is the expected number of errors among all others.
     """
 
     positions: Sequence[int] = ()
@@ -96,7 +96,7 @@ class Tags:
     doubt: float = 0.0
 
     def apply(self, text: str, threshold: float) -> str:
-        """`text`, the one that was tagged, with every edit made that has at least this probability."""
+        """Return the tagged `text` after all edits of at least this probability (0..1)."""
         characters = list(text)
         for position, label, probability in zip(self.positions, self.labels, self.probabilities, strict=True):
             if probability >= threshold:
@@ -104,20 +104,20 @@ class Tags:
         return "".join(characters)
 
     def made(self, threshold: float) -> dict[int, float]:
-        """The probability of every edit that has at least this one, by the position of its character."""
+        """Return the probabilities of all edits of at least this probability, by the position of the character."""
         return {at: share for at, share in zip(self.positions, self.probabilities, strict=True) if share >= threshold}
 
     def expected_errors(self, threshold: float) -> float:
-        """How many characters of the text are wrong, as the model expects, once the edits of this probability are made."""
+        """Return the expected number of wrong characters after the edits of at least this probability."""
         edits = zip(self.probabilities, self.keep_probabilities, strict=True)
         return self.doubt + sum(1 - (right if right >= threshold else keep) for right, keep in edits)
 
 
 class Tagger:
-    """Corrects texts by one label a character; a text's result depends on nothing but the text."""
+    """Corrects texts by one label per character; the result of a text depends on that text alone."""
 
     threshold: float
-    """Least probability of an edit that is made."""
+    """Least probability (0..1) of an edit that is made."""
 
     def __init__(self, config: TaggerConfig) -> None:
         self._config = config
@@ -127,11 +127,11 @@ class Tagger:
         self.info = replace(found, revision=f"{found.revision}+{self._dtype}")
 
     def fits(self, text: str) -> bool:
-        """Whether the text has no more characters than the model takes."""
+        """Return whether the text has no more characters than the model takes."""
         return len(text) <= self._max_chars
 
     def correct(self, texts: Sequence[str]) -> list[CorrectionResult]:
-        """`too_long` where a text does not fit; tokens are characters."""
+        """Reason: `too_long` where a text does not fit. Tokens are characters."""
         outputs, rows, left = list(texts), list(range(len(texts))), [0.0] * len(texts)
         probabilities: list[dict[int, float]] = [{}] * len(texts)
         for _ in range(self._config.passes):
@@ -147,7 +147,7 @@ class Tagger:
         return [self._result(*result) for result in zip(texts, outputs, left, probabilities, strict=True)]
 
     def tag(self, texts: Sequence[str]) -> list[Tags]:
-        """What the model would change in each text, however unsure; every text must fit."""
+        """Return the possible edits of each text, of any probability; every text must fit."""
         tags = [Tags()] * len(texts)
         with engine_errors("tagging failed"):
             for rows in _batches(texts, self._config.batch_size_chars):
@@ -158,7 +158,7 @@ class Tagger:
         return tags
 
     def close(self) -> None:
-        """Let the model's memory go."""
+        """Release the model's memory."""
         del self._model
 
     def _load(self, location: str) -> None:
@@ -202,7 +202,7 @@ class Tagger:
         return CorrectionResult(output, "", len(text), len(output), expected_errors, probabilities)
 
     def _tag(self, texts: Sequence[str]) -> list[Tags]:
-        """Tags of the texts of one batch, all of one padded length.
+        """Tag the texts of one batch, all of one padded length.
 
         Only where `keep` is not the best label are all probabilities needed: a softmax over all labels for every character
         would take as long as a layer of the model.
@@ -226,7 +226,7 @@ class Tagger:
         ]
 
     def _padded(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-        """Token ids and mask, int64 arrays of shape (texts, padded length)."""
+        """Return token ids and mask, int64 arrays of shape (texts, padded length)."""
         lengths = np.array([len(text) for text in texts])
         mask = np.arange(padded_length(len(texts[0]))) < lengths[:, None]
         inputs = np.full(mask.shape, self._pad_id, dtype=np.int64)
@@ -235,7 +235,7 @@ class Tagger:
 
 
 def _batches(texts: Sequence[str], budget_chars: int) -> Iterator[list[int]]:
-    """The positions of `texts` in groups of one padded length: how wide a text is padded must not depend on its neighbours."""
+    """Yield the indices of `texts` in groups of one padded length: the padding of a text must not depend on its batch."""
     by_width: dict[int, list[int]] = {}
     for row, text in enumerate(texts):
         if text:
@@ -247,7 +247,7 @@ def _batches(texts: Sequence[str], budget_chars: int) -> Iterator[list[int]]:
 
 
 def _has_bfloat16(device: str) -> bool:
-    """Whether bfloat16 is computed by the hardware itself; elsewhere it is slower than float32."""
+    """Return whether the hardware computes bfloat16; elsewhere it is slower than float32."""
     import torch
 
     if device == "cuda":
@@ -257,7 +257,7 @@ def _has_bfloat16(device: str) -> bool:
 
 
 def _revision(location: str, revision: str | None) -> str:
-    """What tells two states of a tagger apart: the weights, and the files that hold labels, threshold and characters."""
+    """Return a hash of the weights and of the files with labels, threshold and characters; for a hub id, its revision."""
     weights = weights_revision(location, revision)
     folder = Path(location)
     if not folder.is_dir():
@@ -267,7 +267,7 @@ def _revision(location: str, revision: str | None) -> str:
 
 
 def tagger_problems(folder: Path) -> list[str]:
-    """Why a model folder holds no edit tagger, as far as its files tell without loading it."""
+    """Return why a folder holds no edit tagger, as far as its files show without loading it; a line each."""
     try:
         id2label = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("id2label", {})
         labels = [id2label[str(number)] for number in range(len(id2label))]
@@ -277,7 +277,7 @@ def tagger_problems(folder: Path) -> list[str]:
 
 
 def label_problem(labels: Sequence[str]) -> str:
-    """Why these are not a tagger's labels, or nothing."""
+    """Return why these are not a tagger's labels; empty if they are."""
     if not labels or labels[0] != KEEP:
         return f"no edit tagger: its label 0 is not {KEEP!r}"
     try:

@@ -69,7 +69,7 @@ class TesseractConfig(RecognizerConfig):
 
 
 class Tesseract:
-    """One loaded Tesseract, not for two threads at once. A page that makes it hang or crash costs a restart of 0.2 s."""
+    """One loaded Tesseract, for one thread. A page that makes it hang or crash costs a restart of 0.2 s."""
 
     def __init__(self, config: TesseractConfig) -> None:
         """Start the process and load the language data.
@@ -83,9 +83,10 @@ class Tesseract:
         self._start()
 
     def recognize(self, image: Image.Image) -> list[Line]:
-        """Lines in reading order with their words, boxes in pixels of `image` (any mode that converts to RGB); none if blank.
+        """Return lines in reading order with their words, boxes in pixels of `image` (any mode that converts to RGB).
 
-        Raises RecordError: `too_large`, `timeout`, `crashed`.
+        Raises:
+            RecordError: `too_large`, `timeout` or `crashed`.
         """
         if max(image.size) > _MAX_SIDE_PX:
             size = f"{image.width:,} x {image.height:,} pixels"
@@ -105,7 +106,7 @@ class Tesseract:
             raise
 
     def close(self) -> None:
-        """End the process; it holds nothing that could be lost."""
+        """End the process."""
         self._connection.close()
         self._process.kill()
         self._process.wait()
@@ -139,7 +140,7 @@ class Tesseract:
             ) from None
 
     def _death(self) -> RecordError:
-        """Why the process is no more, as the error of the page that it had."""
+        """Return the reason why the process ended, as the error of its page."""
         self._connection.close()
         code = self._process.wait()
         if code == -signal.SIGALRM:
@@ -204,5 +205,5 @@ def _missing_line(section: str, language: str, folder: Path) -> str:
 
 
 def _package(language: str) -> str:
-    """Debian's package for a language; its packages of whole scripts have names of their own."""
+    """Return Debian's package for a language; its packages of whole scripts have names of their own."""
     return "tesseract-ocr-all" if "/" in language else f"tesseract-ocr-{language.replace('_', '-').lower()}"

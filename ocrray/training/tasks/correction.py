@@ -25,7 +25,7 @@ class CorrectionConfig(BaseTaskConfig):
 
     kind: Literal["correction"]
     prompt: str = "alpaca_ocr"
-    """Name of a prompt in `ocrray/prompts.py`, or a template that holds `{text}` once."""
+    """Name of a prompt in `ocrray/prompts`, or a template that holds `{text}` once."""
     piece_bytes: tuple[PositiveInt, ...] = ()
     """Widths in UTF-8 bytes; each text selects one by its hash and is cut, where source and target agree, into pieces of at most
     that width. Empty: texts are not cut."""
