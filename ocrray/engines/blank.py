@@ -34,7 +34,7 @@ def is_blank(image: Image.Image, below_ink_frac: float) -> bool:
 def _ink_frac(cells: np.ndarray) -> float:
     ink_depth = _background(cells) - cells
     ink = ink_depth > max(_MIN_CONTRAST, 2 * _median(ink_depth))  # the median: the paper's own grain
-    return max(np.count_nonzero(_marked(ink, along)) for along in (0, 1)) / ink.size
+    return max(int(np.count_nonzero(_marked(ink, along))) for along in (0, 1)) / int(ink.size)
 
 
 def _background(cells: np.ndarray) -> np.ndarray:

@@ -63,12 +63,12 @@ def list_records(config: InputConfig, *, images: bool, limit: int | None = None)
     return _Lister(config, images).tables(limit)
 
 
-def count_records(config: InputConfig, *, images: bool, limit: int | None = None) -> Listing:
-    """Count what `write_work_list` would list.
+def count_records(config: InputConfig, *, images: bool, limit: int | None = None, section: str = "input") -> Listing:
+    """Count what `write_work_list` would list; `section` is the config section that errors in `paths` name.
 
     Raises: ConfigError: as `list_records`.
     """
-    lister = _Lister(config, images)
+    lister = _Lister(config, images, section)
     for _ in lister.tables(limit):
         pass
     return lister.listing
@@ -86,12 +86,12 @@ def write_work_list(config: InputConfig, folder: Folder, *, images: bool, limit:
 
 
 class _Lister:
-    def __init__(self, config: InputConfig, images: bool) -> None:
+    def __init__(self, config: InputConfig, images: bool, section: str = "input") -> None:
         if not images and (config.image_column or config.kind in IMAGE_KINDS):
             raise ConfigError("input: these are scans, and nothing recognizes them: set `recognize`")
         self.config = config
         self.listing = Listing()
-        self._walk = Walk(config.paths)
+        self._walk = Walk(config.paths, f"{section}.paths")
         self._inspector = Inspector(config.kind, images, config.encoding, config.text_unit == "file", config.max_file_bytes)
         self._files_seen = SeenKeys()
         self._digest = hashlib.sha256()

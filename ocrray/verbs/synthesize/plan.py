@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from ocrray.config import StrictModel
 from ocrray.corpus.pairs import SCHEMA_VERSION
 from ocrray.engines.base import EngineInfo
-from ocrray.errors import ConfigError, Problems
+from ocrray.errors import Problems
 from ocrray.folder import Folder
 from ocrray.synth.config import NoiseConfig, PagesConfig
 from ocrray.synth.noise import NoiseModel
@@ -147,10 +147,7 @@ def _check_recognizer(config: PagesConfig) -> EngineInfo:
 def _noise_source(config: NoiseConfig) -> str:
     """Return what identifies the origin of the noise model in the fingerprint."""
     if config.fit:
-        try:
-            return fit_digest(config.fit)
-        except ConfigError as error:
-            raise ConfigError(str(error).replace("input.", "noise.fit.")) from None
+        return fit_digest(config.fit)
     if config.model:
         NoiseModel.load(config.model)
         return hashlib.sha256(config.model.read_bytes()).hexdigest()

@@ -105,7 +105,7 @@ def fit_digest(config: FitConfig) -> str:
 
     Raises: ConfigError: when the input cannot be read.
     """
-    return count_records(_fit_input(config), images=False).digest
+    return count_records(_fit_input(config), images=False, section="noise.fit").digest
 
 
 def _work_rows(text: CleanText, phase: str, count: int, seed: int, passage_count: int) -> Iterator[dict[str, str]]:
