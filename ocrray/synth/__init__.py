@@ -1,1 +1,1 @@
-"""Made data: pages set in period type, damage like that of old print and of scanning, and the bundled demo scans."""
+"""Synthetic data: pages rendered in period fonts, scan degradation, OCR noise models, and the bundled demo scans."""

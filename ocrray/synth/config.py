@@ -10,14 +10,14 @@ from ocrray.engines.registry import RecognizeConfig
 from ocrray.engines.tesseract import TesseractConfig
 
 
-def _rising(bounds: tuple[float, float]) -> tuple[float, float]:
+def _ascending(bounds: tuple[float, float]) -> tuple[float, float]:
     if bounds[0] > bounds[1]:
-        raise ValueError(f"{bounds[0]} to {bounds[1]}: the least comes first")
+        raise ValueError(f"{bounds[0]} to {bounds[1]}: the minimum comes first")
     return bounds
 
 
-CharsRange = Annotated[tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(le=100_000)]], AfterValidator(_rising)]
-SeverityRange = Annotated[tuple[Annotated[float, Field(ge=0)], Annotated[float, Field(le=1)]], AfterValidator(_rising)]
+CharsRange = Annotated[tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(le=100_000)]], AfterValidator(_ascending)]
+SeverityRange = Annotated[tuple[Annotated[float, Field(ge=0)], Annotated[float, Field(le=1)]], AfterValidator(_ascending)]
 
 
 PAGE_SEGMENTATION: dict[str, Literal[6, 7]] = {"page": 6, "line": 7}
@@ -25,33 +25,34 @@ PAGE_SEGMENTATION: dict[str, Literal[6, 7]] = {"page": 6, "line": 7}
 
 
 class PagesConfig(StrictModel):
-    """Text set in period type, damaged like old print and old scans, and recognized again by Tesseract."""
+    """Text rendered in a period font, degraded like an old scan, and recognized by an OCR engine."""
 
     count: int = Field(ge=1)
+    """Number of pairs to make; dropped pages count too."""
     script: Literal["latin", "devanagari"] = "latin"
-    """Which type it is set in; `ocrray/synth/render.py` lists the fonts and their Debian packages."""
+    """Script of the installed fonts to use; `ocrray/synth/render.py` lists the fonts and their Debian packages."""
     fonts: tuple[Path, ...] = ()
-    """Font files, in the place of those that `script` stands for: for type of your own, or another script that runs from left to
-    right. They must lie at the same place on every machine."""
+    """Font files to use instead of those of `script`: your own, or of another script that runs from left to right. They must exist
+    under the same path on every machine."""
     languages: list[Annotated[str, Field(pattern=r"^[A-Za-z]\w*(/\w+)?$")]] = Field(default=["eng"], min_length=1)
-    """Tesseract's names of the languages to recognize with."""
+    """Languages to recognize, by their Tesseract names."""
     recognize: RecognizeConfig | None = None
     """Engine to recognize with, as in `restore`; null: Tesseract with `languages`, for one block of text or one line."""
     unit: Literal["page", "line"] = "page"
-    """Whether a pair is a page (or newspaper column), or one line."""
+    """Extent of a pair: a page (or newspaper column), or one line."""
     chars: CharsRange | None = None
-    """Least and most characters of a pair; null: 400 to 1,200 of a page, 25 to 80 of a line."""
+    """Minimum and maximum characters of a pair; null: 400 to 1,200 for a page, 25 to 80 for a line."""
     severity: SeverityRange = (0.0, 1.0)
-    """Least and most damage, of 0..1."""
+    """Minimum and maximum damage, 0..1."""
     max_cer: float = Field(0.3, gt=0)
-    """A page that is read worse than this (the layout, as a rule, and not its letters) is dropped, and counted."""
+    """Maximum character error rate of a pair; pages above it (mostly errors of layout analysis) are dropped and counted."""
     keep_images: bool = False
-    """Whether the scans stay, as `images/**/*.png` with their texts in `lines.csv`."""
+    """Keep the scans, as `images/**/*.png` with their texts in `lines.csv`."""
 
     @model_validator(mode="after")
     def _languages_once(self) -> Self:
         if self.recognize and "languages" in self.model_fields_set:
-            raise ValueError("languages are those of recognize: leave out pages.languages")
+            raise ValueError("set the languages in pages.recognize and leave out pages.languages")
         return self
 
     @property
@@ -63,37 +64,42 @@ class PagesConfig(StrictModel):
 
     @property
     def char_range(self) -> tuple[int, int]:
-        """`chars`, or what suits the unit."""
+        """`chars`, or the default range of the unit."""
         return self.chars or ((400, 1200) if self.unit == "page" else (25, 80))
 
 
 class FitConfig(StrictModel):
-    """Aligned pairs of your own, from which the noise model learns what is misread as what: tables with two text columns."""
+    """Your own aligned pairs to fit the noise model on: tables with two text columns."""
 
     paths: list[str] = Field(min_length=1)
+    """Files, folders or globs of tables."""
     ocr_column: str = "ocr"
+    """Column of the OCR text."""
     gt_column: str = "gt"
+    """Column of the ground truth."""
 
 
 class NoiseConfig(StrictModel):
-    """Text with the errors of a noise model: fitted on `fit`, or loaded from `model`, or else fitted on this run's own pages."""
+    """Text with errors of a noise model, which is fitted on `fit`, loaded from `model`, or fitted on the `pages` of this run."""
 
     count: int = Field(ge=1)
+    """Number of pairs to make."""
     fit: FitConfig | None = None
+    """Pairs to fit the noise model on; null: `model`, or the `pages` of this run."""
     model: Path | None = None
-    """The `noise.json` of another run."""
+    """`noise.json` of another run; null: fit a model."""
     chars: CharsRange = (300, 1500)
-    """Least and most characters of a pair."""
+    """Minimum and maximum characters of a pair."""
     median_cer: float = Field(0.05, gt=0, lt=1)
-    """The share of wrong characters is drawn anew for every pair, from a log-normal distribution with this median ..."""
+    """Median of the log-normal distribution from which the character error rate of each pair is drawn."""
     cer_spread: float = Field(0.7, ge=0)
-    """... and this standard deviation of its logarithm."""
+    """Standard deviation of the logarithm of that character error rate."""
     max_cer: float = Field(0.3, gt=0, lt=1)
-    """No pair is asked to have a larger share than this."""
+    """Upper limit of that character error rate."""
     clean_frac: float = Field(0.2, ge=0, le=1)
-    """So many pairs have no errors at all, so that a corrector learns to leave good text alone."""
+    """Fraction of pairs without errors (0..1), from which a corrector learns to leave good text unchanged."""
     vary: bool = True
-    """Set the text as other printers and transcribers might: quotation marks, line ends, and (English) figures and capitals."""
+    """Vary the typesetting at random: quotation marks, line breaks, and (English) figures and capitals."""
 
     @model_validator(mode="after")
     def _one_model(self) -> Self:

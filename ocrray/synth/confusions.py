@@ -1,6 +1,6 @@
-"""General confusions of OCR in old print, in groups that a noise model mixes with fitted ones.
+"""General OCR confusions of old print, in groups that a noise model combines with fitted ones.
 
-A group is `{printed: {read: rate}}`, `printed` an n-gram of 1..4 characters; only the rates within a group matter.
+A group is `{printed: {read: rate}}`; `printed` is an n-gram of 1..4 characters, and rates are relative within the group.
 """
 
 from itertools import product
@@ -12,7 +12,7 @@ Group = dict[str, dict[str, float]]
 
 MAX_NGRAM_CHARS = 4
 
-# What compositors' worn type and engines of the last decades confuse, as `printed>read`, the commonest first in each line.
+# Confusions common in worn type and older OCR engines, as `printed>read`, the most frequent first in each line.
 _CLASSICAL_STRONG = """
 rn>m m>rn h>b h>li li>h e>c c>e u>n n>u o>e e>o a>s s>a i>l l>i t>l l>t t>f f>t ii>n n>ii m>in in>m m>ni ni>m w>vv cl>d d>cl
 f>s s>f l>1 I>l I>1 1>l 1>I l>I O>0 0>O o>0 S>8 5>S B>8 .>, ,>. r>i i>r v>y y>v the>tbe the>tlie the>thc and>aud and>aml of>ot
@@ -27,7 +27,7 @@ v>w p>j) p>i> y>r g>s g>y g>;j x>z z>x s>t s>e s>i b>6 g>9 3>8 8>3 6>5 5>6 7>1 1
 I>i w>W W>w s>S S>s c>C C>c v>V o>O x>X z>Z u>U k>K p>P s>B e>« s>« s>» w>« y>j J>I I>J T>J
 ri>n ti>n ct>d st>ft tt>u r>v u>a c>o h>n n>h h>k t>! ">'' ">* '>, '>` '>. ?>! ?>7 !>l ->. ;>: .>; .>- ;>, ,>' £>L £>l
 """
-# What a letter is made of: i a short stem, l a tall one, g a hanging one, o a bowl, v a slant, s a curl, t a crossed stem.
+# Strokes of each letter: i short stem, l tall stem, g descending stem, o bowl, v slant, s curl, t crossed stem.
 _STROKES = {
     "a": "oi", "b": "lo", "c": "o", "d": "ol", "e": "o", "f": "t", "g": "go", "h": "li", "i": "i", "j": "g", "k": "lv", "l": "l",
     "m": "iii", "n": "ii", "o": "o", "p": "go", "q": "og", "r": "i", "s": "s", "t": "t", "u": "ii", "v": "v", "w": "vv", "x": "v",
@@ -52,14 +52,14 @@ _MARKS = {
     '"': 1.0,
     "|": 1.0,
 }
-# What became of the hyphen at a line's end when the lines were joined: left with a space, read as another mark, or lost.
+# Text in place of a line-end hyphen after the lines were joined: the hyphen and a space, another mark, or a space alone.
 _LINE_ENDS = {"- ": 8.0, "-": 1.0, ". ": 1.0, " ": 1.0, ", ": 0.4, "' ": 0.3, "~ ": 0.3, "_ ": 0.2, "-. ": 0.2, " - ": 0.4}
 _JUNK_RUNS = 400
 _COMMON_JUNK, _RARE_JUNK = ".,-'~_ ", ':;*^|!/\\()="iltrfnseoacvIT1J74'
 
 
 def general_groups() -> dict[str, Group]:
-    """Every group by its name, in a fixed order."""
+    """Return all groups by name, in a fixed order."""
     return {
         "classical": _classical(),
         "strokes": _strokes(),
@@ -84,9 +84,9 @@ def _classical() -> Group:
 
 
 def _strokes() -> Group:
-    """Letters cut apart or run together anew, by the strokes they are made of; a stroke too many or too few is rarer.
+    """Return confusions of one or two letters with others of the same strokes, or (rarer) of one stroke more or less.
 
-    Ink and wear make any stem out of another, so a misreading is likely when few strokes differ; capitals stand for themselves.
+    Pairs of letters are of lower case only.
     """
     letters = [(char, _STROKES[char]) for char in _STROKES]
     pairs = [(a + b, x + y) for (a, x), (b, y) in product(letters, letters) if (a + b).islower()]
@@ -107,7 +107,7 @@ def _strokes() -> Group:
 
 
 def _doubles() -> Group:
-    """A letter read twice, once as another one that looks like it: `Thbe`, `wvith`, `ctt`."""
+    """Return letters read twice, once as a similar letter: `Thbe`, `wvith`, `ctt`."""
     group: Group = {}
     for char, strokes in _STROKES.items():
         for other, others in _STROKES.items():
@@ -117,14 +117,14 @@ def _doubles() -> Group:
 
 
 def _specks() -> Group:
-    """Dirt, rules and broken type read as characters, beside a letter or in a space, and letters lost."""
+    """Return dirt, rules and broken type read as characters, next to a letter or in a space; and lost letters."""
     narrow = dict.fromkeys("iltr", 4.0) | dict.fromkeys(".,'-I1", 3.0) | dict.fromkeys('~;:^*!|/\\_°•■»«"', 1.0)
     letters = dict.fromkeys("nsceaovfuhm", 1.0)
     group: Group = {char: {char + speck: rate for speck, rate in (narrow | letters).items()} for char in _LETTERS}
     for char in _LETTERS:
         group[char][""] = 8.0
         group[char] |= dict.fromkeys("*~^'.-■•»«", 0.3)
-        # The same stroke seen twice, and a letter before its own stem.
+        # A letter read twice.
         group[char][char + char] = 3.0
     group[" "] = {
         f"{before}{speck}{after}": rate for speck, rate in narrow.items() for before, after in ((" ", ""), ("", " "), (" ", " "))
@@ -134,7 +134,7 @@ def _specks() -> Group:
 
 
 def _marks() -> Group:
-    """Specks read as stops, quotation marks or dashes before a word, after it or between two; and such marks lost."""
+    """Return specks read as stops, quotation marks or dashes before, after or between words; and such marks lost."""
     group: Group = {" ": {f" {mark} ": rate for mark, rate in _MARKS.items()}}
     for char in _LETTERS:
         group[f"{char} "] = {f"{char}{mark} ": rate for mark, rate in _MARKS.items()}
@@ -146,20 +146,20 @@ def _marks() -> Group:
 
 
 def _line_ends() -> Group:
-    """Words divided at a line's end, in a text whose lines were joined again."""
+    """Return hyphens of line ends left inside words after the lines were joined."""
     group: Group = {a + b: {f"{a}{mark}{b}": rate for mark, rate in _LINE_ENDS.items()} for a, b in product(_LETTERS, repeat=2)}
     return group | {"-": {"- ": 400.0, " -": 20.0}}
 
 
 def _spacing() -> Group:
-    """Words run together, apart, or away from their stops."""
+    """Return missing and added spaces between words, within words and before stops."""
     group: Group = {a + b: {f"{a} {b}": 1.0} for a, b in product(_LETTERS, repeat=2)}
     group[" "] = {"": 60.0}
     return group | {mark: {f" {mark}": 40.0, f"{mark} ": 10.0} for mark in ".,;:!?'\""}
 
 
 def _junk() -> Group:
-    """Rules, ornaments and torn edges read as a stretch of nonsense between two words."""
+    """Return random strings between words, as rules, ornaments and torn edges are read."""
     rng = np.random.default_rng(1)
     signs = list(_COMMON_JUNK + _RARE_JUNK)
     weights = np.array([3.0] * len(_COMMON_JUNK) + [1.0] * len(_RARE_JUNK))
@@ -169,7 +169,7 @@ def _junk() -> Group:
 
 
 def _uniform() -> Group:
-    """Anything for anything, so that no confusion comes as a complete surprise."""
+    """Return all confusions of single characters, equally likely, so that none has the rate 0."""
     printed = _LETTERS + _LETTERS.upper() + "0123456789.,;:'\"-"
     read = _LETTERS + _LETTERS.upper() + _STRAY + " "
     group = {char: {other: 1 / len(read) for other in read if other != char} for char in printed}
@@ -180,5 +180,5 @@ def _uniform() -> Group:
 
 
 def _long_s() -> Group:
-    """The long s of before 1800, read as f wherever it stood: not at a word's end."""
+    """Return the long s of print before 1800 read as f, everywhere but at the end of a word."""
     return {f"s{char}": {f"f{char}": 1.0} for char in _LETTERS}

@@ -1,6 +1,7 @@
-"""Damage a clean page as old print, old paper and cheap scanning did: small seeded functions, and `degrade` that chains them.
+"""Degrade a clean page image like old print, old paper and cheap scanning: seeded functions, and `degrade`, which chains them.
 
-Lengths are tuned for body type of about 30 px (10 point at 200 dpi). Every function takes and returns a mode-L image of one size.
+Lengths are tuned for body type of about 30 px (10 point at 200 dpi). The functions keep the image size, and all but `binarise`
+return mode L.
 """
 
 import io
@@ -18,10 +19,12 @@ def degrade(
     mode: Literal["1", "L"] | None = None,
     verso: Image.Image | None = None,
 ) -> Image.Image:
-    """A scan of `image`, damaged by `severity` in 0..1: black and white (`mode` 1) or grey (L), either one by default.
+    """Return a scan of `image` with damage of `severity` (0..1), in black and white (`mode` 1) or grey (L); None: one at random.
 
-    The kinds of damage differ from call to call, as `rng` decides. `verso` is the page on the back that shines through, by
-    default the page itself.
+    `rng` draws the amount of each kind of damage. `verso` is the page printed on the back, which shows through; None: the page
+    itself.
+
+    Raises: ValueError: when `severity` is not in 0..1.
     """
     if not 0 <= severity <= 1:
         raise ValueError(f"severity is {severity}, not in 0..1")
@@ -40,9 +43,9 @@ def degrade(
 
 
 def transfer_ink(image: Image.Image, *, weight: float, roughness: float, rng: np.random.Generator) -> Image.Image:
-    """Ink as a press leaves it: `weight` is the change of inked area as a fraction of it, `roughness` (0..1) frays the edges.
+    """Simulate uneven inking: `weight` is the relative change of the inked area, `roughness` (0..1) frays the edges of letters.
 
-    Below 0 hairlines break; above 0, as far as the soft edges of the letters reach, counters fill in and letters touch.
+    With a negative `weight` thin strokes break; with a positive one letters fill in and touch each other.
     """
     paper = _array(image.filter(ImageFilter.GaussianBlur(0.5 + 0.9 * roughness)))
     printed = np.clip((255 - _array(image.filter(ImageFilter.GaussianBlur(5)))) / 40, 0, 1)
@@ -55,31 +58,31 @@ def transfer_ink(image: Image.Image, *, weight: float, roughness: float, rng: np
 
 
 def speckle(image: Image.Image, *, density: float, rng: np.random.Generator) -> Image.Image:
-    """Dust and worn-off spots, a few pixels each; `density` in 0..1."""
+    """Add dark and light specks of a few pixels, like dust and worn-off ink; `density` in 0..1."""
     spots = _noise(image.size, 3, rng)
     limit = 4.2 - 1.3 * density
     return _image(np.where(spots > limit, 25, np.where(spots < -limit, 245, _array(image))))
 
 
 def bleed_through(image: Image.Image, verso: Image.Image, *, opacity: float) -> Image.Image:
-    """The back of the leaf shining through, mirrored; `opacity` in 0..1."""
+    """Overlay the mirrored `verso`, blurred, as the print on the back shows through; `opacity` in 0..1."""
     back = Image.new("L", image.size, 255)
     mirrored = verso.convert("L").transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-    # Lines of the two sides do not register: half a line lower here.
+    # Lines of the two sides do not coincide: shift the back by half a line.
     back.paste(mirrored, (7, 19))
     back = back.filter(ImageFilter.GaussianBlur(2))
     return ImageChops.multiply(image, back.point([round(255 - opacity * (255 - value)) for value in range(256)]))
 
 
 def tone_paper(image: Image.Image, *, darkness: float, rng: np.random.Generator) -> Image.Image:
-    """Aged paper with its fibre and stains under ink that has faded to grey; `darkness` in 0..1."""
+    """Darken the paper, with texture and stains, and fade the ink to grey; `darkness` in 0..1."""
     paper = 255 * (1 - darkness) + 14 * darkness * _noise(image.size, 120, rng) + 22 * darkness * _noise(image.size, 3, rng)
     ink = 25 + 60 * darkness
     return _image(ink + (paper - ink) * _array(image) / 255)
 
 
 def light_unevenly(image: Image.Image, *, fall_off: float, rng: np.random.Generator) -> Image.Image:
-    """Light that falls off across the page towards one side, by `fall_off` in 0..1 of its strength."""
+    """Darken the page towards one random side, there by a fraction of `fall_off` (0..1)."""
     width, height = image.size
     across, down = np.linspace(-1, 1, width), np.linspace(-1, 1, height)[:, None]
     angle_rad = rng.uniform(0, 2 * np.pi)
@@ -88,32 +91,32 @@ def light_unevenly(image: Image.Image, *, fall_off: float, rng: np.random.Genera
 
 
 def skew(image: Image.Image, *, angle_deg: float) -> Image.Image:
-    """The leaf laid down not quite straight, counter-clockwise by `angle_deg`; the corners take the tone of the paper."""
+    """Rotate counter-clockwise by `angle_deg` degrees; the corners are filled with the median grey of the page."""
     return image.rotate(angle_deg, Image.Resampling.BICUBIC, fillcolor=int(np.median(_array(image))))
 
 
 def lower_resolution(image: Image.Image, *, scale: float) -> Image.Image:
-    """Scanned at `scale` (0..1] of the resolution and enlarged again."""
+    """Downsample to `scale` (above 0, at most 1) of the resolution and enlarge again."""
     width, height = image.size
     small = image.resize((max(1, round(width * scale)), max(1, round(height * scale))), Image.Resampling.BOX)
     return small.resize(image.size, Image.Resampling.BICUBIC)
 
 
 def binarise(image: Image.Image, *, window_px: int) -> Image.Image:
-    """Black and white (mode 1): black is darker than three quarters of the mean of its surroundings."""
+    """Binarise to mode 1: black where a pixel is darker than 0.78 of the mean within `window_px` pixels of it."""
     surroundings = image.filter(ImageFilter.BoxBlur(window_px))
     return Image.fromarray(_array(image) > 0.78 * _array(surroundings))
 
 
 def compress(image: Image.Image, *, quality: int) -> Image.Image:
-    """Through JPEG at `quality` 1..95 and back."""
+    """Compress as JPEG of `quality` 1..95 and decode again."""
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=quality)
     return Image.open(buffer).convert("L")
 
 
 def _noise(size: tuple[int, int], cell_px: int, rng: np.random.Generator) -> np.ndarray:
-    """Smooth noise of standard deviation near 1 with features about `cell_px` wide, as float32 of shape (height, width)."""
+    """Return smooth noise, standard deviation near 1, features about `cell_px` wide: float32 of shape (height, width)."""
     width, height = size
     coarse = rng.standard_normal((height // cell_px + 2, width // cell_px + 2), dtype=np.float32)
     return np.asarray(Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC))

@@ -1,4 +1,4 @@
-"""Make the demo scans of `configs/restore/demo` anew from `texts.md`: `python -m ocrray.synth.demo [FOLDER]`."""
+"""Regenerate the demo scans of `configs/restore/demo` from `texts.md`: `python -m ocrray.synth.demo [FOLDER]`."""
 
 import argparse
 import re
@@ -18,7 +18,7 @@ FOLDER = Path("configs/restore/demo")
 
 @dataclass(frozen=True, slots=True)
 class DemoPage:
-    """One page: its section in `texts.md` (`name`, or `name.0` in a multi-page file), how it is set and how it is damaged."""
+    """Section in `texts.md` (`name`, or `name.0` in a multi-page file), typesetting and damage of one demo page."""
 
     section: str
     font: str
@@ -51,9 +51,9 @@ PAGES = [
 
 
 def generate(folder: str | Path = FOLDER) -> list[Path]:
-    """Write every scan and its ground truth under `folder`/scans, from `folder`/texts.md; returns the scans' paths.
+    """Write the scans and their ground truths to `folder`/scans from `folder`/texts.md; return the paths of the scans.
 
-    Raises ConfigError when a font or the text is missing.
+    Raises: ConfigError: when a font or the text is missing.
     """
     texts = _read_texts(Path(folder) / "texts.md")
     installed = {path.name: path for path in fonts()}
@@ -64,7 +64,7 @@ def generate(folder: str | Path = FOLDER) -> list[Path]:
     files: dict[Path, list[Image.Image]] = {}
     verso = Image.new("L", (1, 1), 255)
     for page in PAGES:
-        image, lines, verso = _make(page, texts.get(page.section, ""), installed[page.font], verso)
+        image, lines, verso = _scan(page, texts.get(page.section, ""), installed[page.font], verso)
         (scans / f"{page.section}.gt.txt").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
         name = re.sub(r"\.\d+$", "", page.section) + page.suffix
         files.setdefault(scans / name, []).append(image)
@@ -73,8 +73,8 @@ def generate(folder: str | Path = FOLDER) -> list[Path]:
     return list(files)
 
 
-def _make(page: DemoPage, text: str, font_path: Path, verso: Image.Image) -> tuple[Image.Image, list[str], Image.Image]:
-    """The scan, its lines, and the clean page, for the next scan to show through from behind."""
+def _scan(page: DemoPage, text: str, font_path: Path, verso: Image.Image) -> tuple[Image.Image, list[str], Image.Image]:
+    """Return the scan, its lines, and the clean page, which is the `verso` of the next scan."""
     rng = np.random.default_rng(page.seed)
     rendered = render_page(text, font_path=font_path, font_size_px=page.font_size_px, width_px=page.width_px, rng=rng)
     clean = rendered.image if text else Image.new("L", verso.size, 255)
@@ -82,7 +82,7 @@ def _make(page: DemoPage, text: str, font_path: Path, verso: Image.Image) -> tup
 
 
 def _read_texts(path: Path) -> dict[str, str]:
-    """Section name: text, for each section that starts with a line `## name`."""
+    """Return a mapping from section name to text; a section starts with a line `## name`."""
     try:
         _, *sections = re.split(r"^## ", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
     except OSError as err:
@@ -101,7 +101,7 @@ def _save(path: Path, images: list[Image.Image]) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Make the demo scans anew from texts.md.")
+    parser = argparse.ArgumentParser(description="Regenerate the demo scans from texts.md.")
     parser.add_argument("folder", nargs="?", type=Path, default=FOLDER)
     for path in generate(parser.parse_args().folder):
         print(path)

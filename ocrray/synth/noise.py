@@ -15,7 +15,7 @@ from ocrray.synth.clean import straighten
 from ocrray.synth.confusions import MAX_NGRAM_CHARS, Group, general_groups
 from ocrray.text.edits import edits_between
 
-# The share of each group in a document's errors is drawn from a Dirichlet distribution with these weights.
+# Weights of the Dirichlet distribution from which the share of each group in the errors of a document is drawn.
 _MIXTURE = {
     "fitted": 1.2,
     "classical": 1.8,
@@ -29,21 +29,21 @@ _MIXTURE = {
     "uniform": 0.7,
     "long_s": 0.03,
 }
-# Shape of the gamma distribution of how much a document favours a confusion: small, since one printer's worn type and one
-# engine make the same mistake again and again (in one newspaper of the development data a third of all errors is e read as o).
+# Shape of the gamma distribution of a document's factor for each confusion: small (a few confusions dominate), since one worn
+# fount and one engine repeat the same mistake (in one newspaper of the development data a third of all errors is e read as o).
 _FAVOUR_SHAPE = 0.15
-_EVEN_SHAPE = 2.0  # what befalls the page and not a letter knows no favourites
+_EVEN_SHAPE = 2.0  # for damage to the page, which does not repeat by letter
 _EVEN_GROUPS = ("line_ends", "spacing", "junk")
 
 
-_MAX_FIT_CHARS = 5_000_000  # more teaches the noise model hardly anything new
+_MAX_FIT_CHARS = 5_000_000  # more hardly changes the fitted rates
 
 
 @dataclass(frozen=True)
 class NoiseModel:
-    """Confusions in groups: clean n-gram (1..4 characters) -> what is read instead -> how often, 0..1 of its uses.
+    """Confusions in groups: clean n-gram (1..4 characters) -> text read instead -> rate (0..1) per occurrence of the n-gram.
 
-    A document draws its own mixture of the groups and its own favourites among their confusions.
+    The shares of the groups and the factors of single confusions are drawn anew for each document.
     """
 
     groups: dict[str, Group]
@@ -77,7 +77,7 @@ class NoiseModel:
         try:
             return cls(**json.loads(path.read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError) as error:
-            raise ConfigError(f"{path}: holds no noise model: {error}") from None
+            raise ConfigError(f"{path}: not a noise model: {error}") from None
 
     def corrupt(self, text: str, cer: float, rng: np.random.Generator) -> str:
         """Return `text` with about `cer` (0..1) wrong characters, in bursts, as one document; line feeds stay."""
@@ -112,7 +112,7 @@ class NoiseModel:
         shares = rng.dirichlet([self.mixture[name] for name in self.groups])
         _, found = rules.find(text[:1000])
         uses = np.bincount(found, minlength=len(rules.index))[rules.ngram]
-        # Each group alone would make as many errors in this text as another: its share then says how many are its own.
+        # Scale the groups to equal expected errors in this text, so that the shares are shares of the errors.
         expected = np.bincount(rules.group, weights=weights * rules.cost * uses, minlength=len(shares))
         weights *= (shares / np.maximum(expected, 1e-9))[rules.group]
         return weights
@@ -127,10 +127,10 @@ def fit_recognition_errors(pairs: Iterable[tuple[str, str]]) -> NoiseModel:
 
     Raises: OcrrayError: when there is no pair.
     """
-    # Printers and transcribers differ in quotation marks: that is no error of recognition.
+    # Printers and transcribers differ in quotation marks, which is no recognition error.
     straight = [(straighten(clean), straighten(read)) for clean, read in _first_chars(pairs, _MAX_FIT_CHARS)]
     if not straight:
-        raise OcrrayError("noise: there is no pair to fit the noise model on; look at why pages were dropped, or at noise.fit")
+        raise OcrrayError("noise: no pair to fit the noise model on; see why pages were dropped, or check noise.fit")
     return NoiseModel.fit(straight)
 
 

@@ -2,7 +2,7 @@
 
 Newspapers have fragments of the next column between the words, specks that are read as punctuation, passages that a fold or blot
 made unreadable, and words lost at the edge; an engine set to another language adds accents. A guard fitted without
-such text would take its repair for invention.
+such text would refuse its repair as invented.
 """
 
 import re

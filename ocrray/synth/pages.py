@@ -1,4 +1,4 @@
-"""Pairs by rendering: clean text is set in period type, degraded as in scans, and recognized."""
+"""Pairs by rendering: clean text is rendered in a period font, degraded like a scan, and recognized."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -22,9 +22,9 @@ _FONT_SIZES_PX = {"page": (22, 40), "line": (30, 56)}
 
 @dataclass(frozen=True, slots=True)
 class ScannedPair:
-    """What was set (`gt`) and what was read (`ocr`), lines ended by line feeds; `severity` of the damage in 0..1.
+    """Rendered text (`gt`) and recognized text (`ocr`) of one image, lines separated by line feeds.
 
-    `word_confidences` say how sure the recognizer was of each word of `ocr` (what stands between white space), 0..1 or None.
+    `severity` of the damage is 0..1. `word_confidences` has one confidence per white-space separated word of `ocr`, 0..1 or None.
     """
 
     ocr: str
@@ -36,9 +36,9 @@ class ScannedPair:
 
 
 def typefaces(config: PagesConfig) -> list[Path]:
-    """Return the font files that pages are set in.
+    """Return the font files to render pages with.
 
-    Raises: ConfigError: when there is none, or a configured one is missing.
+    Raises: ConfigError: when none is installed, or a configured one is missing.
     """
     missing = [str(path) for path in config.fonts if not path.is_file()]
     if missing:
@@ -53,10 +53,11 @@ def make_page(
     rng: np.random.Generator,
     recognize: Callable[[Image.Image], Sequence[Line]],
 ) -> ScannedPair:
-    """A piece of `passage` on a page (or line) of its own, the same for the same `rng`.
+    """Render, degrade and recognize an excerpt of `passage`; deterministic in `rng`.
 
-    Raises RecordError: `missing_glyph` when no font has all of its characters, `too_long`, `unread` when nothing was recognized,
-    `too_wrong` when more than `config.max_cer` of it is, and what `recognize` raises.
+    Raises: RecordError: `missing_glyph` when no font has all of its characters, `too_long` when it does not fit on a page,
+        `unread` when nothing was recognized, `too_wrong` when more than `config.max_cer` of its characters are wrong. Errors
+        of `recognize` pass unchanged.
     """
     text = excerpt(passage, config.char_range, rng)
     font, page = _set_in_type(text, config.unit, faces, rng)
@@ -75,9 +76,9 @@ def make_page(
 
 
 def _set_in_type(text: str, unit: str, faces: Sequence[Path], rng: np.random.Generator) -> tuple[Path, RenderedPage]:
-    """Render the text in a random one of the typefaces that have all of its characters; return the font too."""
+    """Return a random font of those that have all characters of the text, and the text rendered in it."""
     size_px = int(rng.integers(*_FONT_SIZES_PX[unit]))
-    problem = RecordError("there is no font", kind="missing_glyph")
+    problem = RecordError("no font was given", kind="missing_glyph")
     for index in rng.permutation(len(faces)).tolist():
         try:
             if unit == "line":

@@ -1,4 +1,4 @@
-"""Rendering of a text as a page or line of period type, with its ground truth by line."""
+"""Rendering of text in a period font, as an image of a page or of one line, with the ground truth by line."""
 
 import math
 import re
@@ -25,7 +25,7 @@ _FONT_FOLDERS = (
     Path.home() / ".fonts",
 )
 
-# Debian package: the font files of it that look like the print of 1700-1920 (Latin), or like old Devanagari type.
+# Debian package -> its font files that resemble print of 1700-1920 (Latin), or old Devanagari type.
 _FONT_FILES: dict[str, dict[str, tuple[str, ...]]] = {
     "latin": {
         "fonts-oldstandard": ("OldStandard-Regular.ttf",),
@@ -52,7 +52,7 @@ _NATURAL_BREAK = re.compile(r"(?<=[\w.,;:!?’”][—-])(?=\w)|(?<=—)(?=[\w�
 
 @dataclass(frozen=True, slots=True)
 class RenderedPage:
-    """Page in black on white (mode L), and its lines of text from top to bottom."""
+    """Rendered image, black on white (mode L), and its lines of text from top to bottom."""
 
     image: Image.Image
     lines: list[str]
@@ -80,13 +80,16 @@ def render_page(
     leading: float = 1.25,
     hyphenate: bool = False,
 ) -> RenderedPage:
-    """Set `text`, of a script that runs from left to right, in justified lines on a page `width_px` wide, as high as it needs.
+    """Render `text`, of a script that runs from left to right, in justified lines on a page `width_px` wide, as high as needed.
 
-    A blank line separates paragraphs; a paragraph all in capitals that fits on one line is centred, as headings were.
-    `leading` is the distance of baselines in font sizes. `hyphenate` lets Latin words divide at line ends, and the hyphen is
-    then part of the line. Raises RecordError: `missing_glyph` when the font lacks a character, `too_long` for a page over
-    MAX_HEIGHT_PX or a word over MAX_WORD_CHARS; ConfigError when `font_path` is no font; ValueError
-    when the page is narrower than ten letters' height.
+    Paragraphs are separated by a blank line; a paragraph in capitals that fits on one line is centred, like a heading.
+    `leading` is the distance between baselines in font sizes. With `hyphenate`, Latin words may be divided at line ends; the
+    hyphen is then part of the line of text.
+
+    Raises: RecordError: `missing_glyph` when the font lacks a character, `too_long` when the page would be higher than
+        MAX_HEIGHT_PX or a word has more than MAX_WORD_CHARS.
+    ConfigError: when `font_path` is not a font.
+    ValueError: when the page is narrower than ten font sizes.
     """
     font = _load_font(str(font_path), font_size_px)
     _require_settable(str(font_path), text)
@@ -96,7 +99,7 @@ def render_page(
     setter = _Setter(font, width_px - 2 * margin_px, hyphenate)
     indent_px = round(font_size_px * rng.uniform(0.8, 2.0))
     pitch_px = round(font_size_px * leading)
-    # One line more than fits is enough to know that the text is too long, however long it is.
+    # One line more than fits shows that the text is too long, without setting the rest of it.
     set_lines = list(islice(setter.lines(text, indent_px), MAX_HEIGHT_PX // pitch_px + 1))
     headings = sum(line.align == "centre" for line in set_lines)
     height_px = 2 * margin_px + round((max(1, len(set_lines)) + headings / 2) * pitch_px)
@@ -107,7 +110,7 @@ def render_page(
     baseline_px = margin_px + font_size_px
     for line in set_lines:
         for word, x_px in setter.positions(line):
-            # Hand-set sorts do not stand quite level.
+            # In hand-set type the letters do not stand exactly level.
             y_px = baseline_px + rng.normal(0, font_size_px / 80)
             draw.text((margin_px + x_px, y_px), word, fill=0, font=font, anchor="ls")
         baseline_px += round(pitch_px * (1.5 if line.align == "centre" else 1))
@@ -115,7 +118,10 @@ def render_page(
 
 
 def render_line(text: str, *, font_path: str | Path, font_size_px: int, rng: np.random.Generator) -> RenderedPage:
-    """Set `text`, all of it, as one line with a narrow margin; raises as `render_page` does (`too_long`: over MAX_WIDTH_PX)."""
+    """Render the whole `text` as one line with a narrow margin.
+
+    Raises: as `render_page`; RecordError `too_long` when the line would be wider than MAX_WIDTH_PX.
+    """
     font = _load_font(str(font_path), font_size_px)
     _require_settable(str(font_path), text)
     margin_px = round(font_size_px * rng.uniform(0.3, 0.8))
@@ -172,7 +178,7 @@ class _Setter:
             indent_px = 0
 
     def positions(self, line: _SetLine) -> Iterator[tuple[str, float]]:
-        """Each word with its distance from the left margin in pixels."""
+        """Yield each word with its distance from the left margin in pixels."""
         spare_px = self.measure_px - line.indent_px - self._width(line.words)
         x_px = line.indent_px + (spare_px / 2 if line.align == "centre" else 0)
         gap_px = self.space_px + (spare_px / max(1, len(line.words) - 1) if line.align == "justify" else 0)
@@ -181,7 +187,7 @@ class _Setter:
             x_px += self.length_px(word) + gap_px
 
     def _divide(self, word: str, line: list[str], room_px: float) -> tuple[str, str]:
-        """Head and tail of a word too long for the rest of a line; no head where the word can go to the next line whole."""
+        """Return head and tail of a word too long for the rest of a line; an empty head moves the whole word to the next line."""
         breaks = [(word[: m.start()], word[m.start() :]) for m in _NATURAL_BREAK.finditer(word)]
         if self.hyphenate:
             breaks += [(word[: m.start()] + "-", word[m.start() :]) for m in _SYLLABLE_END.finditer(word)]
@@ -202,16 +208,16 @@ def _load_font(path: str, size_px: int) -> ImageFont.FreeTypeFont:
     try:
         return ImageFont.truetype(path, size_px)
     except OSError as err:
-        raise ConfigError(f"{path}: cannot be read as a font: {err}") from None
+        raise ConfigError(f"{path}: not a readable font: {err}") from None
 
 
 def _require_settable(font_path: str, text: str) -> None:
     if max(map(len, text.split()), default=0) > MAX_WORD_CHARS:
-        raise RecordError(f"a word of more than {MAX_WORD_CHARS:,} characters cannot be set; is this text?", kind="too_long")
+        raise RecordError(f"a word of more than {MAX_WORD_CHARS:,} characters; is this text?", kind="too_long")
     missing = sorted(char for char in set(text) if not char.isspace() and not _has_glyph(font_path, char))
     if missing:
         names = " ".join(f"{char!r} (U+{ord(char):04X})" for char in missing[:5])
-        raise RecordError(f"{Path(font_path).name} has no glyph for {names}; take another font", kind="missing_glyph")
+        raise RecordError(f"{Path(font_path).name} has no glyph for {names}; use another font", kind="missing_glyph")
 
 
 @lru_cache(maxsize=65_536)
