@@ -32,8 +32,8 @@ class PagesConfig(StrictModel):
     script: Literal["latin", "devanagari"] = "latin"
     """Script of the installed fonts to use; `ocrray/synth/render.py` lists the fonts and their Debian packages."""
     fonts: tuple[Path, ...] = ()
-    """Font files to use instead of those of `script`: your own, or of another script that runs from left to right. They must exist
-    under the same path on every machine."""
+    """Font files to use instead of those of `script`: your own, or of another script that runs from left to right. They must
+    exist under the same path on every machine."""
     languages: list[Annotated[str, Field(pattern=r"^[A-Za-z]\w*(/\w+)?$")]] = Field(default=["eng"], min_length=1)
     """Languages to recognize, by their Tesseract names."""
     recognize: RecognizeConfig | None = None
