@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from ocrray import cli
+from ocrray.errors import ConfigError
 from ocrray.folder import Folder
 from ocrray.verbs import VERBS, output
 
@@ -98,3 +99,18 @@ def test_interrupted_run_says_how_it_goes_on(program: str, command: str, monkeyp
 
     assert cli.main(["restore", "my.yaml"]) == 130
     assert capsys.readouterr().err.rstrip().endswith(command)
+
+
+@pytest.mark.parametrize(("before", "lines"), [({"schema_version": 4, "limit": None}, 1), ({"schema_version": 5, "limit": 3}, 2)])
+def test_resume_of_another_run_says_what_differs_and_of_an_older_schema_that_alone(
+    before: dict[str, object], lines: int, tmp_path: Path
+):
+    """Columns moved on: one line says so, however many settings came with them; otherwise each difference is a line."""
+    folder = Folder.at(str(tmp_path))
+    now = {"schema_version": 5, "limit": None, "extract": {"answer": "json"}} if lines == 1 else {"schema_version": 5, "limit": 4}
+
+    with pytest.raises(ConfigError) as caught:
+        output.require_same(folder, output.Run("a" * 64, before, "2026-01-01T00:00:00", "session"), "b" * 64, now)
+
+    assert len(str(caught.value).splitlines()) == lines
+    assert ("version 4" in str(caught.value)) == (lines == 1)

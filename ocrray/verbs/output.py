@@ -125,6 +125,12 @@ def require_same(output: Folder, previous: Run, fingerprint: str, settings: Mapp
     if previous.fingerprint == fingerprint:
         return
     before, now = _flat(previous.settings), _flat(settings)
+    was, is_now = before.get("schema_version"), now.get("schema_version")
+    if was != is_now:
+        raise ConfigError(
+            f"output.path: {output.path} was begun with version {was} of the columns, and this ocrray writes version {is_now}; "
+            "choose another folder, or go on with the ocrray that began it"
+        )
     differences = [
         f"  {key}: was {before.get(key)!r}, is {now.get(key)!r}"
         for key in sorted(before.keys() | now.keys())
