@@ -79,14 +79,18 @@ def configuration(schemas: dict[str, Schema]) -> str:
 
 
 def sections(schema: Schema) -> Iterator[tuple[str, Schema]]:
-    """Yield the title and the JSON Schema of each mapping in a config, outer ones first; the outermost has no title."""
-    waiting: list[tuple[str, Schema]] = [("", schema)]
+    """Yield the title and the JSON Schema of each mapping in a config, outer ones first; the outermost has no title.
+
+    A mapping inside one of its own kind is not repeated.
+    """
+    waiting: list[tuple[str, Schema, frozenset[str]]] = [("", schema, frozenset())]
     while waiting:
-        path, section = waiting.pop(0)
+        path, section, inside = waiting.pop(0)
         yield _title(path, section), section
         for key, value in section.get("properties", {}).items():
+            names = [name for name in _references(value) if name not in inside]  # a field's schema holds those of its fields
             inner = f"{path}.{key}" if path else key
-            waiting += [(inner, schema["$defs"][name]) for name in _references(value)]
+            waiting += [(inner, schema["$defs"][name], inside | {name}) for name in names]
 
 
 def undescribed(schema: Schema) -> list[str]:
