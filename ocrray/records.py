@@ -231,6 +231,9 @@ WORK_LIST_SCHEMA = pa.schema(
     ]
 )
 
+RESERVED_NAMES = frozenset({*SCHEMA.names, *WORK_LIST_SCHEMA.names, *(column.name for column in RUN_COLUMNS)})
+"""Names that no column of the user's own can have in a corpus."""
+
 
 def lines_to_rows(lines: Sequence[Line]) -> list[dict[str, Any]]:
     """Convert lines with their words into the dictionaries that Arrow takes (`dataclasses.asdict` takes ten times as long)."""

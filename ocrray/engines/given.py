@@ -2,7 +2,10 @@
 
 from typing import ClassVar, Literal
 
+from pydantic import field_validator
+
 from ocrray.engines.base import Corrector, CorrectorConfig, EngineInfo
+from ocrray.records import RESERVED_NAMES
 
 
 class GivenConfig(CorrectorConfig):
@@ -14,6 +17,13 @@ class GivenConfig(CorrectorConfig):
     engine: Literal["given"]
     column: str
     """Column of the input with the corrected text; a null leaves the record as it is."""
+
+    @field_validator("column")
+    @classmethod
+    def _is_of_the_table(cls, name: str) -> str:
+        if name in RESERVED_NAMES:
+            raise ValueError(f"{name}: the corpus has a column of that name itself; rename yours")
+        return name
 
     @property
     def given_column(self) -> str:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from ocrray.config import StrictModel
-from ocrray.records import RUN_COLUMNS, SCHEMA, WORK_LIST_SCHEMA
+from ocrray.records import RESERVED_NAMES
 from ocrray.sources.kinds import KINDS
 from ocrray.sources.rows import MAX_TEXT_CHARS
 
@@ -71,10 +71,7 @@ class InputConfig(StrictModel):
     def _columns_agree(self) -> Self:
         if self.image_column and self.text_column:
             raise ValueError("a table holds either texts (text_column) or scans (image_column)")
-        reserved = sorted(
-            set(self.passthrough) & {*SCHEMA.names, *WORK_LIST_SCHEMA.names, *(column.name for column in RUN_COLUMNS)}
-        )
-        if reserved:
+        if reserved := sorted(RESERVED_NAMES & set(self.passthrough)):
             raise ValueError(f"passthrough: {', '.join(reserved)}: the corpus has a column of that name itself; rename yours")
         if len(set(self.passthrough)) < len(self.passthrough):
             raise ValueError("passthrough names a column twice")

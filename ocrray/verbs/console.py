@@ -37,7 +37,7 @@ def print_plan(resolved: Mapping[str, Any], rows: Rows) -> None:
     """Print a resolved config as YAML, then the rows."""
     console = Console(soft_wrap=True)
     console.print(as_yaml(resolved), markup=False)
-    console.print(two_columns(rows))
+    console.print(two_columns(rows), markup=False)
 
 
 def print_result(output: Sequence[RenderableType]) -> None:
