@@ -14,7 +14,7 @@ from typing import Any
 
 from ocrray.config import StrictModel
 from ocrray.corpus.columns import described_columns
-from ocrray.records import SCHEMA_VERSION
+from ocrray.records import COLUMNS, SCHEMA_VERSION
 from ocrray.verbs import VERBS, Verb
 
 ROOT = Path(__file__).parents[1]
@@ -54,10 +54,12 @@ def config_class(verb: Verb) -> type[StrictModel]:
 
 def corpus_columns() -> str:
     """Return the page on the columns of a corpus."""
-    rows = [f"| `{name}` | {_escaped(data_type)} | {_escaped(meaning)} |" for name, data_type, meaning in described_columns({})]
+    columns = described_columns({column.name: column.type for column in COLUMNS})
+    rows = [f"| `{name}` | {_escaped(data_type)} | {_escaped(meaning)} |" for name, data_type, meaning in columns]
     intro = (
         f"One row is one record: a page scan, or one line or passage of OCR text. Schema version {SCHEMA_VERSION}; the Parquet "
-        "metadata key\n`ocrray_schema_version` holds the version of a file. Columns named in `input.passthrough` follow these."
+        "metadata key\n`ocrray_schema_version` holds the version of a file. Columns named in `input.passthrough` follow these.\n"
+        "With `extract:`, `fields` has the type of its schema and `field_candidates` is a list of these; without it, both are null."
     )
     return "\n".join(
         ["# Columns of a corpus", "", _NOTICE, "", intro, "", "| column | type | meaning |", "| --- | --- | --- |", *rows, ""]
@@ -67,10 +69,7 @@ def corpus_columns() -> str:
 def configuration(schemas: dict[str, Schema]) -> str:
     """Return the page on the keys of every verb's config."""
     lines = ["# Configuration", "", _NOTICE, ""]
-    lines += [
-        "One YAML file is one complete run. `--set a.b=value` overrides any key; a key that is not listed here is an error."
-    ]
-    lines += ["For completion and checks in an editor, `docs/schemas/VERB.json` are the same keys as JSON Schema."]
+    lines.append(_CONFIGURATION)
     for name, schema in schemas.items():
         lines += ["", f"## {name}", "", f"`ocrray {name} CONFIG.yaml`: {VERBS[name].summary}."]
         for title, section in sections(schema):
@@ -148,24 +147,14 @@ def _type(value: Schema) -> str:
         return f"`{json.dumps(value['const'])}`"
     if "enum" in value:
         return "one of " + ", ".join(f"`{choice}`" for choice in value["enum"])
-    kind = {"object": "mapping", "array": "list", "string": "text", "null": "`null`"}.get(
-        value.get("type", ""), value.get("type", "any")
-    )
+    kind = _TYPES.get(value.get("type", ""), value.get("type", "any"))
     if kind == "list" and isinstance(value.get("items"), dict):
         kind = f"list of {_type(value['items'])}"
     return kind + _range(value)
 
 
 def _range(value: Schema) -> str:
-    bounds = {
-        "minimum": "≥",
-        "exclusiveMinimum": ">",
-        "maximum": "≤",
-        "exclusiveMaximum": "<",
-        "minLength": "length ≥",
-        "minItems": "length ≥",
-    }
-    found = [f"{sign} {value[name]:g}" for name, sign in bounds.items() if name in value]
+    found = [f"{sign} {value[name]:g}" for name, sign in _BOUNDS.items() if name in value]
     return f" ({', '.join(found)})" if found else ""
 
 

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from ocrray.records import SCHEMA
+
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
@@ -36,6 +38,13 @@ def test_config_keys_are_all_described(generator: dict[str, Any]):
     }
 
     assert found == {verb: [] for verb in found}
+
+
+def test_corpus_page_lists_every_column(generator: dict[str, Any]):
+    """docs/corpus.md has one row for each column of the schema, in its order."""
+    rows = re.findall(r"^\| `(\w+)` \|", generator["corpus_columns"](), re.MULTILINE)
+
+    assert rows == SCHEMA.names
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
