@@ -20,11 +20,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb and return its exit code. Nothing heavy is imported before the arguments are understood."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     options = _parser().parse_args(arguments)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # `ray job stop` asks with SIGTERM
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # `ray job stop` sends SIGTERM
     try:
         if options.verb == "init":
             return _init(options.name)
-        from ocrray.verbs.job import carry_out  # late, so that --help answers at once
+        from ocrray.verbs.job import carry_out  # imported here to keep --help fast
 
         return carry_out(VERBS[options.verb], options.config, overrides=options.set, limit=options.limit, dry_run=options.dry_run)
     except ConfigError as error:

@@ -1,4 +1,4 @@
-"""Reading a run's YAML file into frozen models, and the fingerprint that says whether two runs are the same."""
+"""Config files: reading YAML into frozen models, and the fingerprint that is equal for equal settings."""
 
 import hashlib
 import json
@@ -13,7 +13,7 @@ from ocrray.errors import ConfigError
 
 
 class StrictModel(BaseModel):
-    """Base of every config: frozen, and a key that it does not know is an error."""
+    """Base of every config: frozen; an unknown key is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), use_attribute_docstrings=True)
 
@@ -24,7 +24,7 @@ ModelT = TypeVar("ModelT", bound=StrictModel)
 def load(path: str | Path, model: type[ModelT], overrides: Sequence[str] = ()) -> ModelT:
     """Read one YAML file as `model`, after setting each `a.b=value` of `overrides` (values are YAML).
 
-    Raises ConfigError with one line for every problem in the file.
+    Raises: ConfigError: with one line for each problem in the file.
     """
     try:
         tree = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
@@ -43,7 +43,10 @@ def load(path: str | Path, model: type[ModelT], overrides: Sequence[str] = ()) -
 
 
 def fingerprint(settings: Any) -> str:
-    """The sha256 (64 hex digits) of `settings` as canonical JSON; raises TypeError on anything that JSON cannot hold exactly."""
+    """Return the SHA-256 (64 hex digits) of `settings` as canonical JSON.
+
+    Raises: TypeError: when JSON cannot represent a value exactly.
+    """
     text = json.dumps(settings, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
 

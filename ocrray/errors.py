@@ -1,4 +1,4 @@
-"""Exceptions of ocrray: message first and every other argument optional, so that they survive pickling in Ray."""
+"""Exceptions of ocrray: message first and every other argument optional, so that Ray can pickle them."""
 
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
@@ -24,7 +24,7 @@ class RecordError(OcrrayError):
 
 
 class EngineError(OcrrayError):
-    """An engine itself is broken or out of reach, so no record could be processed; the run ends, and can be resumed."""
+    """An engine is broken or unreachable, so that no record can be processed; the run ends, and can be resumed."""
 
 
 class Problems(list[str]):

@@ -9,6 +9,9 @@ from pyarrow import fs as pafs
 
 from ocrray.errors import ConfigError
 
+MANIFEST_NAME = "manifest.json"
+"""File that a run writes last into its output folder: a folder that has one is complete."""
+
 
 @dataclass(frozen=True, slots=True)
 class Folder:

@@ -13,7 +13,7 @@ class ExampleGroup(NamedTuple):
     title: str
     description: str
     rank: Callable[[Batch], tuple[Flags, Floats | Integers]]
-    """Which rows belong to the group, and the value of each row by which they are ranked."""
+    """Returns a mask of the rows in the group, and the value of each row by which they are ranked."""
     stratum: str = ""
     """Column of strings: each of its values gets an equal share of the group; empty for one ranking."""
 

@@ -13,10 +13,9 @@ import ocrray
 from ocrray.corpus.provenance import Provenance
 from ocrray.corpus.summary import DataFile, Summary
 from ocrray.errors import OcrrayError
-from ocrray.folder import Folder
+from ocrray.folder import MANIFEST_NAME, Folder
 from ocrray.records import SCHEMA_VERSION, STATUSES
 
-NAME = "manifest.json"
 _LIBRARIES = (
     "ray",
     "pyarrow",
@@ -98,7 +97,7 @@ def write_manifest(
         config=dict(config),
         libraries=library_versions(),
     )
-    Folder.at(output).write_text(NAME, manifest.model_dump_json(indent=2) + "\n")
+    Folder.at(output).write_text(MANIFEST_NAME, manifest.model_dump_json(indent=2) + "\n")
     return manifest
 
 
@@ -108,13 +107,13 @@ def read_manifest(output: str | Path | Folder) -> Manifest | None:
     Raises: OcrrayError: when it cannot be read.
     """
     try:
-        return Manifest.model_validate_json(Folder.at(output).read_text(NAME))
+        return Manifest.model_validate_json(Folder.at(output).read_text(MANIFEST_NAME))
     except FileNotFoundError:
         return None
     except ValidationError as err:
-        raise OcrrayError(f"{output}/{NAME}: not a manifest of ocrray: {err.errors()[0]['msg']}") from None
+        raise OcrrayError(f"{output}/{MANIFEST_NAME}: not a manifest of ocrray: {err.errors()[0]['msg']}") from None
     except (OSError, UnicodeDecodeError) as err:
-        raise OcrrayError(f"{output}/{NAME}: cannot be read: {err}") from None
+        raise OcrrayError(f"{output}/{MANIFEST_NAME}: cannot be read: {err}") from None
 
 
 def data_file_entries(files: Iterable[DataFile]) -> list[DataFileEntry]:

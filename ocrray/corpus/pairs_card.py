@@ -13,12 +13,12 @@ from ocrray.corpus.about import About
 from ocrray.corpus.card import NAME as CARD_NAME
 from ocrray.corpus.card import card_environment, dataset_metadata, without_blank_runs
 from ocrray.corpus.columns import type_name
-from ocrray.corpus.manifest import NAME, DataFileEntry, data_file_entries, library_versions
+from ocrray.corpus.manifest import DataFileEntry, data_file_entries, library_versions
 from ocrray.corpus.pairs import COLUMNS, SCHEMA_VERSION, PairsSummary
 from ocrray.corpus.summary import BIN_ENDS
 from ocrray.corpus.templates import percent
 from ocrray.errors import OcrrayError
-from ocrray.folder import Folder
+from ocrray.folder import MANIFEST_NAME, Folder
 
 
 class KindEntry(BaseModel):
@@ -80,7 +80,7 @@ def write_manifest(
         config=dict(config),
         libraries=library_versions(),
     )
-    output.write_text(NAME, manifest.model_dump_json(indent=2) + "\n")
+    output.write_text(MANIFEST_NAME, manifest.model_dump_json(indent=2) + "\n")
     return manifest
 
 
@@ -90,11 +90,12 @@ def read_manifest(output: Folder) -> PairsManifest | None:
     Raises: OcrrayError: when it cannot be read.
     """
     try:
-        return PairsManifest.model_validate_json(output.read_text(NAME))
+        return PairsManifest.model_validate_json(output.read_text(MANIFEST_NAME))
     except FileNotFoundError:
         return None
     except (ValidationError, OSError, UnicodeDecodeError) as err:
-        raise OcrrayError(f"{output.path}/{NAME}: cannot be read as a manifest of pairs: {' '.join(str(err).split())}") from None
+        path = f"{output.path}/{MANIFEST_NAME}"
+        raise OcrrayError(f"{path}: cannot be read as a manifest of pairs: {' '.join(str(err).split())}") from None
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """The output for one request."""
+    """Output for one request."""
 
     tokens: list[int]
     """Token ids without the end-of-text token."""
@@ -43,5 +43,5 @@ class Generation:
     """True if the model ended the text, False if `max_new_tokens` did."""
     refused: bool = False
     """True if the request does not fit the memory or the context: nothing was generated."""
-    probabilities: list[float] = field(default_factory=list, compare=False)  # rounding does not make it another text
+    probabilities: list[float] = field(default_factory=list, compare=False)  # rounding must not affect equality
     """The model's probability (0..1) of each token, and of the end-of-text token if finished."""

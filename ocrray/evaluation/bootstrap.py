@@ -101,7 +101,7 @@ def usable_interval(low: float, high: float) -> Interval | None:
 
 
 def clopper_pearson(successes: int, trials: int, confidence: float) -> Interval:
-    """Return the exact interval of a share of independent trials: 0 of a few is no proof of never."""
+    """Return the exact interval of a share of independent trials; it has a width even where the share is 0 or 1."""
     from scipy import stats
 
     ends = stats.binomtest(successes, trials).proportion_ci(confidence, method="exact")

@@ -1,4 +1,4 @@
-"""Counts of one record: integers from which every metric follows, so that no text need be kept."""
+"""Counts of one record: integers from which every metric is computed, so that no texts are kept."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -38,7 +38,7 @@ _NOT_DIGITS = re.compile(r"\D+")
 
 def count(raw: Sequence[str], corrected: Sequence[str], truth: Sequence[str], normalise: Callable[[str], str]) -> Counts:
     """Return the counts of each record; `normalise` is applied to all texts first, except for HIPE, which has its own rules."""
-    # Most texts of a corpus are not changed by a corrector: these are compared once.
+    # A corrector leaves most texts of a corpus unchanged; these are compared once.
     same = [left == right for left, right in zip(raw, corrected, strict=True)]
     true, before = [normalise(text) for text in truth], [normalise(text) for text in raw]
     after = [old if alike else normalise(new) for old, new, alike in zip(before, corrected, same, strict=True)]

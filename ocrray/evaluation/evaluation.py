@@ -1,4 +1,4 @@
-"""Everything that an evaluation found out of one system, for tables, report and JSON."""
+"""Results of evaluating one system, for tables, report and JSON."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -31,7 +31,7 @@ class FieldScoring:
         `run_values` holds the corpus columns `fields` and `field_candidates` where the input is a run: they take the place
         of `answer`.
 
-        Raises ConfigError: when `truth` holds no fields.
+        Raises: ConfigError: when `truth` holds no fields.
         """
         true = read_fields(truth)
         if true is None:

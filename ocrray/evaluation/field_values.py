@@ -26,7 +26,7 @@ def flatten(fields: Mapping[str, object]) -> dict[str, str]:
 
     Values of a list share one path and are joined by line feeds. Null and blank values are left out.
 
-    Raises RecursionError: when the nesting is deeper than Python's stack.
+    Raises: RecursionError: when the nesting is deeper than Python's stack.
     """
     found: dict[str, list[str]] = {}
     _collect(fields, "", found)

@@ -132,7 +132,7 @@ class FieldTable:
 
 
 def score_fields(pairs: Iterable[tuple[Mapping[str, object] | None, Mapping[str, object]]]) -> FieldTable:
-    """Score pairs of predicted and true fields, nested as they like; a prediction of None is an answer without fields."""
+    """Score pairs of predicted and true fields, with any nesting; a prediction of None is an answer without fields."""
     table = FieldTable()
     for predicted, truth in pairs:
         table.add(None if predicted is None else flatten(predicted), flatten(truth))

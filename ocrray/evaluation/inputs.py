@@ -80,7 +80,7 @@ class SystemConfig(StrictModel):
     def require_complete(self, *, raw: bool, truth: bool) -> None:
         """Check that `run` or `paths` and the needed columns are set; `raw` and `truth` say which texts are needed.
 
-        Raises ValueError: when something is missing.
+        Raises: ValueError: when something is missing.
         """
         if bool(self.run) == bool(self.paths):
             raise ValueError("give either run (a folder of `ocrray restore`) or paths (tables)")
@@ -115,7 +115,7 @@ class Batch:
 class System:
     """Tables of a `SystemConfig`, located and their columns checked.
 
-    Raises ConfigError: with one line for each problem found.
+    Raises: ConfigError: with one line for each problem found.
     """
 
     def __init__(self, config: SystemConfig, key: str) -> None:
@@ -134,7 +134,7 @@ class System:
     def batches(self, limit: int | None = None) -> Iterator[Batch]:
         """Yield the first `limit` records in the order of the files.
 
-        Raises ConfigError: when a file is truncated or damaged.
+        Raises: ConfigError: when a file is truncated or damaged.
         """
         left = limit
         for found in self.files:
@@ -189,7 +189,7 @@ class System:
         truth = config.column("ground_truth_column")
         text = config.column("raw_column") or truth
         if text is None:
-            raise ConfigError("neither a raw text nor a ground truth is named")  # `require_complete` has refused that
+            raise ConfigError("neither a raw text nor a ground truth is named")  # excluded by `require_complete`
         return Columns(text, config.column("id_column"), truth, passthrough), run_columns
 
 

@@ -1,7 +1,7 @@
 """Registry of the metrics of an evaluation: name, meaning, definition, and place in the tables.
 
-Every metric is a ratio of two sums over records, or one less such a ratio: sums of parts add up, and sums of resampled records
-are all that a bootstrap needs. Results, `evaluation.json`, the terminal's tables and the report learn metrics from `METRICS`.
+Every metric is a ratio of two sums over records, or 1 minus such a ratio: sums of parts add up, and sums of resampled records
+are all that a bootstrap needs. Results, `evaluation.json`, the terminal's tables and the report take their metrics from `METRICS`.
 Averages are named by their kind, because they can disagree in sign: see `text.metrics`.
 """
 
@@ -18,7 +18,7 @@ Sums = Mapping[str, np.ndarray]
 """Sum over records of each of `summands`: scalars, or arrays with one value a resample."""
 
 Kind = Literal["rate", "reduction", "share", "score"]
-"""`rate`: numerator / denominator. `reduction`: one less that ratio. `share`: a ratio of counted records, shown with both
+"""`rate`: numerator / denominator. `reduction`: 1 minus that ratio. `share`: a ratio of counted records, shown with both
 counts. `score`: a ratio from -1 to 1, shown with its sign."""
 
 
@@ -36,7 +36,7 @@ class Metric:
     """Label of its row; metrics with the same label stand in one row."""
     column: Literal["raw", "corrected", "reduction"] = "corrected"
     headline: bool = False
-    """Whether the terminal shows it in the comparison with a baseline; the report shows all whose column is not `raw`."""
+    """Shown in the terminal's comparison with a baseline; the report shows all whose column is not `raw`."""
 
     def compute(self, sums: Sums) -> np.ndarray:
         """Return the metric for each entry of the sums, NaN where the denominator is 0."""

@@ -77,7 +77,7 @@ class Results:
     by_source: list[Group]
     units: int
     in_blocks: bool
-    """Whether units were pooled into blocks for resampling, because there are more than `MAX_BLOCKS`."""
+    """True where units were pooled into blocks for resampling, because there are more than `MAX_BLOCKS`."""
 
 
 def compute_results(scores: Scores, config: BootstrapConfig) -> Results:
@@ -133,7 +133,7 @@ def raw_cer_buckets(counts: Counts) -> np.ndarray:
 def compare(system: Scores, baseline: Scores, config: BootstrapConfig) -> Comparison:
     """Compare two systems on the records that they share.
 
-    Raises ConfigError: when ids are not unique, or no record is shared.
+    Raises: ConfigError: when ids are not unique, or no record is shared.
     """
     system_rows, baseline_rows = _shared_rows(system, baseline)
     shared = len(system_rows)

@@ -79,7 +79,7 @@ class CheckedSample:
 def draw_sample(batches: Iterable[Batch], size: int, seed: int) -> list[SampledRecord]:
     """Draw about `size` records without ground truth at random within each stratum.
 
-    Raises ConfigError: when every record has a ground truth.
+    Raises: ConfigError: when every record has a ground truth.
     """
     rng = np.random.default_rng(seed)
     records: Counter[int] = Counter()
@@ -108,7 +108,7 @@ def allocate(records: Sequence[int], size: int) -> list[int]:
 def check_sample(batches: Iterable[Batch], truths: Mapping[str, str], normalise: Normalisation) -> CheckedSample:
     """Read the input again, count the records of its strata, and score those whose id is in `truths`.
 
-    Raises ConfigError: when a checked record is not in the input, or too few were checked in a stratum.
+    Raises: ConfigError: when a checked record is not in the input, or too few were checked in a stratum.
     """
     records: Counter[int] = Counter()
     found: list[SampledRecord] = []

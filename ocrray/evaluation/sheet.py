@@ -29,7 +29,7 @@ def write_sheet(records: Sequence[SampledRecord]) -> str:
 def read_sheet(text: str, name: str) -> dict[str, str]:
     """Return the truths of the checked rows by record id.
 
-    Raises ConfigError: when the table cannot be read, lacks a column, or has no checked row.
+    Raises: ConfigError: when the table cannot be read, lacks a column, or has no checked row.
     """
     try:
         truths = _checked_rows(open_table(io.BytesIO(text.encode()), NAME, "utf-8"), name)
@@ -55,7 +55,7 @@ def _checked_rows(table: Table, name: str) -> dict[str, str]:
 
 
 def _escape(cell: str) -> str:
-    """Put an apostrophe before a cell that a spreadsheet would run as a formula: the texts are not to be trusted."""
+    """Put an apostrophe before a cell that a spreadsheet would run as a formula, because the texts are untrusted."""
     return f"'{cell}" if _FORMULA.match(cell) else cell
 
 

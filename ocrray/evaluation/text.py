@@ -1,4 +1,4 @@
-"""Metrics of corrected texts that training reports while it goes on."""
+"""Metrics of corrected texts that are reported during training."""
 
 from collections.abc import Sequence
 

@@ -115,7 +115,7 @@ class _Reader:
             self._word = None
         elif element is unit.element:
             self._finish_line()
-            # The last unit is the page, whose tail is nobody's text.
+            # The last unit is the page, whose tail is not part of it.
             del self._units[-1]
 
     def _finish_line(self) -> None:

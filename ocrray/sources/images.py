@@ -78,7 +78,7 @@ def decode_page(data: bytes, page: int, uri: str, max_pixels: int) -> Image.Imag
             plain = _plain(image)
         except RecordError:
             raise
-        # Pillow's decoders raise all sorts on broken files (OSError, SyntaxError, struct.error, IndexError, ...).
+        # Pillow's decoders raise errors of many types on broken files (OSError, SyntaxError, struct.error, IndexError, ...).
         except Exception as err:
             raise _broken(uri, err) from None
     plain.info = {"dpi": dpi} if dpi else {}
@@ -121,7 +121,7 @@ def _open_image(file: BinaryIO, uri: str) -> Image.Image:
     except UnidentifiedImageError:
         file.seek(0)
         raise _unidentified(uri, file.read(16), file) from None
-    # Pillow's parsers raise all sorts on broken headers.
+    # Pillow's parsers raise errors of many types on broken headers.
     except Exception as err:
         raise _broken(uri, err) from None
 
@@ -155,7 +155,7 @@ def _page_frames(image: Image.Image, uri: str) -> list[int]:
             image.seek(frame)
         except EOFError:
             break
-        # A broken directory ends the chain of frames in all sorts of ways; what came before it can still be read.
+        # A broken directory ends the chain of frames with errors of many types; the frames before it can still be read.
         except Exception as err:
             raise RecordError(f"{uri}: the directory of frame {frame} is broken: {err}", kind="unreadable") from None
         tags = image.tag_v2

@@ -92,7 +92,7 @@ class InputKind:
 
     @property
     def family(self) -> str:
-        """Kind as far as the extension tells it: `MARKUP`, or the kind itself."""
+        """Kind as far as the extension determines it: `MARKUP`, or the kind itself."""
         return MARKUP if self.markup or self.container else self.name
 
 

@@ -218,7 +218,7 @@ def _below(pattern: Sequence[str], folder: _Folder, folders: dict[str, bool], sk
     recursive = {i for i in folder.states if i < len(pattern) and pattern[i] == "**"}
     for name in sorted(folders):
         states = _advance(pattern, folder.states, name) - {len(pattern)}
-        # A link may lead round in circles, so `**` does not follow it; a name or a `*` does.
+        # Links may form a cycle, so `**` does not follow them; a name or a `*` does.
         if folders[name] and states <= _closure(pattern, recursive):
             skipped["linked_folder"] += 1
         elif states:

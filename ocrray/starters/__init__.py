@@ -31,7 +31,7 @@ def write(name: str, folder: Path) -> list[tuple[Path, list[str]]]:
 
     A verb has one file, NAME.yaml; a recipe one for each verb that it is for, NAME.VERB.yaml.
 
-    Raises: ConfigError when there is no such starter, or a file of that name exists.
+    Raises: ConfigError: when there is no such starter, or a file of that name exists.
     """
     if name in VERBS:
         copies = {folder / f"{name}.yaml": _HERE / f"{name}.yaml"}

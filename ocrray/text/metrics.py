@@ -27,7 +27,7 @@ def distance(left: str, right: str) -> int:
 def distances(left: Sequence[str], right: Sequence[str], normalise: Callable[[str], str] = for_scoring) -> np.ndarray:
     """Return `distance` of each pair as int32.
 
-    Raises ValueError: when the sequences differ in length.
+    Raises: ValueError: when the sequences differ in length.
     """
     return _pairwise([normalise(text) for text in left], [normalise(text) for text in right])
 
@@ -35,7 +35,7 @@ def distances(left: Sequence[str], right: Sequence[str], normalise: Callable[[st
 def word_distances(left: Sequence[str], right: Sequence[str], normalise: Callable[[str], str] = for_scoring) -> np.ndarray:
     """Return the Levenshtein distance of each pair in words separated by white space, as for the word error rate.
 
-    Raises ValueError: when the sequences differ in length.
+    Raises: ValueError: when the sequences differ in length.
     """
     return _pairwise([normalise(text).split() for text in left], [normalise(text).split() for text in right])
 

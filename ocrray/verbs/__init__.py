@@ -6,9 +6,9 @@ A verb NAME is a package `ocrray.verbs.NAME` of two or three modules:
   without starting a process and returns a `ocrray.verbs.base.Plan`;
 - `run`: `run(plan, folder)`, which does the work and returns a `ocrray.verbs.base.Result`, and for verbs that can be resumed
   `show(plan, folder)`, which returns the Result of a run that was finished before;
-- `tables`, where a person reads more than a few rows.
+- `tables`: the tables that it prints, if they are more than a few rows.
 
-`ocrray.verbs.job` carries any of them out.
+`ocrray.verbs.job` runs any verb.
 """
 
 from dataclasses import dataclass
@@ -16,9 +16,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Verb:
-    """A name on the command line and its one-line help; `resumes`: an interrupted run goes on with the same command.
+    """Name on the command line and one-line help; with `resumes`, the same command continues an interrupted run.
 
-    A verb that does not resume starts anew each time and overwrites what it wrote before.
+    A verb that does not resume starts from the beginning each time and overwrites its earlier output.
     """
 
     name: str

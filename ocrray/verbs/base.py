@@ -29,12 +29,12 @@ class VerbConfig(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Plan(ABC):
-    """A run that was found to be possible."""
+    """Checked settings of a run that can be started."""
 
     settings: dict[str, Any]
-    """All that decides what the run writes: what can be resumed has the same settings. Empty for a verb that does not resume."""
+    """Everything that determines the output: only a run with equal settings is resumed. Empty for a verb that does not resume."""
     previous: Run | None = None
-    """The run that already wrote into the output, and that this one goes on with."""
+    """Earlier run in the output folder, which this one continues; None for a new one."""
 
     @property
     def fingerprint(self) -> str:
@@ -43,11 +43,11 @@ class Plan(ABC):
 
     @abstractmethod
     def rows(self) -> Rows:
-        """Return what a dry run prints below the resolved config."""
+        """Return the rows that a dry run prints below the resolved config."""
 
     @abstractmethod
     def resolved(self) -> dict[str, Any]:
-        """Return the config with all defaults filled in, as JSON holds it."""
+        """Return the config with all defaults filled in, as JSON types."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class PlanModule(Protocol):
 
         `dry_run`: write nothing. Otherwise the output folder is locked by this process.
 
-        Raises: ConfigError with one line for each of `problems` and for each that is found.
+        Raises: ConfigError: with one line for each of `problems` and for each that is found.
         """
 
 
@@ -76,7 +76,7 @@ class RunModule(Protocol):
     """Module `run` of a verb."""
 
     def run(self, plan: Any, folder: Folder) -> Result:
-        """Do the work, or what is left of it; write `manifest.json` last where the verb resumes."""
+        """Do the work that is not done yet; a verb that resumes writes `manifest.json` last."""
 
     def show(self, plan: Any, folder: Folder) -> Result:
-        """Return the result of a finished run, from what it wrote."""
+        """Return the result of a finished run, from its files."""

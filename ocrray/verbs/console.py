@@ -9,13 +9,13 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 
 Rows = list[tuple[str, str]]
-"""A name and a value each, printed in two columns."""
+"""Pairs of name and value, printed in two columns."""
 
 
-def working(on: str) -> AbstractContextManager[object]:
-    """Show a spinner with `on` where no count can be given; nothing where standard error is not a terminal."""
+def working(activity: str) -> AbstractContextManager[object]:
+    """Show a spinner with the text `activity` on standard error, or nothing where that is not a terminal."""
     console = Console(stderr=True)
-    return console.status(on) if console.is_terminal else nullcontext()
+    return console.status(activity) if console.is_terminal else nullcontext()
 
 
 def two_columns(rows: Rows) -> Table:

@@ -1,4 +1,4 @@
-"""Carries out any verb: load the config, lock the output, plan, resume or refuse, run, print."""
+"""Running any verb: load the config, lock the output, plan, resume or refuse, run, print."""
 
 from collections.abc import Sequence
 from importlib import import_module
@@ -16,7 +16,7 @@ def carry_out(
 ) -> int:
     """Run `verb` with the config file at `config_path` and return the exit code; with `dry_run` only print the plan.
 
-    Raises: ConfigError when the run is impossible; other OcrrayErrors when it stopped and can be resumed.
+    Raises: ConfigError: when the run is impossible; other OcrrayErrors when it stopped and can be resumed.
     """
     config = load(config_path, _planner(verb).Config, overrides)
     if dry_run:

@@ -13,12 +13,11 @@ from pyarrow import fs as pafs
 
 from ocrray.corpus.about import About
 from ocrray.errors import ConfigError
-from ocrray.folder import Folder
+from ocrray.folder import MANIFEST_NAME, Folder
 
 _RUN_FILE = "_run.json"
 _LOCK_FILE = ".lock"
-_MANIFEST = "manifest.json"
-_OURS_BEFORE_THE_RUN_FILE = {"_work_list", _LOCK_FILE}
+_WRITTEN_BEFORE_RUN_FILE = {"_work_list", _LOCK_FILE}
 
 
 class OutputConfig(About):
@@ -81,7 +80,7 @@ def _lock(output: Folder) -> Iterator[None]:
 def require_writable(output: Folder) -> None:
     """Check that a local folder, or its nearest ancestor that exists, can be written; change nothing.
 
-    Raises: ConfigError when it cannot.
+    Raises: ConfigError: when it cannot.
     """
     if not isinstance(output.filesystem, pafs.LocalFileSystem):
         return
@@ -93,7 +92,7 @@ def require_writable(output: Folder) -> None:
 def read_run(output: Folder) -> Run | None:
     """Return the run that fills this folder, None for a new or empty one.
 
-    Raises: ConfigError when the folder holds foreign files or cannot be read.
+    Raises: ConfigError: when the folder holds foreign files or cannot be read.
     """
     try:
         return Run(**json.loads(output.read_text(_RUN_FILE)))
@@ -104,7 +103,7 @@ def read_run(output: Folder) -> Run | None:
     except (TypeError, ValueError):
         raise ConfigError(f"output.path: {output.path}/{_RUN_FILE} is damaged; choose another folder") from None
     listing = output.filesystem.get_file_info(pafs.FileSelector(output.path, allow_not_found=True))
-    foreign = sorted({info.base_name for info in listing} - _OURS_BEFORE_THE_RUN_FILE)
+    foreign = sorted({info.base_name for info in listing} - _WRITTEN_BEFORE_RUN_FILE)
     if foreign:
         raise ConfigError(
             f"output.path: {output.path} holds files of something else ({', '.join(foreign[:3])}, ...); choose an empty folder"
@@ -120,7 +119,7 @@ def write_run(output: Folder, run: Run) -> None:
 def require_same(output: Folder, previous: Run, fingerprint: str, settings: Mapping[str, Any]) -> None:
     """Check that the run recorded in the folder had this fingerprint.
 
-    Raises: ConfigError that lists the settings that differ.
+    Raises: ConfigError: that lists the settings that differ.
     """
     if previous.fingerprint == fingerprint:
         return
@@ -145,7 +144,7 @@ def require_same(output: Folder, previous: Run, fingerprint: str, settings: Mapp
 
 def is_finished(output: Folder) -> bool:
     """Return whether the run of this folder has ended: its manifest is written last."""
-    return bool(output.filesystem.get_file_info(f"{output.path}/{_MANIFEST}").is_file)
+    return bool(output.filesystem.get_file_info(f"{output.path}/{MANIFEST_NAME}").is_file)
 
 
 def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

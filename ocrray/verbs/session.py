@@ -1,4 +1,4 @@
-"""A run's time on Ray: connected, recorded in the output folder, and with one monitor actor for its workers."""
+"""Ray session of a run: connect, record the run in the output folder, and start the monitor actor of its workers."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,7 +21,7 @@ def ray_session(
 
     `local_cpus`: logical CPUs of a cluster started on this machine. `monitor`: the actor class, RunMonitor unless given.
 
-    Raises: ConfigError when Ray cannot be reached, or another run of this cluster writes to `folder`.
+    Raises: ConfigError: when Ray cannot be reached, or another run of this cluster writes to `folder`.
     """
     # Late, because Ray takes a second to import and a plan needs none of it.
     from ocrray.runtime import cluster

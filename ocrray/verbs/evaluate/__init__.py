@@ -1,1 +1,1 @@
-"""The verb `evaluate`; `ocrray.verbs` says which module holds what."""
+"""Verb `evaluate`; see `ocrray.verbs` for the modules of a verb."""

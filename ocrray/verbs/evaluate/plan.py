@@ -22,7 +22,7 @@ NAME = "evaluation.json"
 
 
 class EvaluationOutputConfig(StrictModel):
-    """Where `evaluation.json` and `report.html` go."""
+    """Location of `evaluation.json` and `report.html`."""
 
     path: str
     """A local folder or a URI (`s3://`, `gs://`)."""
@@ -38,21 +38,21 @@ class EvaluateConfig(StrictModel):
     input: SystemConfig
     """The system to measure: a finished run, or tables."""
     baseline: SystemConfig | None = None
-    """A second system, compared record by record; with neither run nor paths it is other columns of the input."""
+    """Second system to compare with, record by record; without run and paths: other columns of the input. Null: no comparison."""
     sample: int | None = Field(None, ge=10, le=100_000)
     """For records without ground truth: number of records to draw onto a sheet, `sample.csv`; once checked, it is read back."""
     normalise: Normalisation = Normalisation()
-    """How texts are normalised before they are compared."""
+    """Normalisation of texts before they are compared."""
     fields: FieldsConfig | None = None
-    """Answers hold fields, which are scored one by one: JSON objects, lines of `name: value`, or what `extract:` made."""
+    """Score fields one by one, in answers (JSON objects, or lines of `name: value`) or in a run with `extract`; null: texts."""
     bootstrap: BootstrapConfig = BootstrapConfig()
-    """How the intervals are estimated."""
+    """Estimation of confidence intervals."""
     bleu_ter_words: int = Field(20_000, ge=0)
-    """Words in all of the random records that BLEU and TER are computed on: TER takes seconds for each 10,000."""
+    """Total number of words of the random records that BLEU and TER are computed on; TER takes seconds per 10,000 words."""
     workers: int = Field(1, ge=1)
     """Processes that compare texts, on Ray, here or in the cluster; 1: this process alone, some thousands of lines a second."""
     output: EvaluationOutputConfig
-    """Where the results go."""
+    """Location of the results."""
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
@@ -73,10 +73,10 @@ class EvaluateConfig(StrictModel):
         """Return the baseline, with every key that it does not set taken from `input`."""
         if not self.baseline:
             return None
-        said = {name: getattr(self.baseline, name) for name in self.baseline.model_fields_set}
+        given = {name: getattr(self.baseline, name) for name in self.baseline.model_fields_set}
         if self.baseline.run or self.baseline.paths:
             return self.baseline
-        return self.input.model_copy(update={"name": None} | said)
+        return self.input.model_copy(update={"name": None} | given)
 
 
 Config = EvaluateConfig
@@ -101,9 +101,9 @@ class EvaluatePlan(Plan):
 def make_plan(config: EvaluateConfig, limit: int | None, problems: Problems, *, dry_run: bool) -> EvaluatePlan:  # noqa: ARG001 - it writes nothing
     """Find the tables and check their columns.
 
-    Raises: ConfigError with one line for each problem.
+    Raises: ConfigError: with one line for each problem.
     """
-    problems.checked(_require_ours, Folder.at(config.output.path))
+    problems.checked(_require_own_report, Folder.at(config.output.path))
     system = problems.checked(System, config.input, "input")
     second = config.second_system
     baseline = problems.checked(System, second, "baseline") if second else None
@@ -112,10 +112,10 @@ def make_plan(config: EvaluateConfig, limit: int | None, problems: Problems, *, 
     return EvaluatePlan(config=config, limit=limit, system=system, baseline=baseline, settings={})
 
 
-def _require_ours(folder: Folder) -> None:
+def _require_own_report(folder: Folder) -> None:
     """Check that the folder can be written and holds no report of something else, for instance of a `restore` run.
 
-    Raises: ConfigError when it does not.
+    Raises: ConfigError: when it does not.
     """
     output.require_writable(folder)
     names = {info.base_name for info in folder.files("")}

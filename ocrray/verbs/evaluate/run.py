@@ -84,7 +84,7 @@ def _counting(workers: int) -> Iterator[CountBatches]:
 def _sheet(folder: Folder) -> str | None:
     """Return the sheet of an earlier call, None where there is none yet.
 
-    Raises: ConfigError when it cannot be read.
+    Raises: ConfigError: when it cannot be read.
     """
     try:
         return folder.read_text(sheet.NAME)

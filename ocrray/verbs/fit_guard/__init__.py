@@ -1,1 +1,1 @@
-"""The verb `fit-guard`; `ocrray.verbs` says which module holds what."""
+"""Verb `fit-guard`; see `ocrray.verbs` for the modules of a verb."""

@@ -10,7 +10,7 @@ from pydantic import field_validator, model_validator
 
 from ocrray.config import StrictModel
 from ocrray.errors import Problems
-from ocrray.folder import Folder
+from ocrray.folder import MANIFEST_NAME, Folder
 from ocrray.training.guard.config import CorrectionsConfig
 from ocrray.training.guard.corrections import shipped_correctors
 from ocrray.training.guard.data import read_labelled
@@ -78,7 +78,7 @@ class FitGuardPlan(Plan):
 def make_plan(config: FitGuardConfig, limit: int | None, problems: Problems, *, dry_run: bool) -> FitGuardPlan:  # noqa: ARG001 - it writes nothing
     """Check that every file can be read; `limit` caps the excerpts, the pages and the labelled corrections of each file.
 
-    Raises: ConfigError with one line for each problem.
+    Raises: ConfigError: with one line for each problem.
     """
     previous = problems.checked(lambda: _previous_run(config.output.path))
     checksums = problems.checked(lambda: _checksums(config)) or {}
@@ -107,13 +107,13 @@ def _count_labelled(config: FitGuardConfig, limit: int | None) -> int:
 def _checksums(config: FitGuardConfig) -> dict[str, str]:
     """Return the sha256 of every file that is read; the manifest stands for a folder of pages.
 
-    Raises: ConfigError with one line for each file that cannot be read.
+    Raises: ConfigError: with one line for each file that cannot be read.
     """
     inputs: dict[str, Iterable[Path]] = {"language": config.language}
     if synthetic := config.synthetic:
         inputs["synthetic.texts"] = synthetic.texts
         inputs["synthetic.noise"] = [synthetic.noise] if synthetic.noise else []
-        inputs["synthetic.pages"] = [folder / "manifest.json" for folder in synthetic.pages]
+        inputs["synthetic.pages"] = [folder / MANIFEST_NAME for folder in synthetic.pages]
     if config.labelled:
         inputs["labelled.paths"] = config.labelled.paths
     problems, checksums = Problems(), {}

@@ -6,14 +6,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import ocrray
-from ocrray.folder import Folder
+from ocrray.folder import MANIFEST_NAME, Folder
 from ocrray.training.guard.fit import GuardFit, fit_guard
 from ocrray.verbs import console
 from ocrray.verbs.base import Result
 from ocrray.verbs.fit_guard.plan import FitGuardPlan
 from ocrray.verbs.output import Run, write_run
-
-_MANIFEST = "manifest.json"
 
 
 def run(plan: FitGuardPlan, folder: Folder) -> Result:
@@ -30,13 +28,13 @@ def run(plan: FitGuardPlan, folder: Folder) -> Result:
         "config": plan.resolved(),
         "fitted_on": asdict(fitted),
     }
-    folder.write_text(_MANIFEST, json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
+    folder.write_text(MANIFEST_NAME, json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
     return _result(plan, fitted)
 
 
 def show(plan: FitGuardPlan, folder: Folder) -> Result:
     """Return what a finished run fitted."""
-    return _result(plan, GuardFit(**json.loads(folder.read_text(_MANIFEST))["fitted_on"]))
+    return _result(plan, GuardFit(**json.loads(folder.read_text(MANIFEST_NAME))["fitted_on"]))
 
 
 def _result(plan: FitGuardPlan, fitted: GuardFit) -> Result:

@@ -1,1 +1,1 @@
-"""The verb `restore`; `ocrray.verbs` says which module holds what."""
+"""Verb `restore`; see `ocrray.verbs` for the modules of a verb."""

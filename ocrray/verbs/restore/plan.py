@@ -32,38 +32,38 @@ class RestoreConfig(StrictModel):
     """One complete run of `ocrray restore`."""
 
     input: InputConfig
-    """What to read."""
+    """Input of the run."""
     recognize: RecognizeConfig | None = TesseractConfig()
-    """The engine that recognizes the text of scans; null where the input is text."""
+    """Engine that recognizes the text of scans; null for input that is text."""
     route: RouteConfig | None = None
-    """A tagger that reads everything first, so that only what it leaves doubtful goes on to the language model of `correct`."""
+    """Tagger that reads every record first and sends only the doubtful ones to the language model of `correct`; null: none."""
     correct: CorrectConfig | None = TaggerConfig(engine="tagger")
-    """The engine that corrects the text; null corrects nothing."""
+    """Engine that corrects the text; null: no correction."""
     extract: ExtractConfig | None = None
-    """Fields of a text instead of its correction; the guard, which compares a text with its correction, has no part in it."""
+    """Extract fields from the text instead of correcting it, without the guard; null: no extraction."""
     guard: GuardConfig | None = GuardConfig()
-    """Accepts or refuses each correction; null accepts all."""
+    """Check that accepts or refuses each correction; null: all are accepted."""
     output: OutputConfig
-    """Where the corpus goes."""
+    """Location of the corpus."""
     export: ExportConfig | None = None
     """Corrected copies of the ALTO, PAGE and hOCR files that the text came from; a finished run can be exported later."""
     workers: WorkersConfig = WorkersConfig()
     """Processes and their CPUs and GPUs."""
     max_failed_frac: float = Field(0.01, ge=0, le=1)
-    """The exit code is 1 when a larger share of the records failed."""
+    """Maximum fraction of failed records (0..1); above it the exit code is 1."""
 
     @model_validator(mode="after")
     def _one_rewrites(self) -> Self:
         if self.extract and self.correct:
-            raise ValueError("extract reads the OCR as it is: set correct: null beside it")
+            raise ValueError("extract reads uncorrected text: set correct: null as well")
         return self
 
     @model_validator(mode="after")
     def _route_leads_somewhere(self) -> Self:
         if self.route and not self.correct:
-            raise ValueError("route sends records on to the engine of correct: name one, or leave route out")
+            raise ValueError("route sends records to the engine of correct: set correct, or leave out route")
         if self.route and isinstance(self.correct, TaggerConfig) and self.correct.model == self.route.model:
-            raise ValueError("route reads with the tagger that correct names: name a language model there")
+            raise ValueError("route and correct use the same tagger: set a language model in correct")
         return self
 
     @model_validator(mode="after")
@@ -101,7 +101,7 @@ class RestorePlan(Plan):
 
     @property
     def unit(self) -> str:
-        """Return the word for one record in what users read: page or record."""
+        """Return the word for one record in messages: page or record."""
         return "page" if self.recognizer else "record"
 
     def resolved(self) -> dict[str, Any]:
@@ -128,7 +128,7 @@ class RestorePlan(Plan):
 def make_plan(config: RestoreConfig, limit: int | None, problems: Problems, *, dry_run: bool) -> RestorePlan:
     """Check the config and list the input: into the output folder, unless it is a dry run or the run goes on.
 
-    Raises: ConfigError with one line for each problem.
+    Raises: ConfigError: with one line for each problem.
     """
     config = _with_columns_read(config)
     folder = Folder.at(config.output.path)
@@ -173,7 +173,7 @@ def _writing_to(folder: Folder) -> Callable[..., Listing]:
     def list_input(config: InputConfig, *, images: bool, limit: int | None) -> Listing:
         work_list = folder.child("_work_list")
         folder.filesystem.create_dir(work_list.path)
-        folder.filesystem.delete_dir_contents(work_list.path)  # of a run killed while it listed
+        folder.filesystem.delete_dir_contents(work_list.path)  # left by a run that was killed while listing
         return write_work_list(config, work_list, images=images, limit=limit)
 
     return list_input

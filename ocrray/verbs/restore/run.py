@@ -35,7 +35,7 @@ def run(plan: RestorePlan, folder: Folder) -> Result:
 
 
 def show(plan: RestorePlan, folder: Folder) -> Result:
-    """Return what a finished corpus holds; export it where that was not done yet."""
+    """Return the results of a finished run, after exporting the corpus if that is still to be done."""
     return _result(plan, folder, _summarised(folder), None)
 
 
@@ -71,7 +71,7 @@ def _process(plan: RestorePlan, folder: Folder) -> Throughput:
 
 
 def _write_companions(plan: RestorePlan, folder: Folder, summary: Summary) -> None:
-    """Write report, card and, last, the manifest: its presence means that all else is there."""
+    """Write report, card and, last, the manifest: a folder that has one is complete."""
     config, resolved = plan.config, plan.resolved()
     write_report(
         folder,
@@ -105,7 +105,7 @@ def _thumbnail(uri: str, page: int, limits: InputConfig) -> bytes | None:
     try:
         image, _ = open_image(uri, page, max_pixels=limits.max_pixels, max_file_bytes=limits.max_file_bytes)
     except RecordError:
-        return None  # the scan may have gone since; the report shows the text alone
+        return None  # the scan may have been deleted since; the report then shows the text only
     image = image.convert("L")
     image.thumbnail((900, 900))
     data = io.BytesIO()

@@ -18,7 +18,7 @@ class Throughput:
 
 
 def result_rows(summary: Summary, output: str, *, unit: str, throughput: Throughput | None, exported: Exported | None) -> Rows:
-    """Return what a finished corpus holds; `throughput` is None when it was finished before."""
+    """Return the counts of a finished corpus; `throughput` is None when an earlier call finished it."""
     rows = [(f"{unit}s", f"{summary.records:,}"), ("characters", f"{summary.raw_chars:,}")]
     quality = summary.quality
     if quality.truth_chars:

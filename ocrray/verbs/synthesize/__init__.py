@@ -1,1 +1,1 @@
-"""The verb `synthesize`; `ocrray.verbs` says which module holds what."""
+"""Verb `synthesize`; see `ocrray.verbs` for the modules of a verb."""

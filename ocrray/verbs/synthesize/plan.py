@@ -32,24 +32,24 @@ class SynthesizeConfig(StrictModel):
     """One complete run of `ocrray synthesize`."""
 
     input: CleanTextConfig
-    """Clean text to make pairs of."""
+    """Clean text to make pairs from."""
     pages: PagesConfig | None = None
-    """Pairs by setting, degrading and recognizing pages; null makes none."""
+    """Pairs of rendered, degraded and recognized pages; null: none."""
     noise: NoiseConfig | None = None
-    """Pairs by a noise model; null makes none."""
+    """Pairs by a noise model; null: none."""
     output: PairsOutputConfig
-    """Where the pairs go."""
+    """Location of the pairs."""
     seed: int = Field(1, ge=0)
     """Seed of every random choice: the same input, config and versions give the same pairs with any number of workers."""
     workers: int | None = Field(None, ge=1)
-    """Largest number of processes, one CPU each; null: one a core on this machine, as many as there is room for on a cluster."""
+    """Maximum number of processes, one CPU each; null: one per core of this machine, or as many as a cluster has room for."""
 
     @model_validator(mode="after")
     def _something_to_make(self) -> Self:
         if not self.pages and not self.noise:
             raise ValueError("set pages, noise or both: there is nothing to make")
         if self.noise and not (self.pages or self.noise.fit or self.noise.model):
-            raise ValueError("noise: it needs pages, noise.fit (your own pairs) or noise.model to know what is misread as what")
+            raise ValueError("noise needs pages, noise.fit (your own pairs) or noise.model to get its error rates from")
         return self
 
 
@@ -58,7 +58,7 @@ Config = SynthesizeConfig
 
 @dataclass(frozen=True, kw_only=True)
 class SynthesizePlan(Plan):
-    """Passages, and the engine and typefaces that make pairs of them."""
+    """Number of passages, and the engine and fonts that make pairs from them."""
 
     config: SynthesizeConfig
     text: CleanText
@@ -72,7 +72,7 @@ class SynthesizePlan(Plan):
         return self.config.model_dump(mode="json")
 
     def noise_origin(self) -> str:
-        """Return where the noise model comes from, in words for users; empty without one."""
+        """Describe the origin of the noise model for users; empty without one."""
         config = self.config.noise
         if not config:
             return ""
@@ -96,7 +96,7 @@ def make_plan(config: SynthesizeConfig, limit: int | None, problems: Problems, *
 
     The work lists are written into the output folder, unless it is a dry run or the run goes on.
 
-    Raises: ConfigError with one line for each problem.
+    Raises: ConfigError: with one line for each problem.
     """
     folder = Folder.at(config.output.path)
     problems.checked(output.require_writable, folder)

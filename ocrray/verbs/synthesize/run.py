@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ocrray.runtime.monitor import MonitorHandle
 
 _NOISE_FILE = "noise.json"
-_BLOCK_ROWS = {"pages": (1, 16), "noise": (64, 512)}  # least and most that are committed together: seconds of one worker's work
+_BLOCK_ROWS = {"pages": (1, 16), "noise": (64, 512)}  # minimum and maximum committed together: seconds of one worker's time
 _SCRATCH = ("_made", "_checkpoint", "_work_list")
 
 
@@ -45,7 +45,7 @@ def run(plan: SynthesizePlan, folder: Folder) -> Result:
 
 
 def show(plan: SynthesizePlan, folder: Folder) -> Result:
-    """Return what a finished run made."""
+    """Return the counts of a finished run."""
     manifest = read_manifest(folder)
     assert manifest is not None
     return _result(plan, folder, manifest, elapsed_s=None)
@@ -125,7 +125,7 @@ def _page_pairs(folder: Folder) -> Iterator[tuple[str, str]]:
 
 
 def _finish(plan: SynthesizePlan, folder: Folder) -> PairsManifest:
-    """Gather the pairs and write the card and, last, the manifest: its presence means that all else is there."""
+    """Gather the pairs and write the card and, last, the manifest: a folder that has one is complete."""
     made = folder.child("_made")
     summary = gather({phase: made.child(phase) for phase in plan.counts}, folder)
     resolved = plan.resolved()

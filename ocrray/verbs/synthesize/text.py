@@ -26,7 +26,7 @@ _MAX_TEXT_CHARS = 1 << 26  # a row may hold a whole book
 
 
 class CleanTextConfig(StrictModel):
-    """Clean text to make pairs of: files, folders, globs and `@list` files of plain text (UTF-8) and tables, gzipped or not."""
+    """Clean text to make pairs from: files, folders, globs and `@list` files of plain text (UTF-8) and tables, gzipped or not."""
 
     paths: list[str] = Field(min_length=1)
     """Files, folders, globs and `@list` files (one path a line), local or `s3://`, `gs://`."""
@@ -81,7 +81,7 @@ def write_work_lists(folder: Folder, counts: Mapping[str, int], seed: int, passa
     for phase, count in counts.items():
         work_list = folder.child("_work_list").child(phase)
         work_list.filesystem.create_dir(work_list.path)
-        work_list.filesystem.delete_dir_contents(work_list.path)  # of a run killed while it listed
+        work_list.filesystem.delete_dir_contents(work_list.path)  # left by a run that was killed while listing
         rows = _work_rows(text, phase, count, seed, passage_count)
         for number in range(-(-count // _PART_ROWS)):
             part = pa.Table.from_pylist(list(islice(rows, _PART_ROWS)), schema=WORK_SCHEMA)

@@ -1,1 +1,1 @@
-"""The verb `train`; `ocrray.verbs` says which module holds what."""
+"""Verb `train`; see `ocrray.verbs` for the modules of a verb."""

@@ -60,7 +60,7 @@ class TrainPlan(Plan):
 def make_plan(config: TrainConfig, limit: int | None, problems: Problems, *, dry_run: bool) -> TrainPlan:  # noqa: ARG001 - it writes nothing
     """Check the config, the model's files and the columns of the data.
 
-    Raises: ConfigError with one line for each problem.
+    Raises: ConfigError: with one line for each problem.
     """
     folder = problems.checked(_local, config.output.path)
     begun = problems.checked(output.read_run, folder) if folder else None

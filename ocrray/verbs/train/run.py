@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ocrray
-from ocrray.folder import Folder
+from ocrray.folder import MANIFEST_NAME, Folder
 from ocrray.training.history import TrainedRun, read_state
 from ocrray.verbs import console
 from ocrray.verbs.base import Result
@@ -17,8 +17,6 @@ from ocrray.verbs.train.plan import TrainPlan
 
 if TYPE_CHECKING:
     from ocrray.runtime.trainer import Trained
-
-_MANIFEST = "manifest.json"
 
 
 def run(plan: TrainPlan, folder: Folder) -> Result:
@@ -31,13 +29,13 @@ def run(plan: TrainPlan, folder: Folder) -> Result:
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "config": plan.resolved(),
     }
-    folder.write_text(_MANIFEST, json.dumps(manifest, indent=1, ensure_ascii=False))
+    folder.write_text(MANIFEST_NAME, json.dumps(manifest, indent=1, ensure_ascii=False))
     return _result(manifest, plan)
 
 
 def show(plan: TrainPlan, folder: Folder) -> Result:
     """Return what a finished run came to; its model is written again where `output` asks for something else than it did then."""
-    manifest = json.loads(folder.read_text(_MANIFEST))
+    manifest = json.loads(folder.read_text(MANIFEST_NAME))
     if manifest["config"]["output"] != plan.config.output.model_dump(mode="json"):
         return run(plan, folder)
     return _result(manifest, plan)
