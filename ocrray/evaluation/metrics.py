@@ -1,7 +1,7 @@
 """Registry of the metrics of an evaluation: name, meaning, definition, and place in the tables.
 
 Every metric is a ratio of two sums over records, or 1 minus such a ratio: sums of parts add up, and sums of resampled records
-are all that a bootstrap needs. Results, `evaluation.json`, the terminal's tables and the report take their metrics from `METRICS`.
+are all that a bootstrap needs. Results, `evaluation.json`, terminal tables and report take their metrics from `METRICS`.
 Averages are named by their kind, because they can disagree in sign: see `text.metrics`.
 """
 
