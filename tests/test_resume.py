@@ -16,6 +16,7 @@ import yaml
 from PIL import Image
 
 from ocrray.corpus.manifest import read_manifest
+from ocrray.runtime import cluster
 
 
 def written_config(folder: Path, records: int, delay_s: float, rows_per_block: int = 50) -> Path:
@@ -97,6 +98,17 @@ def test_interrupt_stops_cleanly_and_says_how_to_go_on(tmp_path: Path):
     assert "Traceback" not in error.decode()
     finished(config)
     assert_whole(tmp_path, records=400)
+
+
+@pytest.mark.usefixtures("on_cluster")
+def test_sigterm_while_connected_to_ray_is_an_interruption():
+    """`ray job stop` and batch schedulers send SIGTERM, for which Ray installs a handler that exits without a word."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt), cluster.connected(1):
+            signal.raise_signal(signal.SIGTERM)
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def test_resume_with_fixed_pools_on_two_cores_completes_the_corpus(tmp_path: Path):

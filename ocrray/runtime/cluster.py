@@ -49,6 +49,7 @@ def connected(local_cpus: int) -> Iterator[str]:
     Raises:
         ConfigError: when the cluster cannot be reached or started.
     """
+    on_sigterm = signal.getsignal(signal.SIGTERM)
     try:
         with _silent_stderr():
             if is_remote():
@@ -64,8 +65,8 @@ def connected(local_cpus: int) -> Iterator[str]:
                 )
     except Exception as error:  # of any class: a plain Exception where a busy machine starts Ray too slowly
         raise ConfigError(f"Ray cannot be reached or started: {' '.join(str(error).split())}") from None
-    # Ray installed a C++ handler that aborts the process three seconds after a SIGTERM; install Python's again.
-    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))
+    # Ray installed a Python handler that exits with 15 at a SIGTERM, and a C++ one that aborts the process three seconds later.
+    signal.signal(signal.SIGTERM, on_sigterm)
     try:
         yield "" if is_remote() else ray.get_runtime_context().get_session_name()
     finally:
