@@ -31,10 +31,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"ocrray: cannot run:\n{_indented(str(error))}", file=sys.stderr)
         return 2
     except OcrrayError as error:
-        print(f"ocrray: stopped: {error}\nWhat is done is kept; to go on: {_resuming(arguments)}", file=sys.stderr)
+        print(f"ocrray: stopped: {error}\n{_hint(options.verb, arguments)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print(f"\nocrray: interrupted. What is done is kept; to go on: {_resuming(arguments)}", file=sys.stderr)
+        print(f"\nocrray: interrupted. {_hint(options.verb, arguments)}", file=sys.stderr)
         return 130
 
 
@@ -72,7 +72,12 @@ def _verb_of(path: Path) -> str:
     return path.stem.rpartition(".")[2]  # restore.yaml, or RECIPE.restore.yaml
 
 
-def _resuming(arguments: Sequence[str]) -> str:
+def _hint(verb: str, arguments: Sequence[str]) -> str:
+    resumes = verb in VERBS and VERBS[verb].resumes
+    return f"{'What is done is kept; to go on' if resumes else 'To start again'}: {_command_line(arguments)}"
+
+
+def _command_line(arguments: Sequence[str]) -> str:
     """Return the command line that started this process, to be run again."""
     program = Path(sys.argv[0])
     if program.name == "__main__.py":

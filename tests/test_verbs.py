@@ -98,7 +98,19 @@ def test_interrupted_run_says_how_it_goes_on(program: str, command: str, monkeyp
     monkeypatch.setattr("ocrray.verbs.job.carry_out", interrupt)
 
     assert cli.main(["restore", "my.yaml"]) == 130
-    assert capsys.readouterr().err.rstrip().endswith(command)
+    assert capsys.readouterr().err.rstrip().endswith(f"What is done is kept; to go on: {command}")
+
+
+def test_interrupted_evaluation_does_not_claim_that_anything_is_kept(monkeypatch: pytest.MonkeyPatch, capsys):
+    """It starts from the beginning each time."""
+
+    def interrupt(*_: object, **__: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("ocrray.verbs.job.carry_out", interrupt)
+
+    assert cli.main(["evaluate", "my.yaml"]) == 130
+    assert "kept" not in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("before", "lines"), [({"schema_version": 4, "limit": None}, 1), ({"schema_version": 5, "limit": 3}, 2)])

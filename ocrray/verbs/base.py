@@ -79,4 +79,4 @@ class RunModule(Protocol):
         """Do the work that is not done yet; a verb that resumes writes `manifest.json` last."""
 
     def show(self, plan: Any, folder: Folder) -> Result:
-        """Return the result of a finished run, from its files."""
+        """Return the result of a finished run, from its files; a verb that does not resume has no such function."""

@@ -40,11 +40,6 @@ def run(plan: EvaluatePlan, folder: Folder) -> Result:
     return Result(result_tables(evaluation, config.output.path))
 
 
-def show(plan: EvaluatePlan, folder: Folder) -> Result:
-    """Evaluate again: the sheet may have been checked, and the tables may have changed, since the last call."""
-    return run(plan, folder)
-
-
 def _evaluated(plan: EvaluatePlan) -> Evaluation:
     config = plan.config
     shown, seed = config.output.report_records, config.bootstrap.seed
