@@ -21,18 +21,7 @@ class Extract(Stage):
     name = "extract"
     reads: Sequence[str] = ("raw_text",)
     writes = (
-        *(
-            "status",
-            "corrected_text",
-            "edits",
-            "verdicts",
-            "guard_reason",
-            "fields",
-            "field_candidates",
-            "answers",
-            "input_tokens",
-            "output_tokens",
-        ),
+        *("status", "corrected_text", "edits", "verdicts", "guard_reason", "fields", "field_candidates", "answers"),
         *("corrector", "model", "model_revision", "adapter", "prompt_version", "input_tokens", "output_tokens", "correct_s"),
     )
 
