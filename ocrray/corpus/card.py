@@ -18,7 +18,19 @@ from ocrray.text.normalise import sanitise
 
 NAME = "README.md"
 
-_SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"), (10_000_000, "1M<n<10M"))
+_SIZES = (
+    "n<1K",
+    "1K<n<10K",
+    "10K<n<100K",
+    "100K<n<1M",
+    "1M<n<10M",
+    "10M<n<100M",
+    "100M<n<1B",
+    "1B<n<10B",
+    "10B<n<100B",
+    "100B<n<1T",
+)
+"""The hub's `size_categories`, each ten times the one before."""
 
 
 def write_card(output: str | Path | Folder, *, summary: Summary, about: About) -> None:
@@ -56,10 +68,10 @@ def dataset_metadata(about: About, rows: int) -> str:
     from huggingface_hub import DatasetCardData  # late: it imports an HTTP client, which takes 0.3 s
 
     data = DatasetCardData(
-        pretty_name=" ".join(sanitise(about.title).split()),
+        pretty_name=" ".join(sanitise(about.title).split()) or None,
         license=about.license or "unknown",
         language=list(about.languages) or None,
-        size_categories=next((name for limit, name in _SIZES if rows < limit), "n>10M"),
+        size_categories=next((name for power, name in enumerate(_SIZES, 3) if rows < 10**power), "n>1T"),
         tags=["ocr", "post-ocr-correction", "ocrray"],
         configs=[{"config_name": "default", "data_files": [{"split": "train", "path": "data/*.parquet"}]}],
     )

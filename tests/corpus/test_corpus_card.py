@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from ocrray.corpus.about import About
-from ocrray.corpus.card import write_card
+from ocrray.corpus.card import dataset_metadata, write_card
 from ocrray.corpus.summary import summarise
 from ocrray.records import SCHEMA
 
@@ -28,6 +28,14 @@ def test_write_card_front_matter_holds_license_language_and_data_files(corpus, r
     assert front_matter["license"] == "cc-by-4.0"
     assert front_matter["language"] == ["en", "hi"]
     assert front_matter["configs"][0]["data_files"] == [{"split": "train", "path": "data/*.parquet"}]
+
+
+@pytest.mark.parametrize(("rows", "category"), [(999, "n<1K"), (1_000, "1K<n<10K"), (300_000_000, "100M<n<1B"), (10**12, "n>1T")])
+def test_dataset_metadata_size_is_a_category_of_the_hub(rows: int, category: str) -> None:
+    """Categories that the hub does not know would not be found there; nor is an empty name of use."""
+    metadata = yaml.safe_load(dataset_metadata(About(), rows))
+    assert metadata["size_categories"] == category
+    assert "pretty_name" not in metadata
 
 
 def test_write_card_hostile_title_stays_a_title(corpus, rows) -> None:

@@ -217,6 +217,12 @@ def test_report_sections_are_the_panels_that_have_data(corpus, rows) -> None:
     assert tree.xpath("//main/section/@id") == names
 
 
+def test_report_text_that_was_not_corrected_has_no_panel_of_changes(corpus, rows) -> None:
+    """Recognition alone changes nothing; a histogram of zeros would say that it tried."""
+    recognized = rows.row("a", "the", "the", corrector="", model="", model_revision="")
+    assert not html.parse(report_of(corpus([recognized]))).xpath("//section[@id='changes']")
+
+
 def test_report_refusal_shows_the_span_and_the_proposed_text(corpus, rows) -> None:
     """A reader sees what the guard refused without counting characters."""
     verdict = {"start": 4, "end": 9, "accepted": False, "reason": "language", "similarity": 0.6}

@@ -33,7 +33,7 @@ def _quality(summary: Summary) -> Mapping[str, Any] | None:
 
 
 def _changes(summary: Summary) -> Mapping[str, Any] | None:
-    return {} if summary.has_correction or summary.changed_bins.any() else None
+    return {} if summary.has_correction or summary.changed_bins[1:].any() else None  # the first bin: nothing changed
 
 
 def _fields(summary: Summary) -> Mapping[str, Any] | None:
