@@ -8,7 +8,7 @@ every row that is read is also written.
 import logging
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import pyarrow as pa
@@ -135,8 +135,10 @@ def write_blocks(rows: Dataset, folder: Folder, monitor: MonitorHandle) -> None:
     try:
         rows.write_parquet(folder.path, filesystem=folder.filesystem)
     except ray.exceptions.RayError as error:
-        reported: ray.ObjectRef[str] = monitor.reported_error.remote()
-        reason = ray.get(reported)
+        reason = ""
+        with suppress(ray.exceptions.RayError):
+            reported: ray.ObjectRef[str] = monitor.reported_error.remote()
+            reason = ray.get(reported)
         of_ray = f"Ray ended the run: {cluster.last_line(error)} (its logs are in {cluster.log_folder()})"
         raise EngineError(reason or of_ray) from None
 
@@ -147,5 +149,6 @@ def reporting_errors(monitor: MonitorHandle) -> Iterator[None]:
     try:
         yield
     except OcrrayError as error:
-        ray.get(monitor.report_error.remote(str(error)))
+        with suppress(ray.exceptions.RayError):  # a monitor that is gone must not replace the error
+            ray.get(monitor.report_error.remote(str(error)))
         raise

@@ -27,9 +27,13 @@ _SHOW_EVERY_S = 1.0
 _LOG_EVERY_S = 10.0  # one JSON line; a log file of a run of days stays readable
 
 
-@ray.remote(num_cpus=0)
+@ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)
 class RunMonitor:
-    """Count finished records by status, and the attempts at each page; keep the error that ends the run."""
+    """Count finished records by status, and the attempts at each page; keep the error that ends the run.
+
+    It is restarted where its process dies: counts then begin at zero, which costs the display some records and a page that
+    kills its worker some more attempts, but no record.
+    """
 
     def __init__(self) -> None:
         self.finished: Counter[str] = Counter()

@@ -13,8 +13,9 @@ import pyarrow.compute as pc
 import ray
 from ray.data import Dataset
 
+from ocrray.errors import EngineError
 from ocrray.folder import Folder
-from ocrray.runtime import blocks
+from ocrray.runtime import blocks, cluster
 from ocrray.runtime.blocks import reporting_errors
 from ocrray.runtime.monitor import MonitorHandle
 from ocrray.sources.kinds import IMAGE_KINDS
@@ -78,7 +79,10 @@ class Worker:
 
     def _count_attempt(self, record_id: str) -> int:
         count: ray.ObjectRef[int] = self.monitor.attempt.remote(record_id)
-        return ray.get(count)
+        try:
+            return ray.get(count)
+        except ray.exceptions.RayError as error:  # that the monitor is gone is not the fault of this record
+            raise EngineError(f"the run's monitor cannot be reached: {cluster.last_line(error)}") from None
 
 
 class Finish:
