@@ -13,6 +13,7 @@ from ocrray.verbs.train.plan import make_plan
 
 ROOT = Path(__file__).parents[1] / "configs" / "train"
 CONFIGS = sorted(ROOT.glob("*.yaml"))
+SHIPPED_RUNS = sorted((ROOT.parents[1] / "ocrray" / "models").glob("*/training_config.yaml"))
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
@@ -27,6 +28,12 @@ def test_training_config_that_ships_is_a_possible_run(path: Path, tmp_path: Path
     plan = make_plan(load(path, TrainConfig, given), None, Problems(), dry_run=True)
 
     assert [Path(file.name).name for file in plan.files["train"]] == ["data.jsonl"]
+
+
+@pytest.mark.parametrize("path", SHIPPED_RUNS, ids=lambda path: path.parent.name)
+def test_training_config_of_a_model_that_ships_can_be_run_again(path: Path):
+    """The card says that the file repeats the run, so its keys are those of today."""
+    assert open_task(load(path, TrainConfig)).columns()
 
 
 def test_causal_corrector_that_ships_fits_its_prompt_and_its_file():
