@@ -235,6 +235,18 @@ def test_evaluate_problems_of_both_systems_are_listed_together(run, tmp_path: Pa
     assert "y (baseline.corrected_column)" in error
 
 
+def test_evaluate_problems_of_many_files_are_named_for_the_first(run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A corpus has thousands of files with the same columns: a wrong one is not told once for each."""
+    for number in range(50):
+        jsonl(tmp_path / f"{number:02}.jsonl", ROWS)
+
+    assert run({"input": {"paths": [str(tmp_path / "*.jsonl")], **COLUMNS, "corrected_column": "no"}})[0] == 2
+
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) < 10
+    assert "more files have problems" in lines[-1]
+
+
 def test_evaluate_into_a_runs_own_folder_is_refused(run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The report of a run is not overwritten by that of its evaluation; an earlier evaluation is."""
     config = {"input": jsonl(tmp_path / "pairs.jsonl", ROWS)}

@@ -27,6 +27,7 @@ GUARD_COLUMNS = ("status", "guard_reason", "edits", "refused_edits", "verdicts")
 """Columns of a run about accepted and refused corrections."""
 FIELD_COLUMNS = ("fields", "field_candidates")
 """Columns of a run about extracted fields; the candidates are null where nothing was extracted."""
+_MAX_NAMED_FILES = 5  # of those with problems; a corpus has thousands with the same columns
 _RUN_EXTRAS = (*GUARD_COLUMNS, *FIELD_COLUMNS, "source_uri", "page")
 
 
@@ -124,6 +125,9 @@ class System:
         problems = Problems()
         for found in self.files:
             problems.checked(partial(self._check, found, key))
+            if len(problems) > _MAX_NAMED_FILES:
+                problems[_MAX_NAMED_FILES:] = [f"{key}: more files have problems"]
+                break
         problems.raise_if_any()
 
     @property
