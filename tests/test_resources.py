@@ -9,7 +9,7 @@ from ocrray.engines.fake import FakeConfig
 from ocrray.engines.hf import HfConfig
 from ocrray.engines.http import HttpConfig
 from ocrray.runtime import resources
-from ocrray.runtime.resources import WorkersConfig, block_rows, local_cpus
+from ocrray.runtime.resources import WorkersConfig, block_rows, local_cpus, local_workers
 from ocrray.stages.spec import Pool
 
 HTTP = HttpConfig(engine="http", base_url="http://localhost/v1", model="m")
@@ -76,6 +76,21 @@ def test_local_cpus_suffice_for_all_pools_one_task_and_the_resume_filter(
     monkeypatch.setattr(resources.os, "cpu_count", lambda: CORES)
 
     assert local_cpus(pools, resumes=resumes) == expected
+
+
+@pytest.mark.parametrize(
+    ("gpus", "workers", "expected_size", "expected_cpus"),
+    [(1, None, 2, CORES + 1), (0.125, None, 16, 16 + 1), (0.1, None, 20, 20 + 1), (0.125, 3, 3, 3 + 1), (3, None, 1, CORES + 1)],
+)
+def test_local_pool_of_shared_gpus_has_a_cpu_for_every_worker(
+    monkeypatch: pytest.MonkeyPatch, gpus: float, workers: int | None, expected_size: int, expected_cpus: int
+):
+    """Two GPUs, shared by more workers than there are cores: actors that wait for a CPU would keep the tasks from theirs."""
+    monkeypatch.setattr(resources.os, "cpu_count", lambda: CORES)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+
+    assert local_workers(workers, gpus) == expected_size
+    assert local_cpus([Pool(workers, gpus=gpus)], resumes=False) == expected_cpus
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,6 @@ every row that is read is also written.
 """
 
 import logging
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -21,6 +20,7 @@ from ocrray.errors import EngineError, OcrrayError
 from ocrray.folder import Folder
 from ocrray.runtime import cluster
 from ocrray.runtime.monitor import MonitorHandle
+from ocrray.runtime.resources import local_workers
 
 Map = Callable[[pa.Table], pa.Table]
 """Function that maps a block of rows to the same rows."""
@@ -100,7 +100,7 @@ def map_in_pool(
     while one of them ends. With GPUs Ray Data requires `rows_per_block`; smaller blocks of a resumed run are then combined.
     """
     pool = ActorPoolStrategy(
-        size=None if on_cluster else workers or _local_workers(num_gpus),
+        size=None if on_cluster else local_workers(workers, num_gpus),
         min_size=1 if on_cluster else None,
         max_size=workers if on_cluster else None,
         max_concurrent_calls_per_actor=blocks_at_once if blocks_at_once > 1 else None,
@@ -116,14 +116,6 @@ def map_in_pool(
         num_cpus=num_cpus,
         num_gpus=num_gpus or None,
     )
-
-
-def _local_workers(num_gpus: float) -> int:
-    """Return the number of workers that fit on this machine: one per core, or as many as its GPUs suffice for."""
-    if not num_gpus:
-        return os.cpu_count() or 1
-    resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]  # not annotated in Ray 2.60
-    return max(1, int(resources.get("GPU", 0) // num_gpus))
 
 
 def write_blocks(rows: Dataset, folder: Folder, monitor: MonitorHandle) -> None:

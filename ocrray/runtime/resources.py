@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from pydantic import Field
 
@@ -19,9 +19,7 @@ def gpu_problems(key: str, workers: int, gpus: float) -> list[str]:
     """Return a line if this machine has too few GPUs for `workers` with `gpus` each; none on a cluster, which may grow."""
     if not gpus or os.environ.get("RAY_ADDRESS"):
         return []
-    import torch
-
-    found = torch.cuda.device_count()
+    found = _local_gpus()
     if workers * gpus <= found:
         return []
     return [f"{key}: {workers} x {gpus:g} are asked for, and this machine has {found}; set {key}: 0 for the CPU"]
@@ -32,15 +30,29 @@ def block_rows(records: int, wanted: int) -> int:
     return max(1, min(wanted, math.ceil(records / _MIN_BLOCKS)), math.ceil(records / _MAX_BLOCKS))
 
 
-def local_cpus(pools: Iterable[Pool], *, resumes: bool) -> int:
+def local_workers(workers: int | None, gpus: float) -> int:
+    """Return the size of a pool on this machine: `workers`, else one per core, or as many as its GPUs suffice for."""
+    if workers or not gpus:
+        return workers or os.cpu_count() or 1
+    return max(1, int(_local_gpus() / gpus))
+
+
+def local_cpus(pools: Sequence[Pool], *, resumes: bool) -> int:
     """Return the logical CPUs that a local cluster must offer so that no part of the pipeline waits forever for one.
 
     These are the CPUs of all pools, of tasks (one beside a pool, else one per core), and of the filter that Ray Data starts to
-    resume.
+    resume. A pool without a given size counts at least one worker per core: tasks use what GPU workers leave.
     """
     cores = os.cpu_count() or 1
-    pool_cpus = sum(math.ceil((pool.workers or cores) * pool.cpus) for pool in pools)
+    sizes = [pool.workers or max(cores, local_workers(None, pool.gpus)) for pool in pools]
+    pool_cpus = sum(math.ceil(size * pool.cpus) for pool, size in zip(pools, sizes, strict=True))
     return pool_cpus + (1 if pool_cpus else cores) + resumes
+
+
+def _local_gpus() -> int:
+    import torch
+
+    return torch.cuda.device_count()
 
 
 class WorkersConfig(StrictModel):
