@@ -158,7 +158,7 @@ def pss_bytes(process: psutil.Process) -> int:
 
 
 def restored_row(row: dict[str, str]) -> dict[str, object]:
-    """What `restore` does to a line, written for one row: the honest script of a user who wants the same columns."""
+    """Return the columns that `restore` writes for one line, computed as a script without ocrray would."""
     raw = sanitise(row["ocr"])
     corrected = raw
     return {

@@ -23,7 +23,7 @@ class Arithmetic:
     """Floating-point operations, and the seconds that the matrices take on this machine when 2,048 tokens go through at once."""
 
     token_flop: float  # a token in the layers' matrices
-    head_flop: float  # a token in the last matrix, where it is asked what follows
+    head_flop: float  # a token in the last matrix, where the next token is needed
     attention_flop: float  # all sequences, every token with those before it
     flops: float  # a second, in these matrices
 

@@ -1,4 +1,4 @@
-"""The engines that benchmarks/decode.py compares, each behind the same call."""
+"""Engines that benchmarks/decode.py compares, all with the same interface."""
 
 import tempfile
 import time
@@ -16,7 +16,7 @@ from ocrray.decoding.padded import PaddedDecoder, padded_batches
 from ocrray.models.generator import Generator
 from ocrray.models.loading import Dtype, load_generator
 
-CACHE_MEMORY_FRAC = {"cpu": 0.1, "cuda": 0.4}  # for transformers' continuous batching, which takes 60 or 90 % unless told
+CACHE_MEMORY_FRAC = {"cpu": 0.1, "cuda": 0.4}  # for transformers' continuous batching, which takes 60 or 90 % by default
 RAY_BATCH_ROWS = 256
 
 
@@ -86,7 +86,7 @@ class Padded:
 
 
 class ContinuousBatching:
-    """(d) What `generate_batch` does, but with a maximum for each passage; a new manager a run, so that no prefix is known.
+    """(d) As `generate_batch`, but with a maximum for each passage; a new manager a run, so that no prefix is known.
 
     On a CPU it runs, slower than (b).
     """

@@ -58,7 +58,7 @@ class Record:
 
     @property
     def known(self) -> LabelledCorrection:
-        """The correction in the form that a scorer is fitted on."""
+        """Correction in the form that a scorer is fitted on."""
         return LabelledCorrection(self.raw, self.corrected, self.truth, self.probabilities, self.evidence)
 
     @property

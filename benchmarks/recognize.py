@@ -94,7 +94,7 @@ def read_pages(folder: Path, count: int) -> list[dict[str, str]]:
 
 @contextmanager
 def systems(workers: int) -> Iterator[list[System]]:
-    """The systems that are compared, engine first, with their workers."""
+    """Return the systems to compare, the engine first, with their workers."""
     spawn = multiprocessing.get_context("spawn")
     with ExitStack() as stack:
         engines = stack.enter_context(ProcessPoolExecutor(workers, spawn, initializer=open_engine))

@@ -39,7 +39,7 @@ from ocrray.text.normalise import sanitise
 OUTPUTS = Path(__file__).parents[2] / "shared" / "data" / "llm_outputs" / "bln600.jsonl"
 ARTICLES = PAIRS / "overproof_smh_articles.jsonl"
 ALL = -1.0  # no estimate is below
-LEAST_KEPT, MOST_SENT = 0.97, 0.6  # what we want of a cascade
+LEAST_KEPT, MOST_SENT = 0.97, 0.6  # targets of a cascade
 COLUMNS = ("model, source", "records", "tagger alone", "model alone", "sent", "kept", "made worse", "broke clean")
 Second = Callable[[pa.Table], pa.Table]
 """The stage after the tagger and `Route`."""
@@ -47,7 +47,7 @@ Second = Callable[[pa.Table], pa.Table]
 
 @dataclass(frozen=True)
 class Curve:
-    """The cascade at every threshold: records in the order in which they are sent to the model, the highest `rank` first."""
+    """Cascade at every threshold: records in the order in which they are sent to the model, the highest `rank` first."""
 
     name: str
     rank: np.ndarray  # the estimated CER

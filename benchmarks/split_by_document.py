@@ -1,8 +1,8 @@
-"""Part a file of pairs by document into what is trained on and what is measured on.
+"""Split a file of pairs by document into a training set and a test set.
 
     python benchmarks/split_by_document.py ../shared/data/pairs/bln600_train.jsonl out/bln600 [--every 10]
 
-Writes `train.jsonl` and `test.jsonl` into the folder: every tenth document, in the order of the file, is one to measure on.
+Writes `train.jsonl` and `test.jsonl` into the folder: every tenth document, in the order of the file, is in the test set.
 """
 
 import argparse
@@ -11,7 +11,7 @@ from pathlib import Path
 
 
 def main() -> None:
-    """Write both files and say how large they are."""
+    """Write both files and print their sizes."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("pairs", type=Path, help="JSONL with a `doc` in every row")
     parser.add_argument("folder", type=Path)

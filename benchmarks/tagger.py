@@ -1,4 +1,4 @@
-"""What a corrector gains and breaks, by threshold, without the guard and with it: on pairs that it never learned from.
+"""Measure errors removed and added by a corrector, by threshold, with and without the guard, on pairs it was not trained on.
 
     python benchmarks/tagger.py [--model FOLDER] [--thresholds 0.5 0.7 0.9] [--passes 2] [--limit 500] [PAIRS.jsonl ...]
     python benchmarks/tagger.py --engine hf --model FOLDER [--adapter FOLDER] [--prompt NAME]
@@ -68,13 +68,13 @@ def read_pairs(path: Path, limit: int) -> pa.Table:
 
 
 def measure(table: pa.Table, guard: GuardConfig | None) -> CerTotals:
-    """What stands in the corpus after `guard` has judged the proposals in `table`."""
+    """Return the rows of the corpus after `guard` has judged the proposals in `table`."""
     scored = Score()(Guard(guard)(table))
     return cer_totals(*(scored[name].to_pylist() for name in ("ground_truth_chars", "raw_distance", "corrected_distance")))
 
 
 def table_rows(name: str, table: pa.Table, corrector: Corrector, thresholds: Sequence[float | None]) -> Iterator[str]:
-    """The Markdown rows of one source; characters per second stand in its first one."""
+    """Return the Markdown rows of one source; the first one has the characters per second."""
     speed = None
     for threshold in thresholds:
         if threshold is not None:

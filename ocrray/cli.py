@@ -63,7 +63,7 @@ def _init(name: str | None) -> int:
         print("\n".join(f"{starter:<{width}}  {meaning}" for starter, meaning in starters.names().items()))
         return 0
     for path, settings in starters.write(name, Path()):
-        print(f"{path}: change what is not yours:\n{_indented(chr(10).join(settings))}")
+        print(f"{path}: adapt these settings to your data:\n{_indented(chr(10).join(settings))}")
         print(f"Then: ocrray {_verb_of(path)} {path} --dry-run")
     return 0
 

@@ -1,10 +1,10 @@
-"""Title, description, license and languages of a data set: config keys, and front matter and heading of its card."""
+"""Title, description, license and languages of a data set or model: config keys, and front matter and heading of its card."""
 
 from ocrray.config import StrictModel
 
 
 class About(StrictModel):
-    """Description of a data set, for its card."""
+    """Description of a data set or model, for its card."""
 
     title: str = ""
     """Heading of the card and the report."""

@@ -1,1 +1,1 @@
-"""What turns pixels or text into text; the only place where the errors of such libraries become ours."""
+"""Engines that turn images or text into text; errors of the libraries behind them become errors of ocrray here."""

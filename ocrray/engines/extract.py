@@ -115,7 +115,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class ExtractionResult:
-    """The well-formed answers for one source in the order drawn; without any, `reason` is the most frequent problem.
+    """Well-formed answers for one source, in the order drawn; without any, `reason` is the most frequent problem.
 
     `answers` are all answers as the model wrote them, in the order drawn.
     """
@@ -128,7 +128,7 @@ class ExtractionResult:
 
     @property
     def fields(self) -> Fields | None:
-        """The candidate that shares most values with the others, the first drawn of equals; None without any."""
+        """Candidate that shares most values with the others, the first drawn of equals; None without any."""
         flat = [dict(leaves(candidate)) for candidate in self.candidates]
         paths = {path for values in flat for path in values}
         votes = Counter((path, values.get(path)) for values in flat for path in paths)  # to leave a value out is a vote, too

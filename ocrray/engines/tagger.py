@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field, PositiveInt
@@ -14,14 +14,14 @@ from ocrray.engines.base import CorrectionResult, CorrectorConfig, EngineInfo, e
 from ocrray.errors import ConfigError, EngineError
 from ocrray.models.characters import character_encoder, max_text_chars, padded_length, tokenizer_problem
 from ocrray.models.folders import model_problems, weights_revision
-from ocrray.models.loading import Device, missing_weights, resolve_device
+from ocrray.models.loading import Device, load_weights, resolve_device
 from ocrray.text.labels import KEEP, apply_label
 
 DEFAULT_FOLDER = Path(__file__).parents[1] / "models" / "default_tagger"
-THRESHOLD_KEY = "edit_threshold"  # in the folder's config.json: what its maker found safe
+THRESHOLD_KEY = "edit_threshold"  # in the folder's config.json: the threshold measured when the model was made
 _TEXT_FILES = ("config.json", "tokenizer.json", "tokenizer_config.json")
 _NATIVE_BFLOAT16 = ("amx_bf16", "avx512_bf16", "bf16")  # as torch.cpu.get_capabilities names them, the last one on ARM
-_BELOW_ONE = 1 - 2**-24  # float32 rounds the surest edits to 1, and at a threshold of 1 none is to be made
+_BELOW_ONE = 1 - 2**-24  # float32 rounds the highest probabilities to 1; at a threshold of 1 no edit may be made
 
 
 class TaggerConfig(CorrectorConfig):
@@ -170,7 +170,7 @@ class Tagger:
         logging.disable_progress_bar()  # type: ignore[no-untyped-call]
         if self._config.num_threads:
             torch.set_num_threads(self._config.num_threads)
-        origin = {"revision": self._config.revision or "main", "trust_remote_code": False}
+        origin: dict[str, Any] = {"revision": self._config.revision or "main", "trust_remote_code": False}
         settings = AutoConfig.from_pretrained(location, **origin)
         self._labels = [settings.id2label[number] for number in range(settings.num_labels)]
         if problem := label_problem(self._labels):
@@ -184,16 +184,8 @@ class Tagger:
         self._device, self._dtype = resolve_device(self._config.device), self._config.dtype
         if self._dtype == "auto":
             self._dtype = "bfloat16" if _has_bfloat16(self._device) else "float32"
-        model, report = AutoModelForTokenClassification.from_pretrained(
-            location,
-            config=settings,
-            dtype=getattr(torch, self._dtype),
-            use_safetensors=True,
-            output_loading_info=True,
-            **origin,
-        )
-        if problem := missing_weights(report):
-            raise EngineError(f"{self._config.model}: {problem}")
+        dtype, name = getattr(torch, self._dtype), self._config.model
+        model = load_weights(AutoModelForTokenClassification, location, name=name, config=settings, dtype=dtype, **origin)
         self._model = model.to(self._device).eval()
 
     def _result(self, text: str, output: str, expected_errors: float, probabilities: dict[int, float]) -> CorrectionResult:

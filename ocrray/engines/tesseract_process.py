@@ -1,4 +1,4 @@
-"""The process in which Tesseract reads, page after page, on behalf of one `ocrray.engines.tesseract.Tesseract`.
+"""Process in which Tesseract reads page after page for one `ocrray.engines.tesseract.Tesseract`.
 
 Tesseract does not look at its own deadline during layout analysis, which a page full of specks can keep busy for many minutes,
 and no thread can stop it. So the kernel does: an alarm set before each page ends this whole process. A page on which the C++ code
@@ -24,7 +24,7 @@ def main(connection: Connection, tessdata: str, languages: str, page_segmentatio
     """Load the language data, report so by sending None, then answer each Page with its LineItems until the other end closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which closes the connection
     signal.signal(signal.SIGALRM, signal.SIG_DFL)  # ends the process, whatever C++ code it is in
-    # Both libraries would remark on every odd line of every page.
+    # Both libraries would print warnings for many pages.
     tesserocr.set_leptonica_log_level(tesserocr.LeptLogLevel.NONE)
     api = tesserocr.PyTessBaseAPI(
         path=f"{tessdata}/", lang=languages, psm=page_segmentation, variables={"debug_file": "/dev/null"}
@@ -40,7 +40,10 @@ def main(connection: Connection, tessdata: str, languages: str, page_segmentatio
 
 
 def read(api: tesserocr.PyTessBaseAPI, page: Page) -> list[LineItems]:
-    """The lines of a page in reading order; raises RuntimeError when Tesseract gives the page up."""
+    """Return the lines of a page in reading order.
+
+    Raises: RuntimeError: when Tesseract fails on the page.
+    """
     pixels, width, height, bytes_per_pixel, dpi = page
     # Raw bytes and the resolution: `SetImage` encodes the image as a BMP or PNG file first and loses the resolution, without
     # which layout analysis finds other lines than it does for the same file.

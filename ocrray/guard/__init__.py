@@ -1,4 +1,4 @@
-"""The guard: accept or refuse the edits that a corrector proposes, span by span, with a readable reason."""
+"""Guard: accept or refuse the edits that a corrector proposes, span by span, with a readable reason."""
 
 from ocrray.guard.judge import GuardConfig, Judgement, check, judge
 

@@ -1,11 +1,10 @@
 """Loading of Hugging Face language models with dtype, adapter and device."""
 
 import warnings
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from ocrray.errors import EngineError
+from ocrray.errors import EngineError, OcrrayError
 from ocrray.models.folders import ADAPTER_FILES, adapter_problems
 from ocrray.models.generator import Generator
 from ocrray.models.vocabulary import add_rows
@@ -22,13 +21,18 @@ _TOKENIZER_FILES = ("tokenizer*", "special_tokens_map.json", "added_tokens.json"
 _UNKNOWN_CONTEXT_TOKENS = 10**9  # a tokenizer without a limit reports 10**30
 
 
-def missing_weights(report: Mapping[str, Any]) -> str:
-    """Describe the tensors that transformers' loading report lists as missing; empty if there are none.
+def load_weights(
+    model_class: Any, location: str | Path, *, name: str, error: type[OcrrayError] = EngineError, **settings: Any
+) -> Any:
+    """Return `model_class.from_pretrained(location, **settings)`, read from safetensors; `name` names the model in the error.
 
-    transformers only warns, and initialises them at random.
+    Raises:
+        `error`: when a tensor is missing; transformers only warns, and initialises it at random.
     """
-    missing = sorted(report["missing_keys"])
-    return f"the weights lack {len(missing)} tensors, {missing[0]} for one" if missing else ""
+    network, report = model_class.from_pretrained(location, use_safetensors=True, output_loading_info=True, **settings)
+    if missing := sorted(report["missing_keys"]):
+        raise error(f"{name}: the weights lack {len(missing)} tensors, {missing[0]} for one")
+    return network
 
 
 def load_generator(
@@ -96,18 +100,10 @@ def _load_pretrained(
     from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
 
     config = AutoConfig.from_pretrained(model, revision=revision, trust_remote_code=trust_remote_code)
-    family: Any = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
-    network, report = family.from_pretrained(
-        model,
-        config=config,
-        dtype=dtype,
-        use_safetensors=True,
-        output_loading_info=True,
-        revision=revision,
-        trust_remote_code=trust_remote_code,
+    family = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
+    network: LanguageModel = load_weights(
+        family, model, name=model, config=config, dtype=dtype, revision=revision, trust_remote_code=trust_remote_code
     )
-    if problem := missing_weights(report):
-        raise EngineError(f"{model}: {problem}")
     tokenizer = AutoTokenizer.from_pretrained(model, revision=revision, trust_remote_code=trust_remote_code)
     return network, tokenizer
 

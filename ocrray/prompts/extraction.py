@@ -51,7 +51,7 @@ class ExtractionPrompt(Protocol):
 
 
 class ExtractionFormat(StrictModel):
-    """The fields to extract, and how a model is asked and answers."""
+    """Fields to extract, and the form of prompt and answer."""
 
     fields: FieldSchema
     """JSON Schema of the fields (`type: object`); the columns `fields` and `field_candidates` have its type."""
@@ -118,7 +118,7 @@ class JsonPrompt:
 
 @dataclass(frozen=True, slots=True)
 class TagPrompt:
-    """The OCR of a print's back and front as published with a GPT-J model of photo metadata; a tag before each field.
+    """Prompt of a published GPT-J model of photo metadata: the OCR of a print's back and front, with a tag before each field.
 
     The tag of field `date` is `<date>`, that of `text_field` is `<rewrite>`; the answer begins with the first field's tag. A text
     that spells a tag is shown with `‹` and `›` for its brackets, so that no source can fake structure.

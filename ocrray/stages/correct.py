@@ -12,6 +12,7 @@ from ocrray.engines.base import CorrectionResult, Corrector, EngineInfo
 from ocrray.records import Edit, Passage, edits_to_rows, passages_to_rows
 from ocrray.stages.base import Stage, StageError, table_of
 from ocrray.stages.busy import BusyClock
+from ocrray.stages.tables import CORRECTOR_COLUMNS, corrector_columns
 from ocrray.text.edits import edits_between, with_probabilities
 from ocrray.text.normalise import sanitise
 from ocrray.text.passages import frame, split
@@ -73,7 +74,7 @@ class _Propose(Stage):
     reads: Sequence[str] = ("raw_text", "_sent_on")
     writes = (
         *("edits", "_passages", "input_tokens", "output_tokens", "estimated_cer", "correct_s"),
-        *("corrector", "model", "model_revision", "adapter", "prompt_version"),
+        *CORRECTOR_COLUMNS,
     )
 
     def select(self, table: pa.Table) -> pa.ChunkedArray:
@@ -86,11 +87,7 @@ class _Propose(Stage):
             rows,
             {
                 **proposals.columns(rows),
-                "corrector": info.engine,
-                "model": info.model,
-                "model_revision": info.revision,
-                "adapter": info.adapter,
-                "prompt_version": info.prompt_version,
+                **corrector_columns(info),
                 **columns,
             },
         )

@@ -9,6 +9,7 @@ from ocrray.engines.extract import ExtractionResult, Extractor, Source
 from ocrray.records import Edit, Status, Verdict, edits_to_rows, verdicts_to_rows
 from ocrray.stages.base import Stage, table_of
 from ocrray.stages.busy import BusyClock
+from ocrray.stages.tables import CORRECTOR_COLUMNS, corrector_columns
 
 
 class Extract(Stage):
@@ -22,7 +23,8 @@ class Extract(Stage):
     reads: Sequence[str] = ("raw_text",)
     writes = (
         *("status", "corrected_text", "edits", "verdicts", "guard_reason", "fields", "field_candidates", "answers"),
-        *("corrector", "model", "model_revision", "adapter", "prompt_version", "input_tokens", "output_tokens", "correct_s"),
+        *("input_tokens", "output_tokens", "correct_s"),
+        *CORRECTOR_COLUMNS,
     )
 
     def __init__(self, extractor: Extractor, front_column: str | None, text_field: str | None) -> None:
@@ -46,16 +48,11 @@ class Extract(Stage):
         results = self.extractor.extract(sources)
         seconds = self._clock.stop(started) / len(sources)
         outcomes = [_outcome(back, result, self.text_field) for back, result in zip(backs, results, strict=True)]
-        info = self.extractor.info
         return table_of(
             rows,
             {
                 **{name: [outcome[name] for outcome in outcomes] for name in outcomes[0]},
-                "corrector": info.engine,
-                "model": info.model,
-                "model_revision": info.revision,
-                "adapter": info.adapter,
-                "prompt_version": info.prompt_version,
+                **corrector_columns(self.extractor.info),
                 "correct_s": [seconds] * len(sources),
             },
         )

@@ -6,7 +6,15 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ocrray.engines.base import EngineInfo
 from ocrray.records import RUN_COLUMNS, schema_for
+
+CORRECTOR_COLUMNS = ("corrector", "model", "model_revision", "adapter", "prompt_version")
+
+
+def corrector_columns(info: EngineInfo) -> dict[str, str]:
+    """Return the values of CORRECTOR_COLUMNS, which identify the engine that corrected a row."""
+    return dict(zip(CORRECTOR_COLUMNS, (info.engine, info.model, info.revision, info.adapter, info.prompt_version), strict=True))
 
 
 def with_columns(table: pa.Table, columns: Mapping[str, Any] | pa.Table) -> pa.Table:

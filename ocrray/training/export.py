@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from ocrray.errors import ConfigError
 from ocrray.models.folders import ADAPTER_FILES, adapter_problems, model_problems
-from ocrray.models.loading import Dtype, load_generator, missing_weights
+from ocrray.models.loading import Dtype, load_generator, load_weights
 from ocrray.training import delivery, plots
 from ocrray.training.card import write_card
 from ocrray.training.checkpoint import write_config
@@ -62,13 +62,8 @@ def save_model(config: TrainConfig, checkpoint: Path, folder: Path) -> None:
         raise ConfigError("\n".join(problems))
     trust = config.model.trust_remote_code
     dtype = config.output.dtype or config.precision
-    model, report = (
-        open_task(config)
-        .model_class()
-        .from_pretrained(checkpoint, dtype=dtype, use_safetensors=True, output_loading_info=True, trust_remote_code=trust)
-    )
-    if problem := missing_weights(report):
-        raise ConfigError(f"{checkpoint}: {problem}")
+    model_class = open_task(config).model_class()
+    model = load_weights(model_class, checkpoint, name=str(checkpoint), error=ConfigError, dtype=dtype, trust_remote_code=trust)
     for name, weight in model.named_parameters():
         if not weight.isfinite().all():
             raise ConfigError(f"{checkpoint}: {name} is not finite as {dtype}; set output.dtype: bfloat16 or float32")

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from ocrray.config import StrictModel
+from ocrray.corpus.about import About
 
 
 class ModelConfig(StrictModel):
@@ -148,8 +149,8 @@ class CheckpointConfig(StrictModel):
     """Checkpoints to keep, those with the least validation loss; the last one is kept besides."""
 
 
-class TrainOutput(StrictModel):
-    """Where the run is written and in which forms."""
+class TrainOutput(About):
+    """Location of the run, forms of the model, and metadata for its card."""
 
     path: str
     """A local folder; on a cluster one that all machines share."""
@@ -165,12 +166,6 @@ class TrainOutput(StrictModel):
     """Write TensorBoard logs to `<path>/tensorboard`."""
     title: str = ""
     """Title of the model card; empty: the name of the output folder."""
-    description: str = ""
-    """First paragraph of the model card."""
-    license: str = ""
-    """License identifier of the Hugging Face hub, `apache-2.0` for instance; empty: `unknown`."""
-    languages: tuple[str, ...] = ()
-    """ISO 639 codes, for the model card."""
     datasets: tuple[str, ...] = ()
     """Hub ids of the data sets that the training data come from, for the model card."""
     published_losses: dict[NonNegativeInt, float] = Field(default_factory=dict)

@@ -34,14 +34,10 @@ class Verb:
 VERBS = {
     verb.name: verb
     for verb in (
-        Verb("restore", "scans or old OCR in, a corpus with raw and corrected text out"),
-        Verb("synthesize", "clean text in, pairs of it and of the same text with OCR errors out"),
-        Verb("train", "pairs of OCR and truth in, a fine-tuned corrector with its card out"),
-        Verb(
-            "evaluate",
-            "a finished run, or pairs with their truth, in; gains and losses in quality, out",
-            resumes=False,
-        ),
-        Verb("fit-guard", "corrections with their truth, or clean text to make them of, in; a scorer for the guard out"),
+        Verb("restore", "correct scans or OCR text: write a corpus of raw and corrected text"),
+        Verb("synthesize", "make training pairs from clean text: OCR text with errors, and ground truth"),
+        Verb("train", "fine-tune a model on pairs of OCR text and ground truth"),
+        Verb("evaluate", "measure a finished run, or tables of corrections, against ground truth", resumes=False),
+        Verb("fit-guard", "fit a scorer for the guard on corrections with ground truth, real or synthetic"),
     )
 }

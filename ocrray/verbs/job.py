@@ -40,7 +40,7 @@ def run_config(verb: Verb, config: StrictModel, limit: int | None = None) -> Res
 
 def _print_plan(verb: Verb, config: StrictModel, limit: int | None) -> None:
     plan = _planned(verb, config, limit, Problems(), dry_run=True)
-    rows = [*plan.rows(), ("output", f"{_output_path(config)}  ({'goes on with an earlier run' if plan.previous else 'new'})")]
+    rows = [*plan.rows(), ("output", f"{_output_path(config)}  ({'resumes an earlier run' if plan.previous else 'new'})")]
     if plan.settings:
         rows.append(("fingerprint", plan.fingerprint))
     console.print_plan(plan.resolved(), rows)

@@ -86,7 +86,7 @@ def require_writable(output: Folder) -> None:
         return
     nearest = next(path for path in (Path(output.path), *Path(output.path).parents) if path.exists())
     if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
-        raise ConfigError(f"output.path: {output.path} cannot be written: {nearest} is no folder, or not one of yours")
+        raise ConfigError(f"output.path: {output.path} cannot be written: {nearest} is not a folder, or you may not write to it")
 
 
 def read_run(output: Folder) -> Run | None:
@@ -105,9 +105,7 @@ def read_run(output: Folder) -> Run | None:
     listing = output.filesystem.get_file_info(pafs.FileSelector(output.path, allow_not_found=True))
     foreign = sorted({info.base_name for info in listing} - _WRITTEN_BEFORE_RUN_FILE)
     if foreign:
-        raise ConfigError(
-            f"output.path: {output.path} holds files of something else ({', '.join(foreign[:3])}, ...); choose an empty folder"
-        )
+        raise ConfigError(f"output.path: {output.path} holds other files ({', '.join(foreign[:3])}, ...); choose an empty folder")
     return None
 
 
@@ -137,7 +135,7 @@ def require_same(output: Folder, previous: Run, fingerprint: str, settings: Mapp
     ]
     headline = (
         f"output.path: {output.path} belongs to another run and cannot be resumed with this config "
-        f"(fingerprint {previous.fingerprint[:12]} there, {fingerprint[:12]} here); choose another folder. What differs:"
+        f"(fingerprint {previous.fingerprint[:12]} there, {fingerprint[:12]} here); choose another folder. Differences:"
     )
     raise ConfigError("\n".join([headline, *differences]))
 

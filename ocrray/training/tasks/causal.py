@@ -13,7 +13,7 @@ import pyarrow as pa
 from ocrray.errors import ConfigError
 from ocrray.models.encoding import prompt_ids, text_ids
 from ocrray.models.folders import ADAPTER_FILES, model_problems
-from ocrray.models.loading import missing_weights
+from ocrray.models.loading import load_weights
 from ocrray.models.vocabulary import extend_tokenizer, extend_vocabulary
 from ocrray.training.packing import keeps_boundaries
 from ocrray.training.samples import NO_LOSS, SAMPLES, Facts
@@ -153,17 +153,15 @@ class CausalTask(Task):
 
     def _pretrained_model(self) -> "PreTrainedModel":
         model = self._run.model
-        network: PreTrainedModel
-        network, report = self.model_class().from_pretrained(
+        network: PreTrainedModel = load_weights(
+            self.model_class(),
             model.pretrained,
+            name=f"model.name: {model.name}",
+            error=ConfigError,
             revision=model.revision or "main",
             trust_remote_code=model.trust_remote_code,
-            use_safetensors=True,
-            output_loading_info=True,
             **self._precision(),
         )
-        if problem := missing_weights(report):
-            raise ConfigError(f"model.name: {model.name}: {problem}")
         return network
 
     def _precision(self) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from ocrray.engines.tagger import Tagger, TaggerConfig, label_problem, tagger_pr
 from ocrray.errors import ConfigError
 from ocrray.models.characters import character_encoder, max_text_chars, padded_length
 from ocrray.models.folders import model_problems
-from ocrray.models.loading import missing_weights
+from ocrray.models.loading import load_weights
 from ocrray.synth.clean import straighten
 from ocrray.text.choices import stable_choice
 from ocrray.text.labels import KEEP, apply_labels, possible_labels
@@ -202,17 +202,15 @@ class EditTaggingTask(Task):
 
     def _pretrained_model(self) -> "PreTrainedModel":
         model = self._run.model
-        network: PreTrainedModel
-        network, report = self.model_class().from_pretrained(
+        network: PreTrainedModel = load_weights(
+            self.model_class(),
             model.pretrained,
+            name=f"model.name: {model.name}",
+            error=ConfigError,
             dtype="float32",
-            use_safetensors=True,
-            output_loading_info=True,
             revision=model.revision or "main",
             trust_remote_code=model.trust_remote_code,
         )
-        if problem := missing_weights(report):
-            raise ConfigError(f"model.name: {model.name}: {problem}")
         return network
 
     def _new_model(self, facts: Facts) -> "PreTrainedModel":

@@ -26,7 +26,7 @@ class GuardOutputConfig(StrictModel):
     """Location of the fitted scorer."""
 
     path: str
-    """A local folder, which `guard: {scorer: FOLDER}` then takes; relative to the working directory."""
+    """Local folder, to be used with `guard: {scorer: FOLDER}`; relative paths are relative to the working directory."""
 
     @field_validator("path")
     @classmethod
@@ -53,7 +53,7 @@ Config = FitGuardConfig
 
 @dataclass(frozen=True, kw_only=True)
 class FitGuardPlan(Plan):
-    """The corrections to fit on."""
+    """Corrections to fit on."""
 
     config: FitGuardConfig
     limit: int | None

@@ -33,7 +33,7 @@ def run(plan: FitGuardPlan, folder: Folder) -> Result:
 
 
 def show(plan: FitGuardPlan, folder: Folder) -> Result:
-    """Return what a finished run fitted."""
+    """Return the results of a finished run."""
     return _result(plan, GuardFit(**json.loads(folder.read_text(MANIFEST_NAME))["fitted_on"]))
 
 

@@ -116,7 +116,7 @@ class RestorePlan(Plan):
             ("recognize", _engine(self.recognizer)),
         ]
         if config.route:
-            rows.append(("route", f"{_engine(self.router)}, sends on what it estimates above {config.route.above:.1%} CER"))
+            rows.append(("route", f"{_engine(self.router)}, sends on records above {config.route.above:.1%} estimated CER"))
         return [
             *rows,
             ("correct", _engine(self.corrector)),

@@ -34,7 +34,7 @@ def run(plan: TrainPlan, folder: Folder) -> Result:
 
 
 def show(plan: TrainPlan, folder: Folder) -> Result:
-    """Return what a finished run came to; its model is written again where `output` asks for something else than it did then."""
+    """Return the results of a finished run, after writing the model again if the section `output` has changed."""
     manifest = json.loads(folder.read_text(MANIFEST_NAME))
     if manifest["config"]["output"] != plan.config.output.model_dump(mode="json"):
         return run(plan, folder)
@@ -65,7 +65,7 @@ def _process(plan: TrainPlan, folder: Folder) -> dict[str, Any]:
 
 
 def _summary(run: TrainedRun, trained: "Trained") -> dict[str, Any]:
-    """Return what a finished run prints, as JSON holds it."""
+    """Return the results that are printed, as JSON types."""
     losses, held_out = list(run.training_losses().values()), run.validation_losses()
     best = read_state(trained.best)["global_step"]
     return {
