@@ -12,6 +12,8 @@ from PIL import Image
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 
+from ocrray.corpus.about import About
+from ocrray.corpus.card import write_card
 from ocrray.corpus.panels import PANELS
 from ocrray.corpus.report import write_report
 from ocrray.corpus.summary import summarise
@@ -221,6 +223,17 @@ def test_report_text_that_was_not_corrected_has_no_panel_of_changes(corpus, rows
     """Recognition alone changes nothing; a histogram of zeros would say that it tried."""
     recognized = rows.row("a", "the", "the", corrector="", model="", model_revision="")
     assert not html.parse(report_of(corpus([recognized]))).xpath("//section[@id='changes']")
+
+
+@pytest.mark.parametrize("corrected", [[], [{"raw": "tbe", "corrected": "the"}]], ids=["all failed", "some corrected"])
+def test_report_truth_of_failed_records_alone_is_not_denied(corpus, rows, corrected: list[dict[str, str]]) -> None:
+    """Report and card say that nothing could be measured, not that there was no ground truth."""
+    output = corpus([rows.failure("a", ground_truth="the"), *(rows.row("b", **texts) for texts in corrected)])
+    text = report_of(output).read_text(encoding="utf-8")
+    write_card(output, summary=summarise(output / "data"), about=About(title="A corpus"))
+    for page in (text, (output / "README.md").read_text(encoding="utf-8")):
+        assert "Every record with ground truth failed, so quality was not measured" in page
+        assert "No ground truth" not in page
 
 
 def test_report_refusal_shows_the_span_and_the_proposed_text(corpus, rows) -> None:
