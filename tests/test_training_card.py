@@ -9,6 +9,7 @@ import pytest
 import tiny_runs
 import yaml
 from huggingface_hub import ModelCard
+from photo_format import KEYS
 from PIL import Image
 from safetensors.numpy import save_file
 
@@ -97,12 +98,12 @@ def test_card_of_a_merged_model_is_a_model_of_transformers(tmp_path: Path) -> No
     [
         ({"kind": "correction"}, "adapter_model", "correct", {"engine", "model", "adapter", "prompt"}),
         ({"kind": "correction"}, "model", "correct", {"engine", "model", "prompt"}),
-        ({"kind": "extraction"}, "adapter_model", "extract", {"model", "adapter"}),
-        ({"kind": "extraction"}, "model", "extract", {"model"}),
+        ({"kind": "extraction", **KEYS}, "adapter_model", "extract", {"model", "adapter", *KEYS}),
+        ({"kind": "extraction", **KEYS}, "model", "extract", {"model", *KEYS}),
     ],
 )
 def test_card_shows_how_restore_applies_the_model(
-    tmp_path: Path, task: dict[str, str], weights: str, section: str, keys: set[str]
+    tmp_path: Path, task: dict[str, Any], weights: str, section: str, keys: set[str]
 ) -> None:
     """The lines to copy are a section of a config of restore, as restore reads it."""
     text = write(tmp_path, TrainedRun(log=LOG), weights=weights, task=task)
