@@ -18,6 +18,7 @@ from ocrray.errors import EngineError, RecordError
 from ocrray.guard import GuardConfig
 from ocrray.records import SCHEMA, WORK_LIST_SCHEMA, Line, lines_to_rows
 from ocrray.sources.input import InputConfig
+from ocrray.stages import guard as guard_stage
 from ocrray.stages.busy import BusyClock
 from ocrray.stages.correct import Correct, TakeGiven
 from ocrray.stages.guard import Guard
@@ -143,6 +144,28 @@ def test_guard_hears_the_recognizer_where_the_row_has_its_words():
 
     assert unsure < sure
     assert unknown == other
+
+
+def test_guard_row_that_cannot_be_judged_fails_without_its_proposals(monkeypatch: pytest.MonkeyPatch):
+    """Edits that nobody judged are no edits of the corpus; the other rows are judged."""
+    judge = guard_stage.judge
+
+    def broken_for_tbe(raw: str, *rest: object) -> object:
+        if "tbe" in raw:
+            raise ZeroDivisionError
+        return judge(raw, *rest)
+
+    monkeypatch.setattr(guard_stage, "judge", broken_for_tbe)
+    corrector = FakeCorrector(FakeConfig(engine="fake", replace={"b": "h"}))
+    failed, judged = restored(work({"text": "tbe cat"}, {"text": "abc"}), corrector, None)
+
+    assert (failed["status"], failed["failed_stage"], failed["edits"], failed["corrected_text"]) == (
+        "failed",
+        "guard",
+        None,
+        None,
+    )
+    assert judged["corrected_text"] == "ahc"
 
 
 def test_guard_failed_row_stays_failed_without_text():

@@ -16,7 +16,7 @@ from ocrray.models.folders import adapter_problems, model_problems, weights_revi
 from ocrray.models.loading import Device, Dtype, load_generator
 from ocrray.prompts.extraction import ExtractionFormat
 from ocrray.prompts.fields import Fields, leaves
-from ocrray.records import SCHEMA, WORK_LIST_SCHEMA
+from ocrray.records import RESERVED_NAMES
 from ocrray.text.normalise import sanitise
 
 
@@ -31,7 +31,7 @@ class SideColumns(StrictModel):
     @field_validator("front")
     @classmethod
     def _is_the_tables_own(cls, name: str | None) -> str | None:
-        if name in {*SCHEMA.names, *WORK_LIST_SCHEMA.names}:
+        if name in RESERVED_NAMES:
             raise ValueError(f"{name}: the corpus has a column of that name itself; rename yours")
         return name
 

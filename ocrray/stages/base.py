@@ -99,6 +99,8 @@ class RowStage(Stage):
 
     seconds_column: str | None = None
     """Column of `writes` that gets the time spent on each row."""
+    cleared_on_failure: Sequence[str] = ()
+    """Columns of `writes` that become null where a row fails, because their old value is no result."""
 
     @abstractmethod
     def process_row(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -126,7 +128,7 @@ class RowStage(Stage):
             spent_s = time.perf_counter() - started
             if isinstance(outcome, RecordError):
                 failures[number] = outcome
-                outcome = {}
+                outcome = dict.fromkeys(self.cleared_on_failure)
             self._require_declared(outcome)
             if self.seconds_column:
                 outcome = {**outcome, self.seconds_column: spent_s}

@@ -32,6 +32,7 @@ class Guard(RowStage):
     name = "guard"
     reads = ("raw_text", "edits", "tagger_edits", "_passages", "_sent_on", "lines", "corrector")
     writes = ("status", "corrected_text", "edits", "refused_edits", "verdicts", "guard_reason")
+    cleared_on_failure = ("edits",)  # proposals that nobody judged
 
     def __init__(self, config: GuardConfig | None) -> None:
         self.config = config
