@@ -122,7 +122,7 @@ print(records, re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_
 
 
 def test_count_records_ten_times_the_records_take_no_more_memory(here: Path) -> None:
-    """Listing 160 MB of lines in a process of its own needs at most 30 MB more at its peak than listing a tenth of them."""
+    """Listing 160 MB of lines in a process of its own needs at most half of that more at its peak than listing a tenth of them."""
     peaks_kb = []
     for count in (40_000, 400_000):
         with (here / "a.txt").open("w") as file:
@@ -131,4 +131,4 @@ def test_count_records_ten_times_the_records_take_no_more_memory(here: Path) -> 
         records, peak_kb = map(int, listing.stdout.split())
         assert records == count
         peaks_kb.append(peak_kb)
-    assert peaks_kb[1] - peaks_kb[0] < 30_000
+    assert peaks_kb[1] - peaks_kb[0] < 80_000  # allocators keep up to 40 MB; a listing that keeps its tables needs 199 MB
