@@ -122,7 +122,7 @@ print(records, re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_
 
 
 def test_count_records_ten_times_the_records_take_no_more_memory(here: Path) -> None:
-    """Listing 160 MB of lines in a process of its own needs at most half of that more at its peak than listing a tenth of them."""
+    """Listing 160 MB of lines, in its own process, needs at most half of that more at its peak than listing a tenth."""
     peaks_kb = []
     for count in (40_000, 400_000):
         with (here / "a.txt").open("w") as file:
