@@ -47,7 +47,7 @@ def test_list_records_same_file_named_twice_is_listed_once(here: Path) -> None:
 
 
 def test_list_records_bad_files_are_failed_records(here: Path) -> None:
-    """What cannot be read is in the list, with the reason; nothing is dropped, and nothing crashes."""
+    """Unreadable files are listed with their reason; nothing is dropped, and nothing crashes."""
     write(here, in__a_png=b"", in__b_tif=b"II*\0" + b"x" * 99, in__c_xml="<alto><Layout>", in__d_xml="no xml", in__e_pdf="%PDF-")
     write(here, list_txt="in/none.png\nin/f.docx\n", in__f_docx="?")
     assert summary("in", "@list.txt") == [

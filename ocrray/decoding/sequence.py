@@ -22,7 +22,7 @@ class SequenceState:
     drafter: Drafter | None
     sampler: Sampler | None
     cached: int = 0
-    """How many of `tokens` are in the cache."""
+    """Number of leading `tokens` that are in the cache."""
     drafted: list[int] = field(default_factory=list)
     """Token ids that the current step verifies."""
     probabilities: list[float] = field(default_factory=list)

@@ -31,6 +31,7 @@ class VerbConfig(Protocol):
 class Plan(ABC):
     """Checked settings of a run that can be started."""
 
+    config: StrictModel
     settings: dict[str, Any]
     """Everything that determines the output: only a run with equal settings is resumed. Empty for a verb that does not resume."""
     previous: Run | None = None
@@ -45,9 +46,9 @@ class Plan(ABC):
     def rows(self) -> Rows:
         """Return the rows that a dry run prints below the resolved config."""
 
-    @abstractmethod
     def resolved(self) -> dict[str, Any]:
         """Return the config with all defaults filled in, as JSON types."""
+        return self.config.model_dump(mode="json")
 
 
 @dataclass(frozen=True, slots=True)

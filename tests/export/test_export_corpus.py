@@ -155,7 +155,7 @@ def test_export_many_documents_goes_to_all_cores(write):
     ],
 )
 def test_export_names_are_as_different_as_the_files(uris: list[str], names: list[str]):
-    """What all paths have in relative is left out, and no more."""
+    """Only the leading folders that all paths share are left out."""
     relative = RelativeNames()
     for uri in uris:
         relative.add(uri)

@@ -1,7 +1,7 @@
 """Planning `evaluate`: its config, and the checks of the tables that it reads."""
 
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 from pydantic import Field, model_validator
 
@@ -90,9 +90,6 @@ class EvaluatePlan(Plan):
     limit: int | None
     system: System
     baseline: System | None
-
-    def resolved(self) -> dict[str, Any]:
-        return self.config.model_dump(mode="json")
 
     def rows(self) -> Rows:
         return system_rows({"input": self.system, "baseline": self.baseline})

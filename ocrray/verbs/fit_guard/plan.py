@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from pydantic import field_validator, model_validator
 
@@ -59,9 +59,6 @@ class FitGuardPlan(Plan):
     limit: int | None
     labelled: int
     """Number of corrections that `labelled` names."""
-
-    def resolved(self) -> dict[str, Any]:
-        return self.config.model_dump(mode="json")
 
     def rows(self) -> Rows:
         rows = [("language", ", ".join(map(str, self.config.language)) or "that of the default scorer")]

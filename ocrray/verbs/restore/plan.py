@@ -104,9 +104,6 @@ class RestorePlan(Plan):
         """Return the word for one record in messages: page or record."""
         return "page" if self.recognizer else "record"
 
-    def resolved(self) -> dict[str, Any]:
-        return self.config.model_dump(mode="json")
-
     def rows(self) -> Rows:
         config, listing = self.config, self.listing
         rows = [(f"input: {kind}", f"{count:,}") for kind, count in listing.counts.items()]

@@ -2,7 +2,7 @@
 
 import hashlib
 from dataclasses import asdict, dataclass
-from typing import Any, Self
+from typing import Self
 
 from pydantic import Field, model_validator
 
@@ -67,9 +67,6 @@ class SynthesizePlan(Plan):
     """Number of pairs to make in each phase: `pages`, then `noise`."""
     recognizer: EngineInfo | None
     fonts: list[str]
-
-    def resolved(self) -> dict[str, Any]:
-        return self.config.model_dump(mode="json")
 
     def noise_origin(self) -> str:
         """Describe the origin of the noise model for users; empty without one."""

@@ -39,7 +39,7 @@ class TrainPlan(Plan):
     def resolved(self) -> dict[str, Any]:
         """Return the config, with the JSON that DeepSpeed gets."""
         rendered = deepspeed.render(self.config)
-        return self.config.model_dump(mode="json") | ({"deepspeed_json": rendered} if rendered else {})
+        return super().resolved() | ({"deepspeed_json": rendered} if rendered else {})
 
     def rows(self) -> Rows:
         config, rows = self.config, []
