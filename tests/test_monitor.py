@@ -10,9 +10,9 @@ import pyarrow as pa
 import pytest
 
 from ocrray.errors import EngineError
-from ocrray.folder import Folder
 from ocrray.records import SCHEMA
 from ocrray.stages.base import CountAttempt, RowStage
+from ocrray.storage import Location
 
 
 class Counting(RowStage):
@@ -46,7 +46,7 @@ def test_monitor_whose_process_is_killed_goes_on_counting(tmp_path: Path):
 
     from ocrray.runtime.monitor import monitored
 
-    with monitored(Folder.at(tmp_path)) as monitor:
+    with monitored(Location.at(tmp_path)) as monitor:
         assert ray.get(monitor.attempt.remote("page")) == 1
         process = ray.get(monitor.__ray_call__.remote(lambda _: os.getpid()))
         os.kill(process, signal.SIGKILL)
@@ -63,7 +63,7 @@ def test_worker_whose_monitor_is_gone_ends_the_run_and_fails_no_record(tmp_path:
     from ocrray.runtime.pipeline import Worker
 
     rows = pa.Table.from_pylist([{"record_id": "a", "source_uri": "page.png"}], schema=SCHEMA)
-    with monitored(Folder.at(tmp_path)) as monitor:
+    with monitored(Location.at(tmp_path)) as monitor:
         worker = Worker(lambda count: [Counting(count)], monitor)
         ray.kill(monitor)
 

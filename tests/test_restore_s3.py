@@ -11,7 +11,7 @@ import pyarrow.dataset
 import yaml
 from moto.server import ThreadedMotoServer
 
-from ocrray.folder import Folder
+from ocrray.storage import Location
 
 
 def test_restore_from_and_to_an_object_store_is_complete(tmp_path: Path, monkeypatch):
@@ -42,7 +42,7 @@ def test_restore_from_and_to_an_object_store_is_complete(tmp_path: Path, monkeyp
         run = subprocess.run(command, capture_output=True, text=True, env=dict(os.environ), check=False, timeout=200)
         assert run.returncode == 0, run.stderr
 
-    folder = Folder.at(output)
+    folder = Location.at(output)
     rows = pyarrow.dataset.dataset(f"{folder.path}/data", filesystem=folder.filesystem).to_table().to_pylist()
     assert sorted(row["corrected_text"] for row in rows) == sorted(line["gt"] for line in lines)
     names = {item["Key"] for item in client.list_objects_v2(Bucket="archive", Prefix="out/")["Contents"]}

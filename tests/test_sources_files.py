@@ -14,13 +14,13 @@ from moto.server import ThreadedMotoServer
 from PIL import Image
 
 from ocrray.errors import ConfigError, RecordError
-from ocrray.sources import files
 from ocrray.sources.input import InputConfig
 from ocrray.sources.open_page import open_image
 from ocrray.sources.seen import SeenKeys
 from ocrray.sources.text_files import read_text_file
 from ocrray.sources.walk import Walk
 from ocrray.sources.worklist import list_records
+from ocrray.storage import Location, files
 
 TREE = ["a.txt", "b.TXT", "deep/er/c.txt", "deep/d.txt", "deep/mets.xml", "deep/a.xml", "e [1].txt", ".hidden.txt", ".git/x.txt"]
 
@@ -96,7 +96,7 @@ def test_walk_object_store_uri_reads_back(bucket: str) -> None:
     (file,) = (file for batch in Walk([f"s3://scans/old/100%25/*{bucket}"]).batches(Counter()) for file in batch)
     assert file.name == "s3://scans/old/100%/ä b#1.txt"
     assert read_text_file(file.location.uri, "utf-8", 1000) == "100%/ä b#1.txt"
-    assert files.stat(files.parse(file.location.uri)) == file.stat
+    assert files.stat(Location.at(file.location.uri)) == file.stat
     (table,) = list_records(InputConfig(paths=[f"s3://scans/old/a.txt{bucket}"]), images=False)
     (row,) = table.to_pylist()
     assert row["text"] == "a.txt"
@@ -191,34 +191,34 @@ def test_read_bytes_reads_at_most_the_limit(tmp_path: Path) -> None:
     for size, kind in ((10, None), (11, "too_large"), (0, "empty_file")):
         path.write_bytes(b"x" * size)
         if kind is None:
-            assert files.read_bytes(files.parse(str(path)), 10) == b"x" * 10
+            assert files.read_bytes(Location.at(str(path)), 10) == b"x" * 10
             continue
         with pytest.raises(RecordError) as error:
-            files.read_bytes(files.parse(str(path)), 10)
+            files.read_bytes(Location.at(str(path)), 10)
         assert error.value.kind == kind
 
 
 @given(path=st.lists(st.sampled_from(["a", "%41", "?x=1", "#", " ", "/b", "ä", "+", "\n", "&"]), min_size=1).map("".join))
 def test_parse_object_store_location_survives_its_uri(path: str) -> None:
     """Any key, with any characters, is the same after it was written as a URI and read back."""
-    location = files.Location("s3://", f"bucket/{path}".rstrip("/"), "?region=x&scheme=http")
-    assert files.parse(location.uri) == location
+    location = Location("s3://", f"bucket/{path}".rstrip("/"), "?region=x&scheme=http")
+    assert Location.at(location.uri) == location
 
 
 def test_parse_keys_in_a_uri_are_refused() -> None:
     """They would be written into every row of the corpus; an anonymous user is no key."""
     with pytest.raises(RecordError) as error:
-        files.parse("s3://key:secret@bucket/x")
+        Location.at("s3://key:secret@bucket/x")
     assert error.value.kind == "bad_path"
     assert "secret" not in str(error.value)
-    assert files.parse("gs://anonymous@bucket/x").uri == "gs://anonymous@bucket/x"
+    assert Location.at("gs://anonymous@bucket/x").uri == "gs://anonymous@bucket/x"
 
 
 def test_read_bytes_named_pipe_does_not_hang(tmp_path: Path) -> None:
     """Opening a pipe that nobody writes to would wait for ever."""
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(RecordError) as error:
-        files.read_bytes(files.parse(str(tmp_path / "pipe")), 10)
+        files.read_bytes(Location.at(str(tmp_path / "pipe")), 10)
     assert error.value.kind == "not_a_file"
 
 

@@ -13,7 +13,7 @@ from ocrray.corpus.about import About
 from ocrray.corpus.pairs import MADE_SCHEMA, gather
 from ocrray.corpus.pairs_card import Origin, read_manifest, write_card, write_manifest
 from ocrray.errors import OcrrayError
-from ocrray.folder import Folder
+from ocrray.storage import Location
 
 
 def row(number: int, **values: Any) -> dict[str, Any]:
@@ -26,7 +26,7 @@ def dropped(number: int, reason: str) -> dict[str, Any]:
 
 
 @pytest.fixture
-def made(tmp_path: Path) -> Folder:
+def made(tmp_path: Path) -> Location:
     """Seven rows in three files, whose names do not tell their order; two rows are dropped ones."""
     folder = tmp_path / "out" / "_made" / "pages"
     folder.mkdir(parents=True)
@@ -37,16 +37,16 @@ def made(tmp_path: Path) -> Folder:
     }
     for name, rows in files.items():
         pq.write_table(pa.Table.from_pylist(rows, MADE_SCHEMA), folder / f"{name}.parquet")
-    return Folder.at(folder)
+    return Location.at(folder)
 
 
-def test_gather_puts_pairs_in_order_into_files_of_bounded_size(made: Folder, tmp_path: Path, monkeypatch) -> None:
+def test_gather_puts_pairs_in_order_into_files_of_bounded_size(made: Location, tmp_path: Path, monkeypatch) -> None:
     """Whatever files the workers left, the pairs come by their ids; what an interrupted call left behind is gone."""
     monkeypatch.setattr(pairs, "_FILE_ROWS", 2)
     (tmp_path / "out" / "data").mkdir()
     (tmp_path / "out" / "data" / "pages-00009.parquet").write_bytes(b"half a file")
 
-    summary = gather({"pages": made}, Folder.at(tmp_path / "out"))
+    summary = gather({"pages": made}, Location.at(tmp_path / "out"))
 
     assert [file.name for file in summary.files] == ["pages-00000.parquet", "pages-00001.parquet", "pages-00002.parquet"]
     tables = [pq.read_table(tmp_path / "out" / "data" / file.name) for file in summary.files]
@@ -57,9 +57,9 @@ def test_gather_puts_pairs_in_order_into_files_of_bounded_size(made: Folder, tmp
     assert summary.kinds["page"].cer == pytest.approx(1 / 3)
 
 
-def test_write_manifest_refuses_what_does_not_add_up(made: Folder, tmp_path: Path) -> None:
+def test_write_manifest_refuses_what_does_not_add_up(made: Location, tmp_path: Path) -> None:
     """A pair that is neither made nor dropped is told, and no manifest says that all is well."""
-    out = Folder.at(tmp_path / "out")
+    out = Location.at(tmp_path / "out")
     summary = gather({"pages": made}, out)
     about = {"summary": summary, "fingerprint": "f", "config": {}, "started": "2026-01-01T00:00:00+00:00"}
 
@@ -75,9 +75,9 @@ def test_write_manifest_refuses_what_does_not_add_up(made: Folder, tmp_path: Pat
         read_manifest(out)
 
 
-def test_write_card_of_hostile_names_is_still_a_card(made: Folder, tmp_path: Path) -> None:
+def test_write_card_of_hostile_names_is_still_a_card(made: Location, tmp_path: Path) -> None:
     """Names of files and titles are no mark-up, and every reason and bin is in the tables."""
-    out = Folder.at(tmp_path / "out")
+    out = Location.at(tmp_path / "out")
     config = {
         "input": {"paths": ["a|b.txt"]},
         "seed": 7,

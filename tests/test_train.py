@@ -22,7 +22,7 @@ from tiny_runs import CANINE
 
 from ocrray.cli import main
 from ocrray.engines.tagger import Tagger, TaggerConfig
-from ocrray.folder import Folder
+from ocrray.storage import Location
 from ocrray.training.checkpoint import read_layout
 from ocrray.training.history import read_state
 from ocrray.verbs import output as output_folder
@@ -285,7 +285,7 @@ def test_train_dry_run_shows_the_plan_and_starts_nothing(tmp_path: Path, capsys:
 def test_train_output_without_a_checkpoint_is_free_to_begin_anew(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     """Who had to change the config because its data were refused need not choose another output; a checkpoint is protected."""
     config = tagger_config(tmp_path)
-    output_folder.write_run(Folder.at(tmp_path / "out"), Run("of another config", {"seed": 7}, "2024-01-01T00:00:00+00:00", ""))
+    output_folder.write_run(Location.at(tmp_path / "out"), Run("of another config", {"seed": 7}, "2024-01-01T00:00:00+00:00", ""))
 
     assert main(["train", str(config), "--dry-run"]) == 0
     (tmp_path / "out" / "checkpoints" / "step-00000005").mkdir(parents=True)

@@ -7,8 +7,9 @@ import pytest
 import tiny_runs
 
 from ocrray.config import fingerprint
-from ocrray.sources.files import FileStat, Location
 from ocrray.sources.walk import Found
+from ocrray.storage import Location
+from ocrray.storage.files import FileStat
 from ocrray.training.fingerprints import run_settings, sample_settings
 
 

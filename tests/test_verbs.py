@@ -10,7 +10,7 @@ import yaml
 
 from ocrray import cli
 from ocrray.errors import ConfigError
-from ocrray.folder import Folder
+from ocrray.storage import Location
 from ocrray.verbs import VERBS, output
 
 ROOT = Path(__file__).parents[1]
@@ -55,7 +55,7 @@ def test_evaluate_beside_another_process_is_refused(tmp_path: Path):
     """The output folder belongs to one process at a time; once it is free, the same command succeeds."""
     config = evaluation(tmp_path)
 
-    with output.locked(Folder.at(tmp_path / "out")) as problems:
+    with output.locked(Location.at(tmp_path / "out")) as problems:
         assert problems == []
         beside = subprocess.run(
             [sys.executable, "-m", "ocrray", "evaluate", str(config)], capture_output=True, text=True, check=False
@@ -71,7 +71,7 @@ def test_job_with_a_locked_output_tells_every_problem_at_once(tmp_path: Path):
     config = evaluation(tmp_path)
     (tmp_path / "pairs.jsonl").unlink()
 
-    with output.locked(Folder.at(tmp_path / "out")):
+    with output.locked(Location.at(tmp_path / "out")):
         beside = subprocess.run(
             [sys.executable, "-m", "ocrray", "evaluate", str(config)], capture_output=True, text=True, check=False
         )
@@ -118,7 +118,7 @@ def test_resume_of_another_run_says_what_differs_and_of_an_older_schema_that_alo
     before: dict[str, object], lines: int, tmp_path: Path
 ):
     """Columns moved on: one line says so, however many settings came with them; otherwise each difference is a line."""
-    folder = Folder.at(str(tmp_path))
+    folder = Location.at(str(tmp_path))
     now = {"schema_version": 5, "limit": None, "extract": {"answer": "json"}} if lines == 1 else {"schema_version": 5, "limit": 4}
 
     with pytest.raises(ConfigError) as caught:

@@ -12,22 +12,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 from worklist_samples import counted, listed, page, write
 
-from ocrray.folder import Folder
 from ocrray.records import WORK_LIST_SCHEMA
 from ocrray.sources import worklist
-from ocrray.sources.files import Location
 from ocrray.sources.input import InputConfig
 from ocrray.sources.rows import with_unique_ids
 from ocrray.sources.seen import SeenKeys
 from ocrray.sources.worklist import count_records, list_records, write_work_list
+from ocrray.storage import Location
 
 
-def new_folder(path: Path) -> Folder:
+def new_folder(path: Path) -> Location:
     path.mkdir()
-    return Folder.at(path)
+    return Location.at(path)
 
 
-def tables(folder: Folder) -> list[pa.Table]:
+def tables(folder: Location) -> list[pa.Table]:
     return [pq.read_table(path) for path in sorted(Path(folder.path).iterdir())]
 
 

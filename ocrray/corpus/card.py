@@ -12,8 +12,8 @@ from ocrray.corpus.fields import field_types
 from ocrray.corpus.provenance import Provenance
 from ocrray.corpus.summary import Summary
 from ocrray.corpus.templates import environment
-from ocrray.folder import Folder
 from ocrray.records import SCHEMA, SCHEMA_VERSION, STATUS_MEANINGS
+from ocrray.storage import Location
 from ocrray.text.normalise import sanitise
 
 NAME = "README.md"
@@ -33,7 +33,7 @@ _SIZES = (
 """The hub's `size_categories`, each ten times the one before."""
 
 
-def write_card(output: str | Path | Folder, *, summary: Summary, about: About) -> None:
+def write_card(output: str | Path | Location, *, summary: Summary, about: About) -> None:
     """Write README.md into the output folder of a corpus."""
     types = summary.columns or {field.name: field.type for field in SCHEMA}
     fields = field_types(types["fields"]) if summary.fields.total() else {}
@@ -53,7 +53,7 @@ def write_card(output: str | Path | Folder, *, summary: Summary, about: About) -
             columns=described_columns(types),
         )
     )
-    Folder.at(output).write_text(NAME, without_blank_runs(text))
+    Location.at(output).write_text(NAME, without_blank_runs(text))
 
 
 def card_environment() -> Environment:

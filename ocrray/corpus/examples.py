@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from ocrray.corpus.batch import Batch, Flags, Floats, Integers
-from ocrray.folder import Folder
+from ocrray.storage import Location
 
 BATCH_ROWS = 4_096
 
@@ -62,7 +62,7 @@ class StratifiedRows:
         return [place for place in chain.from_iterable(turns) if place][: self.size]
 
 
-def read_rows(folder: Folder, places: Iterable[Place]) -> dict[Place, dict[str, Any]]:
+def read_rows(folder: Location, places: Iterable[Place]) -> dict[Place, dict[str, Any]]:
     """Read the rows at `places` as dictionaries with all columns except `lines`, at most one batch in memory at a time."""
     wanted: dict[str, list[int]] = defaultdict(list)
     for place in sorted(set(places)):

@@ -7,10 +7,10 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from ocrray.corpus.examples import BATCH_ROWS
-from ocrray.folder import Folder
+from ocrray.storage import Location
 
 
-def duplicate_ids(folder: Folder, names: Sequence[str], limit: int = 5) -> list[str]:
+def duplicate_ids(folder: Location, names: Sequence[str], limit: int = 5) -> list[str]:
     """Return up to `limit` record ids that occur more than once in the Parquet files `names`; empty if all are unique.
 
     Ids are hashed to 64 bits and sorted; ids whose hashes are equal are read again and compared.
@@ -32,7 +32,7 @@ def duplicate_ids(folder: Folder, names: Sequence[str], limit: int = 5) -> list[
     return []
 
 
-def _batches(folder: Folder, names: Sequence[str]) -> Iterator[list[str]]:
+def _batches(folder: Location, names: Sequence[str]) -> Iterator[list[str]]:
     for name in names:
         with pq.ParquetFile(f"{folder.path}/{name}", filesystem=folder.filesystem) as file:
             for batch in file.iter_batches(BATCH_ROWS, columns=["record_id"]):

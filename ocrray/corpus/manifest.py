@@ -13,8 +13,11 @@ import ocrray
 from ocrray.corpus.provenance import Provenance
 from ocrray.corpus.summary import DataFile, Summary
 from ocrray.errors import OcrrayError
-from ocrray.folder import MANIFEST_NAME, Folder
 from ocrray.records import SCHEMA_VERSION, STATUSES
+from ocrray.storage import Location
+
+MANIFEST_NAME = "manifest.json"
+"""File that a run writes last into its output folder: a folder that has one is complete."""
 
 _LIBRARIES = (
     "ray",
@@ -78,7 +81,13 @@ class Manifest(_Frozen):
 
 
 def write_manifest(
-    output: str | Path | Folder, *, summary: Summary, listed: int, fingerprint: str, config: Mapping[str, Any], started: datetime
+    output: str | Path | Location,
+    *,
+    summary: Summary,
+    listed: int,
+    fingerprint: str,
+    config: Mapping[str, Any],
+    started: datetime,
 ) -> Manifest:
     """Write `manifest.json` into the output folder and return it; `config` is the resolved config as a JSON object.
 
@@ -97,17 +106,17 @@ def write_manifest(
         config=dict(config),
         libraries=library_versions(),
     )
-    Folder.at(output).write_text(MANIFEST_NAME, manifest.model_dump_json(indent=2) + "\n")
+    Location.at(output).write_text(MANIFEST_NAME, manifest.model_dump_json(indent=2) + "\n")
     return manifest
 
 
-def read_manifest(output: str | Path | Folder) -> Manifest | None:
+def read_manifest(output: str | Path | Location) -> Manifest | None:
     """Read the manifest of an output folder; None if there is none.
 
     Raises: OcrrayError: when it cannot be read.
     """
     try:
-        return Manifest.model_validate_json(Folder.at(output).read_text(MANIFEST_NAME))
+        return Manifest.model_validate_json(Location.at(output).read_text(MANIFEST_NAME))
     except FileNotFoundError:
         return None
     except ValidationError as err:

@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 
 from ocrray.corpus.batch import Integers
 from ocrray.corpus.summary import BIN_ENDS, DataFile
-from ocrray.folder import Folder
 from ocrray.records import Column
+from ocrray.storage import Location
 
 SCHEMA_VERSION = 2
 
@@ -78,7 +78,7 @@ class PairsSummary:
         return sum(totals.pairs for totals in self.kinds.values())
 
 
-def gather(made: Mapping[str, Folder], output: Folder) -> PairsSummary:
+def gather(made: Mapping[str, Location], output: Location) -> PairsSummary:
     """Merge the folders of `made` into `<output>/data/<name>-00000.parquet`, ..., in the order of ids, replacing older files.
 
     Texts of scans are also written to `lines.csv`.
@@ -105,7 +105,7 @@ def gather(made: Mapping[str, Folder], output: Folder) -> PairsSummary:
     return summary
 
 
-def made_batches(folder: Folder) -> Iterator[pa.Table]:
+def made_batches(folder: Location) -> Iterator[pa.Table]:
     """Yield the rows that workers wrote, in the order of ids (each file holds a contiguous range of them)."""
     files = []
     for info in folder.files(".parquet"):
@@ -117,7 +117,7 @@ def made_batches(folder: Folder) -> Iterator[pa.Table]:
                 yield pa.table(batch)
 
 
-def _kept(folder: Folder, summary: PairsSummary) -> Iterator[pa.Table]:
+def _kept(folder: Location, summary: PairsSummary) -> Iterator[pa.Table]:
     for rows in made_batches(folder):
         made = pc.is_null(rows["drop_reason"])
         for row in rows.filter(pc.invert(made)).select(["drop_reason", "drop_message"]).to_pylist():

@@ -13,12 +13,12 @@ from ocrray.corpus.about import About
 from ocrray.corpus.card import NAME as CARD_NAME
 from ocrray.corpus.card import card_environment, dataset_metadata, without_blank_runs
 from ocrray.corpus.columns import type_name
-from ocrray.corpus.manifest import DataFileEntry, data_file_entries, library_versions
+from ocrray.corpus.manifest import MANIFEST_NAME, DataFileEntry, data_file_entries, library_versions
 from ocrray.corpus.pairs import COLUMNS, SCHEMA_VERSION, PairsSummary
 from ocrray.corpus.summary import BIN_ENDS
 from ocrray.corpus.templates import percent
 from ocrray.errors import OcrrayError
-from ocrray.folder import MANIFEST_NAME, Folder
+from ocrray.storage import Location
 
 
 class KindEntry(BaseModel):
@@ -49,7 +49,7 @@ class PairsManifest(BaseModel):
 
 
 def write_manifest(
-    output: Folder,
+    output: Location,
     *,
     summary: PairsSummary,
     requested: Mapping[str, int],
@@ -84,7 +84,7 @@ def write_manifest(
     return manifest
 
 
-def read_manifest(output: Folder) -> PairsManifest | None:
+def read_manifest(output: Location) -> PairsManifest | None:
     """Read the manifest of an output folder; None if there is none.
 
     Raises: OcrrayError: when it cannot be read.
@@ -110,7 +110,7 @@ class Origin:
     requested: Mapping[str, int]
 
 
-def write_card(output: Folder, *, summary: PairsSummary, about: About, config: Mapping[str, Any], origin: Origin) -> None:
+def write_card(output: Location, *, summary: PairsSummary, about: About, config: Mapping[str, Any], origin: Origin) -> None:
     """Write README.md into the output folder; `config` is the resolved config of the run as a JSON object."""
     text = (
         card_environment()

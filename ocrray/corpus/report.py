@@ -18,7 +18,7 @@ from ocrray.corpus.panels.examples import Example, Scan
 from ocrray.corpus.summary import BIN_ENDS, Summary
 from ocrray.corpus.templates import environment
 from ocrray.errors import RecordError
-from ocrray.folder import Folder
+from ocrray.storage import Location
 
 NAME = "report.html"
 Thumbnail = Callable[[str, int], bytes | None]
@@ -27,7 +27,7 @@ _MAX_BYTES = 14_000_000
 
 
 def write_report(
-    output: str | Path | Folder, *, summary: Summary, config_yaml: str, title: str, thumbnail: Thumbnail | None = None
+    output: str | Path | Location, *, summary: Summary, config_yaml: str, title: str, thumbnail: Thumbnail | None = None
 ) -> None:
     """Write `report.html`, one self-contained file under 15 MB, into the output folder.
 
@@ -56,7 +56,7 @@ def write_report(
     text = render({})
     examples = [example for data in shown.values() for example in data.get("examples", ())]
     scans = _scans(examples, thumbnail, _MAX_BYTES - len(text.encode())) if thumbnail else {}
-    Folder.at(output).write_text(NAME, render(scans) if scans else text)
+    Location.at(output).write_text(NAME, render(scans) if scans else text)
 
 
 def _environment() -> Environment:

@@ -20,8 +20,8 @@ from ocrray.corpus.groups import GROUPS
 from ocrray.corpus.ids import duplicate_ids
 from ocrray.corpus.provenance import Provenance
 from ocrray.errors import OcrrayError
-from ocrray.folder import Folder
 from ocrray.records import SCHEMA
+from ocrray.storage import Location
 from ocrray.text.metrics import CerTotals, cer_totals
 
 BIN_ENDS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
@@ -53,7 +53,7 @@ def _empty_groups() -> dict[str, StratifiedRows]:
 class Summary:
     """Statistics of a corpus, for its manifest, card and report; characters are code points of the stored text."""
 
-    folder: Folder
+    folder: Location
     files: list[DataFile] = field(default_factory=list)
     columns: dict[str, pa.DataType] = field(default_factory=dict)  # all columns of the data files
     records: int = 0
@@ -103,12 +103,12 @@ class Summary:
         return self.changed_chars / max(self.raw_chars, self.corrected_chars, 1)
 
 
-def summarise(data_folder: str | Path | Folder) -> Summary:
+def summarise(data_folder: str | Path | Location) -> Summary:
     """Read every Parquet file directly in `data_folder` (a path or URI) once; a folder that does not exist is an empty corpus.
 
     Raises: OcrrayError: when a file cannot be read or lacks columns of a corpus.
     """
-    folder = Folder.at(data_folder)
+    folder = Location.at(data_folder)
     summary = Summary(folder)
     for info in folder.files(".parquet"):
         try:

@@ -10,12 +10,12 @@ import pyarrow as pa
 
 from ocrray.config import StrictModel
 from ocrray.errors import ConfigError, Problems, RecordError
-from ocrray.sources import files
-from ocrray.sources.files import FileStat
 from ocrray.sources.input import Encoding
 from ocrray.sources.rows import Texts, clean, record_ids
 from ocrray.sources.tables import EXTENSIONS, Columns, Table, is_text, open_table
 from ocrray.sources.walk import Found, Walk
+from ocrray.storage import files
+from ocrray.storage.files import FileStat
 
 _RUN_COLUMNS = {
     "id_column": "record_id",

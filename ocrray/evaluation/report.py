@@ -18,8 +18,8 @@ from ocrray.evaluation.normalisation import Normalisation
 from ocrray.evaluation.panels import PANELS
 from ocrray.evaluation.panels.base import PAGE
 from ocrray.evaluation.report_records import ReportRecord
-from ocrray.folder import Folder
 from ocrray.records import Edit, edits_from_rows
+from ocrray.storage import Location
 from ocrray.text.edits import edits_between
 from ocrray.text.normalise import sanitise
 
@@ -31,7 +31,7 @@ _MAX_COMPARED_CHARS = 20_000
 _MARKS = {"deleted": "-", "inserted": "+", "gap": "…"}
 
 
-def write_report(output: Folder, evaluation: Evaluation, *, config_yaml: str, title: str) -> None:
+def write_report(output: Location, evaluation: Evaluation, *, config_yaml: str, title: str) -> None:
     """Write `report.html`, self-contained and under 15 MB, into the output folder."""
     env = environment(True, "ocrray.evaluation")
     script = Markup(env.get_template("report.js.jinja").render())

@@ -11,12 +11,12 @@ from ocrray.corpus.templates import environment
 from ocrray.evaluation import sheet
 from ocrray.evaluation.report import as_json, difference
 from ocrray.evaluation.sampling import STRATA, SampledRecord
-from ocrray.folder import Folder
+from ocrray.storage import Location
 
 NAME = "sample.html"
 
 
-def write_sheet_page(output: Folder, records: Sequence[SampledRecord], *, title: str) -> None:
+def write_sheet_page(output: Location, records: Sequence[SampledRecord], *, title: str) -> None:
     """Write `sample.html`, self-contained, beside the sheet of the same records; what was checked is kept in the browser."""
     env = environment(True, "ocrray.evaluation")
     script = Markup(env.get_template("sheet.js.jinja").render())

@@ -17,10 +17,10 @@ from ray.data import ActorPoolStrategy, DataContext, Dataset
 from ray.data.checkpoint import CheckpointConfig
 
 from ocrray.errors import EngineError, OcrrayError
-from ocrray.folder import Folder
 from ocrray.runtime import cluster
 from ocrray.runtime.monitor import MonitorHandle
 from ocrray.runtime.resources import local_workers
+from ocrray.storage import Location
 
 Map = Callable[[pa.Table], pa.Table]
 """Function that maps a block of rows to the same rows."""
@@ -39,7 +39,7 @@ def silence_ray_data() -> None:
 
 
 @contextmanager
-def committed(checkpoint: Folder) -> Iterator[None]:
+def committed(checkpoint: Location) -> Iterator[None]:
     """Commit what is written to `checkpoint`, and read only rows whose `record_id` is not committed there."""
     silence_ray_data()
     context = DataContext.get_current()
@@ -59,7 +59,7 @@ def committed(checkpoint: Folder) -> Iterator[None]:
         context.checkpoint_config = None
 
 
-def committed_records(checkpoint: Folder) -> int:
+def committed_records(checkpoint: Location) -> int:
     """Return the number of records that earlier runs committed to this checkpoint."""
     files = checkpoint.files(".parquet")
     return sum(
@@ -69,7 +69,7 @@ def committed_records(checkpoint: Folder) -> int:
     )
 
 
-def read_blocks(work_list: Folder, rows_per_block: int) -> Dataset:
+def read_blocks(work_list: Location, rows_per_block: int) -> Dataset:
     """Read the Parquet files of a work list in blocks of `rows_per_block` rows."""
     parts = sum(1 for _ in work_list.files(".parquet"))
     rows = ray.data.read_parquet(work_list.path, filesystem=work_list.filesystem, override_num_blocks=parts)
@@ -118,7 +118,7 @@ def map_in_pool(
     )
 
 
-def write_blocks(rows: Dataset, folder: Folder, monitor: MonitorHandle) -> None:
+def write_blocks(rows: Dataset, folder: Location, monitor: MonitorHandle) -> None:
     """Run the plan and write its rows into `folder`.
 
     Raises:

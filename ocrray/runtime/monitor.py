@@ -17,8 +17,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from ocrray.errors import ConfigError
-from ocrray.folder import Folder
 from ocrray.records import STATUSES
+from ocrray.storage import Location
 
 MonitorHandle: TypeAlias = "ray.actor.ActorHandle[Any]"
 """A running RunMonitor or TrainMonitor."""
@@ -158,7 +158,7 @@ class ProgressDisplay(Display):
 
 
 @contextmanager
-def monitored(output: Folder, actor: Any = RunMonitor, *arguments: Any) -> Iterator[MonitorHandle]:
+def monitored(output: Location, actor: Any = RunMonitor, *arguments: Any) -> Iterator[MonitorHandle]:
     """Start `actor(*arguments)` for the time of a run on this folder, under a name that is derived from the folder.
 
     Raises:

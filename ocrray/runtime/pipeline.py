@@ -14,13 +14,13 @@ import ray
 from ray.data import Dataset
 
 from ocrray.errors import EngineError
-from ocrray.folder import Folder
 from ocrray.runtime import blocks, cluster
 from ocrray.runtime.blocks import reporting_errors
 from ocrray.runtime.monitor import MonitorHandle
 from ocrray.sources.kinds import IMAGE_KINDS
 from ocrray.stages.spec import OpenStages, StageSpec
 from ocrray.stages.tables import to_corpus_schema
+from ocrray.storage import Location
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Pipeline:
     on_cluster: bool
 
 
-def run_pipeline(pipeline: Pipeline, output: Folder, monitor: MonitorHandle) -> None:
+def run_pipeline(pipeline: Pipeline, output: Location, monitor: MonitorHandle) -> None:
     """Process every record of `output`'s work list that is not committed yet; returns when the last one is written.
 
     Raises:

@@ -18,11 +18,11 @@ from PIL import Image
 
 from ocrray.corpus.pairs import MADE_SCHEMA
 from ocrray.errors import ConfigError, RecordError
-from ocrray.folder import Folder
 from ocrray.runtime import blocks
 from ocrray.runtime.blocks import reporting_errors
 from ocrray.runtime.monitor import MonitorHandle
 from ocrray.stages.base import attempt
+from ocrray.storage import Location
 from ocrray.synth.config import NoiseConfig, PagesConfig
 from ocrray.synth.noise import NoiseModel
 from ocrray.synth.noisy import make_noisy
@@ -38,7 +38,7 @@ def run_phase(
     name: str,
     worker: type[Any],
     arguments: tuple[Any, ...],
-    output: Folder,
+    output: Location,
     monitor: MonitorHandle,
     *,
     rows_per_block: int,
@@ -60,7 +60,7 @@ class MakePages:
         config: PagesConfig,
         font_names: Sequence[str],
         seed: int,
-        output: Folder,
+        output: Location,
         monitor: MonitorHandle,
     ) -> None:
         self.config, self.seed, self.output, self.monitor = config, seed, output, monitor
@@ -132,7 +132,7 @@ def _cers(pairs: Sequence[dict[str, Any]]) -> Iterable[float]:
     return [int(count) / max(1, len(for_scoring(text))) for count, text in zip(wrong, truths, strict=True)]
 
 
-def _write_png(image: Image.Image, folder: Folder, name: str) -> None:
+def _write_png(image: Image.Image, folder: Location, name: str) -> None:
     data = io.BytesIO()
     image.save(data, "PNG", dpi=(300, 300))
     folder.filesystem.create_dir(folder.path)

@@ -10,8 +10,8 @@ from typing import Any
 import ray
 
 from ocrray.errors import ConfigError
-from ocrray.folder import Folder
 from ocrray.runtime.monitor import Display, MonitorHandle, clock
+from ocrray.storage import Location
 
 METRICS_NAME = "metrics.jsonl"
 _LOGGED = ("epoch", "loss", "eval_loss", "grad_norm", "learning_rate", "tokens_per_s")  # of all that the trainer logs
@@ -86,7 +86,7 @@ class TrainMonitor:
 class TrainDisplay(Display):
     """Shows the newest metrics, and keeps `<output>/metrics.jsonl` up to date."""
 
-    def __init__(self, monitor: MonitorHandle, folder: Folder) -> None:
+    def __init__(self, monitor: MonitorHandle, folder: Location) -> None:
         super().__init__(monitor)
         self.folder = folder
         self.rows: list[Row] = []
@@ -125,7 +125,7 @@ class TrainDisplay(Display):
             self.rows = snapshot.rows
 
 
-def read_metrics(folder: Folder) -> list[Row]:
+def read_metrics(folder: Location) -> list[Row]:
     """Read the rows of an earlier run; none for a new one.
 
     Raises:

@@ -16,7 +16,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from PIL.TiffImagePlugin import TiffImageFile
 
 from ocrray.errors import RecordError
-from ocrray.sources import files
+from ocrray.storage import Location, files
 
 Image.init()  # until then Pillow knows only a few formats
 # `check_size` is stricter: before any pixel is decoded, and against the user's own limit.
@@ -52,7 +52,7 @@ def count_pages(uri: str) -> int:
 
     Raises: RecordError: `missing`, `unreadable`, `empty_file`, `truncated`, `not_an_image`.
     """
-    location = files.parse(uri)
+    location = Location.at(uri)
     if location.name.lower().endswith(_ONE_PAGE_EXTENSIONS):
         return 1
     with files.open_binary(location) as file, _open_image(file, uri) as image:

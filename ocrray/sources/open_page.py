@@ -7,8 +7,9 @@ from PIL import Image
 
 from ocrray.errors import RecordError
 from ocrray.records import Line
-from ocrray.sources import files, kinds, markup
+from ocrray.sources import kinds, markup
 from ocrray.sources.text_files import read_text_file
+from ocrray.storage import Location, files
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,7 @@ def open_image(uri: str, page: int = 0, *, max_pixels: int, max_file_bytes: int)
     Raises: RecordError: `missing`, `unreadable`, `empty_file`, `truncated`, `not_an_image`, `too_large` (bytes, or pixels by the
         header), `too_small`, `encrypted`, `missing_page`.
     """
-    data, digest = files.read_hashed(files.parse(uri), max_file_bytes)
+    data, digest = files.read_hashed(Location.at(uri), max_file_bytes)
     return kinds.image_format_of(data).decode_page(data, page, uri, max_pixels), digest
 
 
@@ -37,7 +38,7 @@ def open_document(kind: str, uri: str, page: int, *, encoding: str, max_file_byt
 
     Raises: RecordError: as `files.read_bytes`, `read_text_file` and `markup.read_page`.
     """
-    location = files.parse(uri)
+    location = Location.at(uri)
     if kinds.KINDS[kind].texts:
         text = read_text_file(uri, encoding, max_file_bytes)
         return LoadedPage(text, None, None, files.read_hashed(location, max_file_bytes)[1])
@@ -47,7 +48,7 @@ def open_document(kind: str, uri: str, page: int, *, encoding: str, max_file_byt
     return LoadedPage(text, document.lines, _image_uri(location, document.image_name), content_hash)
 
 
-def _image_uri(document: files.Location, image_name: str | None) -> str | None:
+def _image_uri(document: Location, image_name: str | None) -> str | None:
     """Return the scan that the file names, if it lies in the same folder: a name in a file is never followed elsewhere."""
     if not image_name:
         return None

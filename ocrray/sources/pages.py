@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 from urllib.parse import unquote
 
 from ocrray.errors import ConfigError, RecordError
-from ocrray.sources import files, kinds, markup, xml_parse
-from ocrray.sources.files import FileStat
+from ocrray.sources import kinds, markup, xml_parse
 from ocrray.sources.input import AUTO
 from ocrray.sources.kinds import KINDS, MARKUP, ContainerFormat, InputKind, family_of
 from ocrray.sources.rows import Row, page_row
 from ocrray.sources.text_files import decode
 from ocrray.sources.walk import Found
+from ocrray.storage import files
+from ocrray.storage.files import FileStat
 from ocrray.text.normalise import sanitise
 
 GROUND_TRUTH_SUFFIX = ".gt.txt"

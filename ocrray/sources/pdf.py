@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, BinaryIO
 from PIL import Image
 
 from ocrray.errors import RecordError
-from ocrray.sources import files
 from ocrray.sources.images import PLAUSIBLE_DPI, check_page, check_page_count, check_size
+from ocrray.storage import Location, files
 
 if TYPE_CHECKING:
     from pypdfium2 import PdfDocument
@@ -25,7 +25,7 @@ def count_pages(uri: str) -> int:
 
     Raises: RecordError: `missing`, `unreadable`, `encrypted`.
     """
-    with files.open_binary(files.parse(uri)) as file, _pdfium_lock, _open_pdf(file, uri) as document:
+    with files.open_binary(Location.at(uri)) as file, _pdfium_lock, _open_pdf(file, uri) as document:
         return check_page_count(len(document), uri)
 
 

@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow as pa
 
 from ocrray.errors import RecordError
-from ocrray.sources import files
 from ocrray.sources.rows import Texts
+from ocrray.storage import Location, files
 from ocrray.text.normalise import sanitise
 
 EXTENSIONS = (".txt", ".txt.gz")
@@ -24,7 +24,7 @@ def read_text_file(uri: str, encoding: str, max_bytes: int) -> str:
 
     Raises: RecordError: `bad_encoding`, `too_large`, `empty_file`, `missing`, `unreadable`.
     """
-    location = files.parse(uri)
+    location = Location.at(uri)
     data = files.read_bytes(location, max_bytes)
     try:
         data = unzipped(io.BytesIO(data), location.name).read(max_bytes + 1)

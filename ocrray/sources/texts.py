@@ -8,8 +8,6 @@ from typing import BinaryIO
 import pyarrow as pa
 
 from ocrray.errors import ConfigError, RecordError
-from ocrray.sources import files
-from ocrray.sources.files import FileStat
 from ocrray.sources.input import AUTO, InputConfig
 from ocrray.sources.kinds import KINDS, InputKind, family_of
 from ocrray.sources.pages import named_file
@@ -17,6 +15,8 @@ from ocrray.sources.rows import Texts, page_row, table_of_rows, table_of_texts
 from ocrray.sources.tables import Columns, Table, is_text, open_table
 from ocrray.sources.text_files import BROKEN_GZIP, read_units, unzipped
 from ocrray.sources.walk import Found, Walk
+from ocrray.storage import files
+from ocrray.storage.files import FileStat
 
 _TEXT_COLUMNS = ("text", "ocr")
 

@@ -15,8 +15,8 @@ from typing import Literal, NamedTuple
 from pyarrow import fs
 
 from ocrray.errors import ConfigError, RecordError
-from ocrray.sources import files
-from ocrray.sources.files import FileStat, Location
+from ocrray.storage import Location, files
+from ocrray.storage.files import FileStat
 
 _WILD = re.compile(r"[*?\[]")
 _CONCURRENT_REQUESTS = 16  # object stores answer slowly, but many at a time
@@ -95,10 +95,10 @@ class Walk:
 
 def _resolve(path: str) -> _Item:
     if path.startswith("@"):
-        location = files.parse(path[1:])
+        location = Location.at(path[1:])
         files.stat(location)
         return _Item(path[1:], location, "file", is_list=True)
-    location = files.parse(path)
+    location = Location.at(path)
     name = _name(path, location)
     kind = _kind(location)
     if kind == fs.FileType.Directory:
@@ -130,8 +130,7 @@ def _glob(name: str, location: Location) -> _Item:
 
 
 def _kind(location: Location) -> fs.FileType:
-    system = files.filesystem(location) if location.prefix else fs.LocalFileSystem()
-    return system.get_file_info(location.path).type
+    return location.filesystem.get_file_info(location.path).type
 
 
 def _files(item: _Item, skipped: Counter[str]) -> Generator[Found]:
@@ -153,7 +152,7 @@ def _listed(item: _Item) -> Iterator[Found]:
 
 def _listed_file(path: str) -> Found:
     try:
-        location = files.parse(path)
+        location = Location.at(path)
         return _found(_name(path, location), location, "file")
     except RecordError as err:
         name = path.encode(errors="backslashreplace").decode()
@@ -230,7 +229,7 @@ def _list_folder(folder: Location) -> _Members:
     members: dict[str, FileStat | None] = {}
     folders: dict[str, bool] = {}
     if folder.prefix:
-        for info in files.filesystem(folder).get_file_info(fs.FileSelector(folder.path)):
+        for info in folder.filesystem.get_file_info(fs.FileSelector(folder.path)):
             if info.type == fs.FileType.Directory:
                 folders[info.base_name] = False
             else:

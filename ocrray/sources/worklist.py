@@ -13,7 +13,6 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ocrray.errors import ConfigError
-from ocrray.folder import Folder
 from ocrray.sources.input import InputConfig
 from ocrray.sources.kinds import IMAGE_KINDS
 from ocrray.sources.pages import Inspected, Inspector
@@ -21,6 +20,7 @@ from ocrray.sources.rows import Row, table_of_rows, with_unique_ids
 from ocrray.sources.seen import SeenKeys
 from ocrray.sources.texts import TextReader
 from ocrray.sources.walk import Found, Walk
+from ocrray.storage import Location
 
 _TABLE_ROWS, _TABLE_BYTES = 4096, 1 << 25
 _PART_ROWS, _PART_BYTES = 1 << 15, 1 << 27
@@ -74,7 +74,7 @@ def count_records(config: InputConfig, *, images: bool, limit: int | None = None
     return lister.listing
 
 
-def write_work_list(config: InputConfig, folder: Folder, *, images: bool, limit: int | None = None) -> Listing:
+def write_work_list(config: InputConfig, folder: Location, *, images: bool, limit: int | None = None) -> Listing:
     """List the input into `part-00000.parquet`, ... in an existing, empty folder.
 
     Raises: ConfigError: as `list_records`.

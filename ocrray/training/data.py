@@ -13,11 +13,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ocrray.errors import ConfigError, Problems, RecordError
-from ocrray.sources import files, tables
+from ocrray.sources import tables
 from ocrray.sources.pages import named_file
 from ocrray.sources.rows import MAX_TEXT_CHARS, Texts, clean
 from ocrray.sources.text_files import BROKEN_GZIP
 from ocrray.sources.walk import Found, Walk
+from ocrray.storage import Location, files
 from ocrray.training.samples import ARROW_TYPES, IMAGE, Column, ColumnKind
 from ocrray.training.settings import DataConfig
 
@@ -93,7 +94,7 @@ class Reader:
             strings=frozenset(column.source for column in columns if column.kind == "text"),
         )
         try:
-            location = files.parse(uri)
+            location = Location.at(uri)
             with files.open_binary(location) as file:
                 for texts in tables.open_table(file, location.name, _ENCODING).batches(wanted):
                     yield self._rows(texts, number, location)
@@ -103,7 +104,7 @@ class Reader:
     def _all_columns(self) -> tuple[Column, ...]:
         return (*self.columns, *([Column(GROUP, self.group_column, "scalar")] if self.group_column else []))
 
-    def _rows(self, texts: Texts, number: int, location: files.Location) -> pa.Table:
+    def _rows(self, texts: Texts, number: int, location: Location) -> pa.Table:
         problems = {position: kind for position, (kind, _) in texts.problems.items()}
         convert: dict[ColumnKind, Callable[[pa.Array], tuple[pa.Array, dict[int, str]]]] = {
             "text": _text,
@@ -153,7 +154,7 @@ def _is_json(text: str) -> bool:
     return True
 
 
-def _images(array: pa.Array, *, location: files.Location) -> tuple[pa.Array, dict[int, str]]:
+def _images(array: pa.Array, *, location: Location) -> tuple[pa.Array, dict[int, str]]:
     """Return IMAGE references, and which name no file: paths are relative to the folder of the table, and stay below it.
 
     The kinds of problems begin with `image_`: of those of the table itself, some end the run.

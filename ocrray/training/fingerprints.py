@@ -6,8 +6,8 @@ from typing import Any
 
 from ocrray import __version__
 from ocrray.models.folders import weights_revision
-from ocrray.sources.files import FileStat
 from ocrray.sources.walk import Found
+from ocrray.storage.files import FileStat
 from ocrray.training.config import TrainConfig
 from ocrray.training.samples import SAMPLES
 

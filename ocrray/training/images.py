@@ -4,7 +4,8 @@ from collections.abc import Mapping
 
 from PIL import Image
 
-from ocrray.sources import files, kinds
+from ocrray.sources import kinds
+from ocrray.storage import Location, files
 
 MAX_FILE_BYTES = 1 << 28
 MAX_PIXELS = 100_000_000  # a decoded page of this size takes 300 MB
@@ -18,6 +19,6 @@ def open_image(reference: Mapping[str, bytes | str | None]) -> Image.Image:
     """
     data, path = reference["bytes"], str(reference["path"] or "")
     if not isinstance(data, bytes):
-        data = files.read_bytes(files.parse(path), MAX_FILE_BYTES)
+        data = files.read_bytes(Location.at(path), MAX_FILE_BYTES)
     image = kinds.image_format_of(data).decode_page(data, 0, path or "image", MAX_PIXELS)
     return image.convert("RGB")

@@ -7,6 +7,7 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, Pos
 
 from ocrray.config import StrictModel
 from ocrray.corpus.about import About
+from ocrray.storage import LocationPath
 
 
 class ModelConfig(StrictModel):
@@ -152,7 +153,7 @@ class CheckpointConfig(StrictModel):
 class TrainOutput(About):
     """Location of the run, forms of the model, and metadata for its card."""
 
-    path: str
+    path: LocationPath
     """A local folder; on a cluster one that all machines share."""
     dtype: Literal["float32", "bfloat16", "float16"] | None = None
     """Data type of the stored weights of a fully trained model; null: the training precision."""

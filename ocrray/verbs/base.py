@@ -9,7 +9,7 @@ from rich.console import RenderableType
 
 from ocrray.config import StrictModel, fingerprint
 from ocrray.errors import Problems
-from ocrray.folder import Folder
+from ocrray.storage import Location
 from ocrray.verbs.console import Rows
 from ocrray.verbs.output import Run
 
@@ -76,8 +76,8 @@ class PlanModule(Protocol):
 class RunModule(Protocol):
     """Module `run` of a verb."""
 
-    def run(self, plan: Any, folder: Folder) -> Result:
+    def run(self, plan: Any, folder: Location) -> Result:
         """Do the work that is not done yet; a verb that resumes writes `manifest.json` last."""
 
-    def show(self, plan: Any, folder: Folder) -> Result:
+    def show(self, plan: Any, folder: Location) -> Result:
         """Return the result of a finished run, from its files; a verb that does not resume has no such function."""

@@ -6,7 +6,7 @@ from typing import cast
 
 from ocrray.config import StrictModel, load
 from ocrray.errors import Problems
-from ocrray.folder import Folder
+from ocrray.storage import Location
 from ocrray.verbs import Verb, console, output
 from ocrray.verbs.base import Plan, PlanModule, Result, RunModule, VerbConfig
 
@@ -29,7 +29,7 @@ def carry_out(
 
 def run_config(verb: Verb, config: StrictModel, limit: int | None = None) -> Result:
     """Run `verb` with a config that is loaded already; raises as `carry_out` does."""
-    folder = Folder.at(_output_path(config))
+    folder = Location.at(_output_path(config))
     with output.locked(folder) as lock_problems:
         with console.working("Reading the input"):
             plan = _planned(verb, config, limit, Problems(lock_problems), dry_run=False)
@@ -49,7 +49,7 @@ def _print_plan(verb: Verb, config: StrictModel, limit: int | None) -> None:
 def _planned(verb: Verb, config: StrictModel, limit: int | None, problems: Problems, *, dry_run: bool) -> Plan:
     plan = _planner(verb).make_plan(config, limit, problems, dry_run=dry_run)
     if plan.previous:
-        output.require_same(Folder.at(_output_path(config)), plan.previous, plan.fingerprint, plan.settings)
+        output.require_same(Location.at(_output_path(config)), plan.previous, plan.fingerprint, plan.settings)
     return plan
 
 

@@ -12,8 +12,9 @@ from filelock import FileLock, Timeout
 from pyarrow import fs as pafs
 
 from ocrray.corpus.about import About
-from ocrray.errors import ConfigError
-from ocrray.folder import MANIFEST_NAME, Folder
+from ocrray.corpus.manifest import MANIFEST_NAME
+from ocrray.errors import ConfigError, RecordError
+from ocrray.storage import Location, LocationPath
 
 _RUN_FILE = "_run.json"
 _LOCK_FILE = ".lock"
@@ -23,7 +24,7 @@ _WRITTEN_BEFORE_RUN_FILE = {"_work_list", _LOCK_FILE}
 class OutputConfig(About):
     """Location of the corpus, and metadata for its card."""
 
-    path: str
+    path: LocationPath
     """A local folder or a URI (`s3://`, `gs://`); relative paths are relative to the working directory."""
     title: str = "Restored corpus"
     """Heading of the card and the report."""
@@ -40,7 +41,7 @@ class Run:
 
 
 @contextmanager
-def locked(output: Folder) -> Iterator[list[str]]:
+def locked(output: Location) -> Iterator[list[str]]:
     """Hold the folder for this process; yield why it cannot be held, in one line, or an empty list.
 
     An object store has no locks: there, only a second run in the same cluster is noticed (by the name of the run's monitor).
@@ -56,12 +57,12 @@ def locked(output: Folder) -> Iterator[list[str]]:
 
 
 @contextmanager
-def _lock(output: Folder) -> Iterator[None]:
+def _lock(output: Location) -> Iterator[None]:
     try:
         output.filesystem.create_dir(output.path)
-    except OSError as error:
-        raise ConfigError(f"output.path: {output.path} cannot be created: {error}") from None
-    if not isinstance(output.filesystem, pafs.LocalFileSystem):
+    except (OSError, RecordError) as error:
+        raise ConfigError(f"output.path: {output.path} cannot be created: {' '.join(str(error).split())}") from None
+    if not output.is_local:
         yield
         return
     lock = FileLock(Path(output.path) / _LOCK_FILE)
@@ -77,19 +78,19 @@ def _lock(output: Folder) -> Iterator[None]:
         lock.release()
 
 
-def require_writable(output: Folder) -> None:
+def require_writable(output: Location) -> None:
     """Check that a local folder, or its nearest ancestor that exists, can be written; change nothing.
 
     Raises: ConfigError: when it cannot.
     """
-    if not isinstance(output.filesystem, pafs.LocalFileSystem):
+    if not output.is_local:
         return
     nearest = next(path for path in (Path(output.path), *Path(output.path).parents) if path.exists())
     if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
         raise ConfigError(f"output.path: {output.path} cannot be written: {nearest} is not a folder, or you may not write to it")
 
 
-def read_run(output: Folder) -> Run | None:
+def read_run(output: Location) -> Run | None:
     """Return the run that fills this folder, None for a new or empty one.
 
     Raises: ConfigError: when the folder holds foreign files or cannot be read.
@@ -98,7 +99,7 @@ def read_run(output: Folder) -> Run | None:
         return Run(**json.loads(output.read_text(_RUN_FILE)))
     except FileNotFoundError:
         pass
-    except OSError as error:
+    except (OSError, RecordError) as error:
         raise ConfigError(f"output.path: {output.path} cannot be read: {' '.join(str(error).split())}") from None
     except (TypeError, ValueError):
         raise ConfigError(f"output.path: {output.path}/{_RUN_FILE} is damaged; choose another folder") from None
@@ -109,12 +110,12 @@ def read_run(output: Folder) -> Run | None:
     return None
 
 
-def write_run(output: Folder, run: Run) -> None:
+def write_run(output: Location, run: Run) -> None:
     """Record the run; from now on only a run with the same fingerprint can write here."""
     output.write_text(_RUN_FILE, json.dumps(asdict(run), indent=1, ensure_ascii=False))
 
 
-def require_same(output: Folder, previous: Run, fingerprint: str, settings: Mapping[str, Any]) -> None:
+def require_same(output: Location, previous: Run, fingerprint: str, settings: Mapping[str, Any]) -> None:
     """Check that the run recorded in the folder had this fingerprint.
 
     Raises: ConfigError: that lists the settings that differ.
@@ -140,7 +141,7 @@ def require_same(output: Folder, previous: Run, fingerprint: str, settings: Mapp
     raise ConfigError("\n".join([headline, *differences]))
 
 
-def is_finished(output: Folder) -> bool:
+def is_finished(output: Location) -> bool:
     """Return whether the run of this folder has ended: its manifest is written last."""
     return bool(output.filesystem.get_file_info(f"{output.path}/{MANIFEST_NAME}").is_file)
 

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from ocrray.folder import Folder
+from ocrray.storage import Location
 from ocrray.verbs.base import Plan
 from ocrray.verbs.output import Run, read_run, write_run
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def ray_session(
-    plan: Plan, folder: Folder, local_cpus: int, monitor: Any = None, *monitor_arguments: Any
+    plan: Plan, folder: Location, local_cpus: int, monitor: Any = None, *monitor_arguments: Any
 ) -> Iterator["MonitorHandle"]:
     """Connect to Ray, end what an earlier driver of this run left behind, record the run in `folder`, and yield its monitor.
 
@@ -36,7 +36,7 @@ def ray_session(
         yield actor
 
 
-def started_at(folder: Folder) -> datetime:
+def started_at(folder: Location) -> datetime:
     """Return when the run of this folder was first started; it must have been recorded."""
     run = read_run(folder)
     assert run is not None

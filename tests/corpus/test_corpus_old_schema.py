@@ -11,9 +11,9 @@ import pytest
 
 from ocrray.corpus.export.corpus import ExportConfig, Exported, export_corpus
 from ocrray.evaluation.inputs import System, SystemConfig
-from ocrray.folder import Folder
 from ocrray.sources.input import InputConfig
 from ocrray.sources.worklist import write_work_list
+from ocrray.storage import Location
 
 _BOX = [(name, pa.int32()) for name in ("left", "top", "right", "bottom")]
 _WORD = [("text", pa.string()), *_BOX, ("confidence", pa.float32())]
@@ -58,7 +58,7 @@ def old_corpus(request, tmp_path: Path) -> Path:
     output = tmp_path / "out"
     for name in ("data", "_work_list"):
         (output / name).mkdir(parents=True)
-    write_work_list(InputConfig(paths=[str(scan)]), Folder.at(output / "_work_list"), images=False)
+    write_work_list(InputConfig(paths=[str(scan)]), Location.at(output / "_work_list"), images=False)
     schema = frozen_schema(request.param)
     row = dict.fromkeys(schema.names) | {
         "record_id": "a",
@@ -97,6 +97,6 @@ def test_evaluate_old_corpus_reads_texts_refusals_and_fields(old_corpus: Path) -
 def test_export_old_corpus_writes_the_corrections(old_corpus: Path) -> None:
     """Corrections of earlier versions still go back into their files."""
     finished = datetime(2026, 1, 2, tzinfo=UTC)
-    exported = export_corpus(Folder.at(old_corpus), ExportConfig(), finished=finished, max_file_bytes=1 << 20)
+    exported = export_corpus(Location.at(old_corpus), ExportConfig(), finished=finished, max_file_bytes=1 << 20)
     assert exported == Exported(changed=1, unchanged=0, failed=0, changed_lines=1)
     assert b'CONTENT="the cat"' in (old_corpus / "export" / "a.xml").read_bytes()

@@ -14,7 +14,7 @@ from ocrray.corpus.ids import duplicate_ids
 from ocrray.corpus.provenance import Provenance
 from ocrray.corpus.summary import BIN_ENDS, summarise
 from ocrray.errors import OcrrayError
-from ocrray.folder import Folder
+from ocrray.storage import Location
 from ocrray.text.metrics import cer_totals
 
 
@@ -147,11 +147,11 @@ def test_duplicate_ids_any_files_finds_exactly_the_repeated(tmp_path_factory, fi
         pq.write_table(pa.table({"record_id": pa.array(ids, pa.string())}), folder / f"{number}.parquet")
     counts = Counter(record_id for ids in files for record_id in ids)
     expected = sorted(record_id for record_id, n in counts.items() if n > 1)
-    assert duplicate_ids(Folder.at(folder), [f"{n}.parquet" for n in range(len(files))]) == expected[:5]
+    assert duplicate_ids(Location.at(folder), [f"{n}.parquet" for n in range(len(files))]) == expected[:5]
 
 
 def test_duplicate_ids_equal_hashes_of_different_ids_are_no_duplicates(tmp_path: Path, monkeypatch) -> None:
     """Exact means exact: ids that merely share a hash are unique."""
     monkeypatch.setattr("ocrray.corpus.ids.hash", lambda text: len(text), raising=False)
     pq.write_table(pa.table({"record_id": [f"{n:04d}" for n in range(50)]}), tmp_path / "a.parquet")
-    assert duplicate_ids(Folder.at(tmp_path), ["a.parquet"]) == []
+    assert duplicate_ids(Location.at(tmp_path), ["a.parquet"]) == []

@@ -13,13 +13,12 @@ from ocrray.corpus.export.corpus import ExportConfig, Exported, export_corpus, r
 from ocrray.corpus.export.names import RelativeNames
 from ocrray.engines.fake import FakeConfig
 from ocrray.errors import RecordError
-from ocrray.folder import Folder
-from ocrray.sources import files
 from ocrray.sources.input import InputConfig
 from ocrray.sources.worklist import write_work_list
 from ocrray.stages.correct import Correct
 from ocrray.stages.guard import Guard
 from ocrray.stages.load import Load
+from ocrray.storage import Location
 
 MAX_BYTES = 1 << 20
 BOOK = "<html><body>{}</body></html>".format(
@@ -27,9 +26,9 @@ BOOK = "<html><body>{}</body></html>".format(
 )
 
 
-def restored(folder: Path, *, rows_per_file: int = 1000) -> Folder:
+def restored(folder: Path, *, rows_per_file: int = 1000) -> Location:
     """The corpus of all files in `folder`, "tbe" corrected to "the", as a run leaves it beside them in `out`."""
-    output = Folder.at(folder.parent / "out")
+    output = Location.at(folder.parent / "out")
     for name in ("_work_list", "data"):
         Path(output.path, name).mkdir(parents=True)
     config = InputConfig(paths=[str(folder)])
@@ -42,11 +41,11 @@ def restored(folder: Path, *, rows_per_file: int = 1000) -> Folder:
     return output
 
 
-def export(output: Folder, **config: bool) -> Exported:
+def export(output: Location, **config: bool) -> Exported:
     return export_corpus(output, ExportConfig(**config), finished=datetime(2026, 1, 2, tzinfo=UTC), max_file_bytes=MAX_BYTES)
 
 
-def exported_files(output: Folder) -> dict[str, bytes]:
+def exported_files(output: Location) -> dict[str, bytes]:
     folder = Path(output.path, "export")
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
@@ -75,7 +74,7 @@ def test_export_writes_every_document_once_with_the_corrections_of_all_its_pages
 
     exported = export(restored(folder, rows_per_file=2))
 
-    written = exported_files(Folder.at(folder.parent / "out"))
+    written = exported_files(Location.at(folder.parent / "out"))
     assert list(written) == ["a/x.xml", "b/book.hocr", "b/x.xml"]
     assert written["b/x.xml"] == alto("a dog").encode()
     assert written["b/book.hocr"].endswith(BOOK.replace("tbe", "the").removeprefix("<html>").encode())
@@ -139,7 +138,7 @@ def test_export_many_documents_goes_to_all_cores(write):
 
     assert exported == Exported(200, 0, 0, 200)
     assert all(
-        f'"the {int(name[1:4])}"'.encode() in data for name, data in exported_files(Folder.at(folder.parent / "out")).items()
+        f'"the {int(name[1:4])}"'.encode() in data for name, data in exported_files(Location.at(folder.parent / "out")).items()
     )
 
 
@@ -167,7 +166,7 @@ def test_export_names_are_as_different_as_the_files(uris: list[str], names: list
 def test_export_name_that_climbs_is_refused(key: str):
     """An object store's key may be no path: its document fails, and nothing is written elsewhere."""
     relative = RelativeNames()
-    uris = [files.Location("s3://", f"bucket/{name}").uri for name in (key, "z.xml")]
+    uris = [Location("s3://", f"bucket/{name}").uri for name in (key, "z.xml")]
     for uri in uris:
         relative.add(uri)
 
@@ -179,7 +178,7 @@ def test_export_name_that_climbs_is_refused(key: str):
 def test_export_of_an_empty_corpus_is_nothing(tmp_path: Path):
     """No records, no documents, and no error."""
     (tmp_path / "in").mkdir()
-    output = Folder.at(tmp_path / "out")
+    output = Location.at(tmp_path / "out")
     (tmp_path / "out" / "_work_list").mkdir(parents=True)
     (tmp_path / "out" / "data").mkdir()
 

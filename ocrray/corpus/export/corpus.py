@@ -22,10 +22,9 @@ from ocrray.corpus.export.document import write_document
 from ocrray.corpus.export.history import ProcessingStep
 from ocrray.corpus.export.names import RelativeNames
 from ocrray.errors import OcrrayError, RecordError
-from ocrray.folder import Folder
 from ocrray.records import Edit, edits_from_rows
-from ocrray.sources import files
 from ocrray.sources.kinds import EXPORTED_KINDS
+from ocrray.storage import Location, files
 
 NAME = "export.json"
 DOCUMENTS_NAME = "export.parquet"
@@ -89,14 +88,14 @@ class _Document:
 class _Job:
     """Settings with which a worker writes any document."""
 
-    output: Folder
+    output: Location
     names: RelativeNames
     config: ExportConfig
     finished: datetime
     max_file_bytes: int
 
 
-def read_export(output: Folder, config: ExportConfig) -> Exported | None:
+def read_export(output: Location, config: ExportConfig) -> Exported | None:
     """Return the counts of an earlier, finished export with this config; None if there is none."""
     try:
         saved = json.loads(output.read_text(NAME))
@@ -105,7 +104,7 @@ def read_export(output: Folder, config: ExportConfig) -> Exported | None:
         return None
 
 
-def export_corpus(output: Folder, config: ExportConfig, *, finished: datetime, max_file_bytes: int) -> Exported:
+def export_corpus(output: Location, config: ExportConfig, *, finished: datetime, max_file_bytes: int) -> Exported:
     """Write every document of the finished corpus in `output` into its folder `export`, replacing an earlier export.
 
     `export.parquet` has a row for each document, with the error of one that could not be written. `export.json` (the counts) is
@@ -136,7 +135,7 @@ def export_corpus(output: Folder, config: ExportConfig, *, finished: datetime, m
     return exported
 
 
-def _survey(work_list: Folder) -> tuple[RelativeNames, dict[str, int], int]:
+def _survey(work_list: Location) -> tuple[RelativeNames, dict[str, int], int]:
     """Return the documents' names, the page counts of those with several pages, and the number of documents.
 
     The work list holds the pages of a file in consecutive rows.
@@ -157,7 +156,7 @@ def _survey(work_list: Folder) -> tuple[RelativeNames, dict[str, int], int]:
     return names, page_counts, total
 
 
-def _documents(data: Folder, pages: dict[str, int]) -> Iterator[_Document]:
+def _documents(data: Location, pages: dict[str, int]) -> Iterator[_Document]:
     """Yield every document when all its records are read; those of a book may be in several data files."""
     waiting: dict[str, _Document] = {}
     for info in data.files(".parquet"):
@@ -227,7 +226,7 @@ def _write(job: _Job, document: _Document) -> tuple[str | None, int]:
         kind, message = document.problem or ("unreadable", "none of its pages could be read")
         raise RecordError(message, kind=kind)
     name = job.names.name_of(document.uri)
-    data, content_hash = files.read_hashed(files.parse(document.uri), job.max_file_bytes)
+    data, content_hash = files.read_hashed(Location.at(document.uri), job.max_file_bytes)
     if content_hash != document.content_hash:
         raise RecordError("the file has changed since it was read", kind="other_text")
     step = ProcessingStep(ocrray.__version__, document.corrector, job.finished)

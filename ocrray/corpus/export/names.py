@@ -5,7 +5,7 @@ from itertools import takewhile
 from urllib.parse import quote
 
 from ocrray.errors import RecordError
-from ocrray.sources import files
+from ocrray.storage import Location
 
 
 @dataclass(slots=True)
@@ -34,7 +34,7 @@ class RelativeNames:
 
 
 def _parts(uri: str) -> list[str]:
-    location = files.parse(uri)
+    location = Location.at(uri)
     # Files of several stores: each store has a folder.
     return [quote(location.prefix + location.query, safe="") or "file", *location.path.removeprefix("/").split("/")]
 

@@ -12,7 +12,7 @@ from ocrray.evaluation.field_scoring import FieldsConfig
 from ocrray.evaluation.inputs import System, SystemConfig
 from ocrray.evaluation.normalisation import Normalisation
 from ocrray.evaluation.report import NAME as REPORT_NAME
-from ocrray.folder import Folder
+from ocrray.storage import Location, LocationPath
 from ocrray.verbs import output
 from ocrray.verbs.base import Plan
 from ocrray.verbs.console import Rows
@@ -24,7 +24,7 @@ NAME = "evaluation.json"
 class EvaluationOutputConfig(StrictModel):
     """Location of `evaluation.json` and `report.html`."""
 
-    path: str
+    path: LocationPath
     """A local folder or a URI (`s3://`, `gs://`)."""
     title: str = "Evaluation"
     """Title of the report."""
@@ -100,7 +100,7 @@ def make_plan(config: EvaluateConfig, limit: int | None, problems: Problems, *, 
 
     Raises: ConfigError: with one line for each problem.
     """
-    problems.checked(_require_own_report, Folder.at(config.output.path))
+    problems.checked(_require_own_report, Location.at(config.output.path))
     system = problems.checked(System, config.input, "input")
     second = config.second_system
     baseline = problems.checked(System, second, "baseline") if second else None
@@ -109,7 +109,7 @@ def make_plan(config: EvaluateConfig, limit: int | None, problems: Problems, *, 
     return EvaluatePlan(config=config, limit=limit, system=system, baseline=baseline, settings={})
 
 
-def _require_own_report(folder: Folder) -> None:
+def _require_own_report(folder: Location) -> None:
     """Check that the folder can be written and holds no report of something else, for instance of a `restore` run.
 
     Raises: ConfigError: when it does not.

@@ -19,14 +19,14 @@ from ocrray.evaluation.sampling import check_sample, draw_sample
 from ocrray.evaluation.scoring import CountBatches, count_in_process, score
 from ocrray.evaluation.sheet_page import write_sheet_page
 from ocrray.evaluation.translation import translation_scores
-from ocrray.folder import Folder
+from ocrray.storage import Location
 from ocrray.verbs import console
 from ocrray.verbs.base import Result
 from ocrray.verbs.evaluate.plan import NAME, EvaluateConfig, EvaluatePlan
 from ocrray.verbs.evaluate.tables import result_tables, sheet_instructions
 
 
-def run(plan: EvaluatePlan, folder: Folder) -> Result:
+def run(plan: EvaluatePlan, folder: Location) -> Result:
     """Evaluate and write `evaluation.json` and `report.html`; with `sample`, first draw the sheet and return instructions."""
     config = plan.config
     sheet_text = _sheet(folder) if config.sample else None
@@ -76,7 +76,7 @@ def _counting(workers: int) -> Iterator[CountBatches]:
         yield count.count_on_ray(workers)
 
 
-def _sheet(folder: Folder) -> str | None:
+def _sheet(folder: Location) -> str | None:
     """Return the sheet of an earlier call, None where there is none yet.
 
     Raises: ConfigError: when it cannot be read.
@@ -89,7 +89,7 @@ def _sheet(folder: Folder) -> str | None:
         raise ConfigError(f"{folder.path}/{sheet.NAME}: cannot be read ({err}); save it as CSV in UTF-8") from None
 
 
-def _write_sheet(plan: EvaluatePlan, folder: Folder, size: int) -> Result:
+def _write_sheet(plan: EvaluatePlan, folder: Location, size: int) -> Result:
     config = plan.config
     with console.working("Drawing the sample"):
         drawn = draw_sample(plan.system.batches(plan.limit), size, config.bootstrap.seed)

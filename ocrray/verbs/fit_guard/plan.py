@@ -9,8 +9,9 @@ from typing import Self
 from pydantic import field_validator, model_validator
 
 from ocrray.config import StrictModel
+from ocrray.corpus.manifest import MANIFEST_NAME
 from ocrray.errors import Problems
-from ocrray.folder import MANIFEST_NAME, Folder
+from ocrray.storage import Location, LocationPath
 from ocrray.training.guard.config import CorrectionsConfig
 from ocrray.training.guard.corrections import shipped_correctors
 from ocrray.training.guard.data import read_labelled
@@ -25,7 +26,7 @@ _FORMAT_VERSION = 1  # of the files written; raise it when the same input gives 
 class GuardOutputConfig(StrictModel):
     """Location of the fitted scorer."""
 
-    path: str
+    path: LocationPath
     """Local folder, to be used with `guard: {scorer: FOLDER}`; relative paths are relative to the working directory."""
 
     @field_validator("path")
@@ -92,7 +93,7 @@ def make_plan(config: FitGuardConfig, limit: int | None, problems: Problems, *, 
 
 
 def _previous_run(path: str) -> Run | None:
-    folder = Folder.at(path)
+    folder = Location.at(path)
     output.require_writable(folder)
     return output.read_run(folder)
 

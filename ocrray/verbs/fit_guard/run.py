@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import ocrray
-from ocrray.folder import MANIFEST_NAME, Folder
+from ocrray.corpus.manifest import MANIFEST_NAME
+from ocrray.storage import Location
 from ocrray.training.guard.fit import GuardFit, fit_guard
 from ocrray.verbs import console
 from ocrray.verbs.base import Result
@@ -14,7 +15,7 @@ from ocrray.verbs.fit_guard.plan import FitGuardPlan
 from ocrray.verbs.output import Run, write_run
 
 
-def run(plan: FitGuardPlan, folder: Folder) -> Result:
+def run(plan: FitGuardPlan, folder: Location) -> Result:
     """Fit the scorer and write its models, then the manifest; an interrupted run starts anew."""
     started = datetime.now(UTC)
     write_run(folder, Run(plan.fingerprint, plan.settings, started.isoformat(timespec="seconds"), session=""))
@@ -32,7 +33,7 @@ def run(plan: FitGuardPlan, folder: Folder) -> Result:
     return _result(plan, fitted)
 
 
-def show(plan: FitGuardPlan, folder: Folder) -> Result:
+def show(plan: FitGuardPlan, folder: Location) -> Result:
     """Return the results of a finished run."""
     return _result(plan, GuardFit(**json.loads(folder.read_text(MANIFEST_NAME))["fitted_on"]))
 

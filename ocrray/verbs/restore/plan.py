@@ -14,7 +14,6 @@ from ocrray.engines.registry import CorrectConfig, RecognizeConfig
 from ocrray.engines.tagger import RouteConfig, TaggerConfig
 from ocrray.engines.tesseract import TesseractConfig
 from ocrray.errors import Problems
-from ocrray.folder import Folder
 from ocrray.guard import GuardConfig
 from ocrray.guard import check as check_guard
 from ocrray.records import SCHEMA_VERSION
@@ -22,6 +21,7 @@ from ocrray.runtime.resources import WorkersConfig
 from ocrray.sources.input import InputConfig
 from ocrray.sources.kinds import EXPORTED_KINDS, IMAGE_KINDS
 from ocrray.sources.worklist import Listing, count_records, write_work_list
+from ocrray.storage import Location
 from ocrray.verbs import output
 from ocrray.verbs.base import Plan
 from ocrray.verbs.console import Rows
@@ -128,7 +128,7 @@ def make_plan(config: RestoreConfig, limit: int | None, problems: Problems, *, d
     Raises: ConfigError: with one line for each problem.
     """
     config = _with_columns_read(config)
-    folder = Folder.at(config.output.path)
+    folder = Location.at(config.output.path)
     problems.checked(output.require_writable, folder)
     previous = problems.checked(output.read_run, folder)
     router = _check(problems, config.route, "route")
@@ -166,7 +166,7 @@ def make_plan(config: RestoreConfig, limit: int | None, problems: Problems, *, d
     )
 
 
-def _writing_to(folder: Folder) -> Callable[..., Listing]:
+def _writing_to(folder: Location) -> Callable[..., Listing]:
     def list_input(config: InputConfig, *, images: bool, limit: int | None) -> Listing:
         work_list = folder.child("_work_list")
         folder.filesystem.create_dir(work_list.path)

@@ -10,10 +10,10 @@ from ocrray.corpus.manifest import read_manifest, write_manifest
 from ocrray.corpus.report import write_report
 from ocrray.corpus.summary import Summary, summarise
 from ocrray.errors import RecordError
-from ocrray.folder import Folder
 from ocrray.runtime.resources import local_cpus
 from ocrray.sources.input import InputConfig
 from ocrray.sources.open_page import open_image
+from ocrray.storage import Location
 from ocrray.verbs import console
 from ocrray.verbs.base import Result
 from ocrray.verbs.restore.plan import RestoreConfig, RestorePlan
@@ -22,7 +22,7 @@ from ocrray.verbs.restore.tables import Throughput, result_rows
 from ocrray.verbs.session import ray_session, started_at
 
 
-def run(plan: RestorePlan, folder: Folder) -> Result:
+def run(plan: RestorePlan, folder: Location) -> Result:
     """Process the records that are not committed yet, then write report, card, manifest and export.
 
     The exit code is 1 where more records, or exported files, failed than `max_failed_frac` allows.
@@ -34,17 +34,17 @@ def run(plan: RestorePlan, folder: Folder) -> Result:
     return _result(plan, folder, summary, throughput)
 
 
-def show(plan: RestorePlan, folder: Folder) -> Result:
+def show(plan: RestorePlan, folder: Location) -> Result:
     """Return the results of a finished run, after exporting the corpus if that is still to be done."""
     return _result(plan, folder, _summarised(folder), None)
 
 
-def _summarised(folder: Folder) -> Summary:
+def _summarised(folder: Location) -> Summary:
     with console.working("Reading the corpus"):
         return summarise(folder.child("data"))
 
 
-def _result(plan: RestorePlan, folder: Folder, summary: Summary, throughput: Throughput | None) -> Result:
+def _result(plan: RestorePlan, folder: Location, summary: Summary, throughput: Throughput | None) -> Result:
     config = plan.config
     exported = _export(config, folder)
     rows = result_rows(summary, config.output.path, unit=plan.unit, throughput=throughput, exported=exported)
@@ -53,7 +53,7 @@ def _result(plan: RestorePlan, folder: Folder, summary: Summary, throughput: Thr
     return Result([console.two_columns(rows)], exit_code=int(too_many_failed or too_many_lost))
 
 
-def _process(plan: RestorePlan, folder: Folder) -> Throughput:
+def _process(plan: RestorePlan, folder: Location) -> Throughput:
     # Late, because Ray takes a second to import and a plan needs none of it.
     from ocrray.runtime import blocks, cluster, monitor
     from ocrray.runtime.pipeline import Pipeline, run_pipeline
@@ -70,7 +70,7 @@ def _process(plan: RestorePlan, folder: Folder) -> Throughput:
         return Throughput(plan.listing.records - done, time.monotonic() - begun)
 
 
-def _write_companions(plan: RestorePlan, folder: Folder, summary: Summary) -> None:
+def _write_companions(plan: RestorePlan, folder: Location, summary: Summary) -> None:
     """Write report, card and, last, the manifest: a folder that has one is complete."""
     config, resolved = plan.config, plan.resolved()
     write_report(
@@ -91,7 +91,7 @@ def _write_companions(plan: RestorePlan, folder: Folder, summary: Summary) -> No
     )
 
 
-def _export(config: RestoreConfig, folder: Folder) -> Exported | None:
+def _export(config: RestoreConfig, folder: Location) -> Exported | None:
     """Write the export, unless an earlier call did; after the manifest, because the corpus is whole without it."""
     if config.export is None:
         return None
@@ -113,7 +113,7 @@ def _thumbnail(uri: str, page: int, limits: InputConfig) -> bytes | None:
     return data.getvalue()
 
 
-def _finished_at(folder: Folder) -> datetime:
+def _finished_at(folder: Location) -> datetime:
     manifest = read_manifest(folder)
     assert manifest is not None
     return manifest.finished

@@ -10,7 +10,7 @@ from ocrray.config import StrictModel
 from ocrray.corpus.pairs import SCHEMA_VERSION
 from ocrray.engines.base import EngineInfo
 from ocrray.errors import Problems
-from ocrray.folder import Folder
+from ocrray.storage import Location
 from ocrray.synth.config import NoiseConfig, PagesConfig
 from ocrray.synth.noise import NoiseModel
 from ocrray.synth.pages import typefaces
@@ -95,7 +95,7 @@ def make_plan(config: SynthesizeConfig, limit: int | None, problems: Problems, *
 
     Raises: ConfigError: with one line for each problem.
     """
-    folder = Folder.at(config.output.path)
+    folder = Location.at(config.output.path)
     problems.checked(output.require_writable, folder)
     previous = problems.checked(output.read_run, folder)
     font_names = problems.checked(_font_names, config.pages) if config.pages else []

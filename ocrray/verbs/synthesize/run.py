@@ -12,8 +12,8 @@ import pyarrow.compute as pc
 
 from ocrray.corpus.pairs import gather, made_batches
 from ocrray.corpus.pairs_card import Origin, PairsManifest, read_manifest, write_card, write_manifest
-from ocrray.folder import Folder
 from ocrray.runtime.resources import block_rows
+from ocrray.storage import Location
 from ocrray.synth.config import NoiseConfig, PagesConfig
 from ocrray.synth.noise import NoiseModel, fit_recognition_errors
 from ocrray.verbs import console
@@ -30,7 +30,7 @@ _BLOCK_ROWS = {"pages": (1, 16), "noise": (64, 512)}  # minimum and maximum comm
 _SCRATCH = ("_made", "_checkpoint", "_work_list")
 
 
-def run(plan: SynthesizePlan, folder: Folder) -> Result:
+def run(plan: SynthesizePlan, folder: Location) -> Result:
     """Make the pairs that are not committed yet, then write data, card and manifest."""
     begun = time.monotonic()
     # One CPU for tasks that read and write beside the pool, and one for the filter that Ray Data starts to resume.
@@ -44,28 +44,28 @@ def run(plan: SynthesizePlan, folder: Folder) -> Result:
     return _result(plan, folder, manifest, elapsed_s=time.monotonic() - begun)
 
 
-def show(plan: SynthesizePlan, folder: Folder) -> Result:
+def show(plan: SynthesizePlan, folder: Location) -> Result:
     """Return the counts of a finished run."""
     manifest = read_manifest(folder)
     assert manifest is not None
     return _result(plan, folder, manifest, elapsed_s=None)
 
 
-def _result(plan: SynthesizePlan, folder: Folder, manifest: PairsManifest, *, elapsed_s: float | None) -> Result:
+def _result(plan: SynthesizePlan, folder: Location, manifest: PairsManifest, *, elapsed_s: float | None) -> Result:
     for name in _SCRATCH:
         with suppress(FileNotFoundError):  # an earlier call may have deleted it
             folder.filesystem.delete_dir(folder.child(name).path)
     return Result([console.two_columns(_result_rows(manifest, plan.config.output.path, elapsed_s=elapsed_s))])
 
 
-def _make_pages(plan: SynthesizePlan, config: PagesConfig, folder: Folder, monitor: "MonitorHandle") -> None:
+def _make_pages(plan: SynthesizePlan, config: PagesConfig, folder: Location, monitor: "MonitorHandle") -> None:
     from ocrray.runtime.synthesis import MakePages
 
     arguments = (config, plan.fonts, plan.config.seed, folder)
     _run_phase("pages", MakePages, arguments, plan, folder, monitor)
 
 
-def _make_noise(plan: SynthesizePlan, config: NoiseConfig, folder: Folder, monitor: "MonitorHandle") -> None:
+def _make_noise(plan: SynthesizePlan, config: NoiseConfig, folder: Location, monitor: "MonitorHandle") -> None:
     from ocrray.runtime.synthesis import MakeNoise
 
     with console.working("Fitting the noise model"):
@@ -78,7 +78,7 @@ def _run_phase(
     worker: type[Any],
     arguments: tuple[Any, ...],
     plan: SynthesizePlan,
-    folder: Folder,
+    folder: Location,
     monitor: "MonitorHandle",
 ) -> None:
     from ocrray.runtime import blocks, cluster, synthesis
@@ -102,7 +102,7 @@ def _run_phase(
         )
 
 
-def _noise_model(config: NoiseConfig, folder: Folder) -> NoiseModel:
+def _noise_model(config: NoiseConfig, folder: Location) -> NoiseModel:
     """Return the model of this run, saved when it is first needed so that a resumed run uses the same."""
     with TemporaryDirectory() as scratch:
         path = Path(scratch) / _NOISE_FILE
@@ -118,13 +118,13 @@ def _noise_model(config: NoiseConfig, folder: Folder) -> NoiseModel:
         return NoiseModel.load(path)
 
 
-def _page_pairs(folder: Folder) -> Iterator[tuple[str, str]]:
+def _page_pairs(folder: Location) -> Iterator[tuple[str, str]]:
     for rows in made_batches(folder.child("_made").child("pages")):
         made = rows.filter(pc.is_null(rows["drop_reason"]))
         yield from zip(made["gt"].to_pylist(), made["ocr"].to_pylist(), strict=True)
 
 
-def _finish(plan: SynthesizePlan, folder: Folder) -> PairsManifest:
+def _finish(plan: SynthesizePlan, folder: Location) -> PairsManifest:
     """Gather the pairs and write the card and, last, the manifest: a folder that has one is complete."""
     made = folder.child("_made")
     summary = gather({phase: made.child(phase) for phase in plan.counts}, folder)

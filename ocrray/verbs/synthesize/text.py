@@ -12,9 +12,9 @@ import pyarrow.parquet as pq
 from pydantic import Field
 
 from ocrray.config import StrictModel
-from ocrray.folder import Folder
 from ocrray.sources.input import InputConfig
 from ocrray.sources.worklist import count_records, list_records
+from ocrray.storage import Location
 from ocrray.synth.clean import Passage, passages
 from ocrray.synth.config import FitConfig
 
@@ -72,7 +72,7 @@ class CleanText:
                     yield record_id, text
 
 
-def write_work_lists(folder: Folder, counts: Mapping[str, int], seed: int, passage_count: int, text: CleanText) -> None:
+def write_work_lists(folder: Location, counts: Mapping[str, int], seed: int, passage_count: int, text: CleanText) -> None:
     """Write the passages that pairs are made of to `<folder>/_work_list/<phase>`, in the order of the input.
 
     `counts` is the number of pairs of each phase, `passage_count` that of the passages in `text`. Each passage is used equally

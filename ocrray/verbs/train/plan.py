@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
-from pyarrow import fs as pafs
 
 from ocrray.errors import ConfigError, Problems
-from ocrray.folder import Folder
 from ocrray.runtime.resources import gpu_problems
-from ocrray.sources.files import FileStat, open_binary
 from ocrray.sources.walk import Found
+from ocrray.storage import Location
+from ocrray.storage.files import FileStat, open_binary
 from ocrray.training import data, deepspeed
 from ocrray.training.checkpoint import CHECKPOINTS
 from ocrray.training.config import TrainConfig, open_task
@@ -76,10 +75,10 @@ def make_plan(config: TrainConfig, limit: int | None, problems: Problems, *, dry
     return TrainPlan(config=config, limit=limit, files=files, settings=settings, previous=previous)
 
 
-def _local(path: str) -> Folder:
+def _local(path: str) -> Location:
     """Return the output as a folder of a file system, which workers, Ray Data and the export write with ordinary file calls."""
-    folder = Folder.at(path)
-    if not isinstance(folder.filesystem, pafs.LocalFileSystem):
+    folder = Location.at(path)
+    if not folder.is_local:
         raise ConfigError(
             f"output.path: {path} is an object store; train needs a folder (on a cluster: one that all machines share)"
         )

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ocrray
-from ocrray.folder import MANIFEST_NAME, Folder
+from ocrray.corpus.manifest import MANIFEST_NAME
+from ocrray.storage import Location
 from ocrray.training.history import TrainedRun, read_state
 from ocrray.verbs import console
 from ocrray.verbs.base import Result
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from ocrray.runtime.trainer import Trained
 
 
-def run(plan: TrainPlan, folder: Folder) -> Result:
+def run(plan: TrainPlan, folder: Location) -> Result:
     """Train to the end, from the last checkpoint where there is one, then write the model and, last, `manifest.json`."""
     manifest = {
         "ocrray_version": ocrray.__version__,
@@ -33,7 +34,7 @@ def run(plan: TrainPlan, folder: Folder) -> Result:
     return _result(manifest, plan)
 
 
-def show(plan: TrainPlan, folder: Folder) -> Result:
+def show(plan: TrainPlan, folder: Location) -> Result:
     """Return the results of a finished run, after writing the model again if the section `output` has changed."""
     manifest = json.loads(folder.read_text(MANIFEST_NAME))
     if manifest["config"]["output"] != plan.config.output.model_dump(mode="json"):
@@ -41,7 +42,7 @@ def show(plan: TrainPlan, folder: Folder) -> Result:
     return _result(manifest, plan)
 
 
-def _process(plan: TrainPlan, folder: Folder) -> dict[str, Any]:
+def _process(plan: TrainPlan, folder: Location) -> dict[str, Any]:
     # Late, because Ray takes a second to import and a plan needs none of it.
     from ocrray.runtime import trainer
     from ocrray.runtime.samples import prepare

@@ -1,54 +1,19 @@
-"""Local files and object-store files by URI: open, stat and read.
-
-A `uri` is an absolute local path, or `s3://` / `gs://` with percent-encoded keys and the query options that pyarrow knows
-(`?region=...`, `?endpoint_override=...&scheme=http`). Credentials come from the environment: a URI is written into the corpus.
-"""
+"""Reading of single files at a Location: size, ranges, whole content and its sha256."""
 
 import hashlib
 import io
 import os
-import posixpath
-import re
 import stat as stat_modes
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import BinaryIO, cast
-from urllib.parse import quote, unquote
 
 from pyarrow import fs
 
 from ocrray.errors import RecordError
+from ocrray.storage.location import Location
 
-_REMOTE = re.compile(r"(?P<prefix>(?:s3|gs)://(?:[^/?@]*@)?)(?P<path>.*?)(?P<query>\?\w+=[^/]*)?", re.DOTALL)
-_SCHEME = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]+)://", re.IGNORECASE)
 _READ_AHEAD_BYTES = 1 << 16
-
-
-@dataclass(frozen=True, slots=True)
-class Location:
-    """Place in a file system: `prefix` is empty for a local one, else `s3://` or `gs://`; `path` is not percent-encoded."""
-
-    prefix: str
-    path: str
-    query: str = ""
-
-    @property
-    def uri(self) -> str:
-        """URI from which `parse` makes this location again."""
-        return self.prefix + quote(self.path) + self.query if self.prefix else self.path
-
-    @property
-    def name(self) -> str:
-        """Last part of the path."""
-        return posixpath.basename(self.path)
-
-    def child(self, name: str) -> "Location":
-        """Return the file or folder of this relative POSIX name in this folder."""
-        return replace(self, path=posixpath.join(self.path, name))
-
-    def parent(self) -> "Location":
-        """Return the folder that contains this location."""
-        return replace(self, path=posixpath.dirname(self.path))
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,37 +24,6 @@ class FileStat:
     etag: str
 
 
-def parse(text: str) -> Location:
-    """Parse a path or URI; a relative path is resolved against the working directory.
-
-    Raises: RecordError: `bad_path` for unsupported schemes, keys in the URI and NUL characters.
-    """
-    if found := _REMOTE.fullmatch(text):
-        if ":" in found["prefix"][5:]:
-            raise RecordError(f"{found['path']}: keys do not belong in a URI; set them in the environment", kind="bad_path")
-        return Location(found["prefix"], unquote(found["path"]).rstrip("/"), found["query"] or "")
-    if (scheme := _SCHEME.match(text)) and scheme["scheme"].lower() != "file":
-        raise RecordError(f"{text}: {scheme['scheme']}:// is not supported; use a local path, s3:// or gs://", kind="bad_path")
-    path = unquote(text[7:]) if scheme else text
-    if "\0" in path:
-        raise RecordError(f"{path!r}: a path cannot hold a NUL character", kind="bad_path")
-    return Location("", os.path.abspath(os.path.expanduser(path)))  # noqa: PTH100, PTH111 - links keep the name the user gave
-
-
-def filesystem(location: Location) -> fs.FileSystem:
-    """Return the pyarrow file system of an object-store location.
-
-    Raises: OSError: when it cannot be reached.
-    """
-    bucket = location.path.partition("/")[0]
-    return _connect(f"{location.prefix}{bucket}{location.query}")
-
-
-@lru_cache(maxsize=64)
-def _connect(uri: str) -> fs.FileSystem:
-    return fs.FileSystem.from_uri(uri)[0]
-
-
 def stat(location: Location) -> FileStat:
     """Return size and tag of one file.
 
@@ -97,7 +31,7 @@ def stat(location: Location) -> FileStat:
     """
     try:
         if location.prefix:
-            info = filesystem(location).get_file_info(location.path)
+            info = location.filesystem.get_file_info(location.path)
             if info.type == fs.FileType.NotFound:
                 raise FileNotFoundError
             is_file, size, mtime_ns = info.type == fs.FileType.File, info.size, info.mtime_ns
@@ -121,7 +55,7 @@ def open_binary(location: Location) -> BinaryIO:
         if not location.prefix:
             stat(location)  # opening a named pipe would wait for ever
             return open(location.path, "rb")  # noqa: PTH123 - the caller closes it
-        source = filesystem(location).open_input_file(location.path)
+        source = location.filesystem.open_input_file(location.path)
         return cast(BinaryIO, io.BufferedReader(cast(io.RawIOBase, source), _READ_AHEAD_BYTES))
     except (OSError, ValueError) as err:
         raise _unreadable(location, err) from None
