@@ -57,25 +57,22 @@ def test_workers_block_rows_are_those_of_the_slowest_engine(settings: dict[str, 
 
 
 @pytest.mark.parametrize(
-    ("pools", "resumes", "expected"),
+    ("pools", "expected"),
     [
-        ([], False, CORES),  # tasks alone: one per core
-        ([], True, CORES + 1),  # and Ray Data's filter
-        ([ONE_PER_CORE], False, CORES + 1),  # a pool per core, and one task beside it
-        ([ONE_PER_CORE, ONE_PER_CORE], False, 2 * CORES + 1),
-        ([ONE_PER_CORE] * 3, True, 3 * CORES + 2),
-        ([Pool(2), Pool(3), Pool(1)], False, 2 + 3 + 1 + 1),
-        ([Pool(3, cpus=0.5)], False, 2 + 1),  # 1.5, rounded up
-        ([Pool(2, cpus=8)], True, 16 + 2),
+        ([], CORES),  # tasks alone: one per core
+        ([ONE_PER_CORE], CORES + 1),  # a pool per core, and one task beside it
+        ([ONE_PER_CORE, ONE_PER_CORE], 2 * CORES + 1),
+        ([ONE_PER_CORE] * 3, 3 * CORES + 1),
+        ([Pool(2), Pool(3), Pool(1)], 2 + 3 + 1 + 1),
+        ([Pool(3, cpus=0.5)], 2 + 1),  # 1.5, rounded up
+        ([Pool(2, cpus=8)], 16 + 1),
     ],
 )
-def test_local_cpus_suffice_for_all_pools_one_task_and_the_resume_filter(
-    monkeypatch: pytest.MonkeyPatch, pools: list[Pool], resumes: bool, expected: int
-):
-    """With one CPU less an actor, or the filter, would wait forever for a CPU that the others keep."""
+def test_local_cpus_suffice_for_all_pools_and_one_task(monkeypatch: pytest.MonkeyPatch, pools: list[Pool], expected: int):
+    """With one CPU less an actor would wait forever for a CPU that the others keep."""
     monkeypatch.setattr(resources.os, "cpu_count", lambda: CORES)
 
-    assert local_cpus(pools, resumes=resumes) == expected
+    assert local_cpus(pools) == expected
 
 
 @pytest.mark.parametrize(
@@ -90,7 +87,7 @@ def test_local_pool_of_shared_gpus_has_a_cpu_for_every_worker(
     monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
 
     assert local_workers(workers, gpus) == expected_size
-    assert local_cpus([Pool(workers, gpus=gpus)], resumes=False) == expected_cpus
+    assert local_cpus([Pool(workers, gpus=gpus)]) == expected_cpus
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ def finished(config: Path) -> None:
 
 
 def committed_files(folder: Path) -> int:
-    return len([path for path in folder.glob("out/_checkpoint/*.parquet") if ".pending." not in path.name])
+    return len(list(folder.glob("out/data/part-*.parquet")))
 
 
 def wait_for_commits(process: subprocess.Popen, folder: Path, at_least: int) -> None:

@@ -1,21 +1,21 @@
-"""Maps a work list block by block on Ray Data and writes the rows of each block once; used by every verb that writes Parquet.
+"""Maps the blocks of a work list on Ray Data; used by every verb that writes Parquet.
 
-A block is the unit of work, commit and resume: Ray Data commits its rows and their ids in two phases, so a row is in the output
-once however often a process dies (`ray.data.checkpoint`, Ray 2.60). This holds for plans of reads, maps and one write in which
-every row that is read is also written.
+A row of the dataset is a whole block: its number, and its rows as an Arrow IPC stream. So Ray Data can neither split nor merge
+blocks, and the last map can write each of them as the one file that is its commit (`ocrray.corpus.blocks`).
 """
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any
+from dataclasses import asdict
+from typing import Any, cast
 
+import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import ray
 from ray.data import ActorPoolStrategy, DataContext, Dataset
-from ray.data.checkpoint import CheckpointConfig
 
+from ocrray.corpus.blocks import Block, Footer, block_file_name, read_rows, write_block
 from ocrray.errors import EngineError, OcrrayError
 from ocrray.runtime import cluster
 from ocrray.runtime.monitor import MonitorHandle
@@ -23,9 +23,10 @@ from ocrray.runtime.resources import local_workers
 from ocrray.storage import Location
 
 Map = Callable[[pa.Table], pa.Table]
-"""Function that maps a block of rows to the same rows."""
+"""Function that maps the rows of a block to the same rows."""
+Describe = Callable[[str, pa.Table], str]
+"""Function that returns the statistics, as JSON, of a data file of this name and these rows."""
 
-_MAX_BLOCK_BYTES = 16 << 20  # Ray's default is 128 MiB; a stage needs only some rows at a time
 _MAX_ACTOR_INIT_DEATHS = 5  # by default, one worker that is killed while it loads ends the run
 _NO_PROGRESS_TIMEOUT_S = 6 * 3600  # the default of 30 minutes ends a run that waits for spot GPUs
 
@@ -38,47 +39,18 @@ def silence_ray_data() -> None:
     DataContext.get_current().enable_progress_bars = False
 
 
-@contextmanager
-def committed(checkpoint: Location) -> Iterator[None]:
-    """Commit what is written to `checkpoint`, and read only rows whose `record_id` is not committed there."""
+def read_blocks(work_list: Location, blocks: Sequence[Block]) -> Dataset:
+    """Read these blocks of a work list, a task each, in the order given."""
     silence_ray_data()
     context = DataContext.get_current()
-    context.use_datasource_v2 = False  # the newer reader reads half of the files at once: 830 MB per process, not 200
-    context.target_max_block_size = _MAX_BLOCK_BYTES
     context.max_consecutive_actor_init_deaths = _MAX_ACTOR_INIT_DEATHS
     context.execution_no_progress_timeout_s = _NO_PROGRESS_TIMEOUT_S
-    context.checkpoint_config = CheckpointConfig(
-        id_column="record_id",
-        checkpoint_path=checkpoint.path,
-        override_filesystem=checkpoint.filesystem,
-        delete_checkpoint_on_success=False,
-    )
-    try:
-        yield
-    finally:
-        context.checkpoint_config = None
-
-
-def committed_records(checkpoint: Location) -> int:
-    """Return the number of records that earlier runs committed to this checkpoint."""
-    files = checkpoint.files(".parquet")
-    return sum(
-        pq.read_metadata(info.path, filesystem=checkpoint.filesystem).num_rows
-        for info in files
-        if not info.base_name.endswith(".pending.parquet")
-    )
-
-
-def read_blocks(work_list: Location, rows_per_block: int) -> Dataset:
-    """Read the Parquet files of a work list in blocks of `rows_per_block` rows."""
-    parts = sum(1 for _ in work_list.files(".parquet"))
-    rows = ray.data.read_parquet(work_list.path, filesystem=work_list.filesystem, override_num_blocks=parts)
-    return rows.repartition(target_num_rows_per_block=rows_per_block)
+    return _mapped(ray.data.range(len(blocks), override_num_blocks=len(blocks)), _Read(work_list, blocks))
 
 
 def map_in_tasks(rows: Dataset, function: Map) -> Dataset:
     """Apply `function`, which is pickled, to every block, in as many tasks as there are free CPUs."""
-    return rows.map_batches(function, batch_format="pyarrow", batch_size=None, zero_copy_batch=True)
+    return _mapped(rows, _OnRows(function))
 
 
 def map_in_pool(
@@ -91,13 +63,12 @@ def map_in_pool(
     num_cpus: float,
     num_gpus: float = 0,
     blocks_at_once: int = 1,
-    rows_per_block: int | None = None,
 ) -> Dataset:
     """Apply `worker(*arguments)`, a class opened once in each actor of a pool, to every block.
 
     `workers` is the greatest number of actors, None as many as fit. On a cluster the pool grows and shrinks with it; on one
     machine it has a fixed size. An actor is called with `blocks_at_once` blocks from as many threads, so that it has enough to do
-    while one of them ends. With GPUs Ray Data requires `rows_per_block`; smaller blocks of a resumed run are then combined.
+    while one of them ends.
     """
     pool = ActorPoolStrategy(
         size=None if on_cluster else local_workers(workers, num_gpus),
@@ -106,26 +77,24 @@ def map_in_pool(
         max_concurrent_calls_per_actor=blocks_at_once if blocks_at_once > 1 else None,
         enable_true_multi_threading=blocks_at_once > 1 or None,
     )
-    return rows.map_batches(
-        worker,
-        fn_constructor_args=arguments,
-        batch_format="pyarrow",
-        batch_size=rows_per_block if num_gpus else None,
-        zero_copy_batch=True,
-        compute=pool,
-        num_cpus=num_cpus,
-        num_gpus=num_gpus or None,
-    )
+    resources = {"num_cpus": num_cpus, "num_gpus": num_gpus or None}
+    return _mapped(rows, _WorkerOnRows, fn_constructor_args=(worker, arguments), compute=pool, **resources)
 
 
-def write_blocks(rows: Dataset, folder: Location, monitor: MonitorHandle) -> None:
-    """Run the plan and write its rows into `folder`.
+def write_blocks(
+    rows: Dataset, folder: Location, monitor: MonitorHandle, describe: Describe | None = None, pass_number: int = 0
+) -> Iterator[Footer]:
+    """Run the plan: write each block into `folder`, and yield its footer as soon as it is written.
 
     Raises:
         EngineError: when the run ends early, with the error that a worker reported to the monitor.
     """
+    written = _mapped(rows, _Write(folder, monitor, describe, pass_number))
     try:
-        rows.write_parquet(folder.path, filesystem=folder.filesystem)
+        for batch in cast(
+            "Iterator[pa.Table]", written.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0)
+        ):
+            yield from (Footer(**row) for row in batch.to_pylist())
     except ray.exceptions.RayError as error:
         reason = ""
         with suppress(ray.exceptions.RayError):
@@ -144,3 +113,70 @@ def reporting_errors(monitor: MonitorHandle) -> Iterator[None]:
         with suppress(ray.exceptions.RayError):  # a monitor that is gone must not replace the error
             ray.get(monitor.report_error.remote(str(error)))
         raise
+
+
+def _mapped(rows: Dataset, function: Any, **options: Any) -> Dataset:
+    return rows.map_batches(function, batch_size=1, batch_format="pyarrow", zero_copy_batch=True, **options)
+
+
+class _Read:
+    """First map: the rows of the block at each position of the range."""
+
+    def __init__(self, work_list: Location, blocks: Sequence[Block]) -> None:
+        self.work_list = work_list
+        # Pickled with every task: as arrays, 20,000 blocks cost a fraction of a millisecond.
+        self.parts = list(dict.fromkeys(block.part for block in blocks))
+        place = {part: i for i, part in enumerate(self.parts)}
+        rows = [(block.number, place[block.part], block.start, block.rows) for block in blocks]
+        self.blocks = np.array(rows, dtype=np.int64).reshape(-1, 4)
+
+    def __call__(self, batch: pa.Table) -> pa.Table:
+        number, part, start, rows = self.blocks[batch["id"][0].as_py()].tolist()
+        return _packed(number, read_rows(self.work_list, Block(number, self.parts[part], start, rows)))
+
+
+class _OnRows:
+    """Map of blocks that applies a function to the rows of each."""
+
+    def __init__(self, function: Map) -> None:
+        self.function = function
+
+    def __call__(self, batch: pa.Table) -> pa.Table:
+        number, rows = _unpacked(batch)
+        return _packed(number, self.function(rows))
+
+
+class _WorkerOnRows(_OnRows):
+    """Map of blocks whose function is opened in the actor."""
+
+    def __init__(self, worker: Callable[..., Map], arguments: tuple[Any, ...]) -> None:
+        super().__init__(worker(*arguments))
+
+
+class _Write:
+    """Last map: write the block's file."""
+
+    def __init__(self, folder: Location, monitor: MonitorHandle, describe: Describe | None, pass_number: int) -> None:
+        self.folder, self.monitor, self.describe, self.pass_number = folder, monitor, describe, pass_number
+
+    def __call__(self, batch: pa.Table) -> pa.Table:
+        number, rows = _unpacked(batch)
+        with reporting_errors(self.monitor):
+            statistics = self.describe(block_file_name(number), rows) if self.describe else ""
+            footer = write_block(self.folder, number, rows, statistics, self.pass_number)
+        return pa.Table.from_pylist([asdict(footer)])
+
+
+def _packed(number: int, rows: pa.Table) -> pa.Table:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, rows.schema) as writer:
+        writer.write_table(rows)
+    data = sink.getvalue()
+    offsets = pa.py_buffer(np.array([0, data.size], dtype=np.int64))
+    values = pa.LargeBinaryArray.from_buffers(pa.large_binary(), 1, [None, offsets, data])  # without a copy
+    return pa.table({"number": pa.array([number], pa.int64()), "rows": values})
+
+
+def _unpacked(batch: pa.Table) -> tuple[int, pa.Table]:
+    with pa.ipc.open_stream(batch["rows"][0].as_buffer()) as reader:
+        return batch["number"][0].as_py(), reader.read_all()

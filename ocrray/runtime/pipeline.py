@@ -1,11 +1,11 @@
-"""Stages as one Ray Data pipeline: read_parquet(_work_list) -> one map per StageSpec -> write_parquet(data).
+"""Stages as one Ray Data pipeline: read blocks of the work list -> one map per StageSpec -> write the blocks' data files.
 
 A spec with a pool is mapped in actors that keep its engine open, the others in tasks, which Ray Data fuses where they follow each
-other. `blocks` defines what a block is, and how its rows are committed.
+other. `blocks` defines how a block is read, passed on and committed.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -13,9 +13,10 @@ import pyarrow.compute as pc
 import ray
 from ray.data import Dataset
 
+from ocrray.corpus.blocks import Block, Footer
 from ocrray.errors import EngineError
 from ocrray.runtime import blocks, cluster
-from ocrray.runtime.blocks import reporting_errors
+from ocrray.runtime.blocks import Describe, reporting_errors
 from ocrray.runtime.monitor import MonitorHandle
 from ocrray.sources.kinds import IMAGE_KINDS
 from ocrray.stages.spec import OpenStages, StageSpec
@@ -25,25 +26,24 @@ from ocrray.storage import Location
 
 @dataclass(frozen=True)
 class Pipeline:
-    """Stages of a run in their order, and the rows of a block; on a cluster pools grow and shrink with it."""
+    """Stages of a run in their order, and the statistics of a data file; on a cluster pools grow and shrink with it."""
 
     stages: Sequence[StageSpec]
-    rows_per_block: int
+    describe: Describe
     on_cluster: bool
 
 
-def run_pipeline(pipeline: Pipeline, output: Location, monitor: MonitorHandle) -> None:
-    """Process every record of `output`'s work list that is not committed yet; returns when the last one is written.
+def run_pipeline(pipeline: Pipeline, output: Location, work: Sequence[Block], monitor: MonitorHandle) -> Iterator[Footer]:
+    """Process these blocks of `output`'s work list; yields the footer of each when its data file is written.
 
     Raises:
         EngineError: when the run ends early.
     """
-    with blocks.committed(output.child("_checkpoint")):
-        rows = blocks.read_blocks(output.child("_work_list"), pipeline.rows_per_block)
-        for spec in pipeline.stages:
-            rows = _mapped(rows, spec, pipeline, monitor)
-        rows = blocks.map_in_tasks(rows, Finish(monitor))
-        blocks.write_blocks(rows, output.child("data"), monitor)
+    rows = blocks.read_blocks(output.child("_work_list"), work)
+    for spec in pipeline.stages:
+        rows = _mapped(rows, spec, pipeline, monitor)
+    rows = blocks.map_in_tasks(rows, Finish(monitor))
+    yield from blocks.write_blocks(rows, output.child("data"), monitor, pipeline.describe)
 
 
 def _mapped(rows: Dataset, spec: StageSpec, pipeline: Pipeline, monitor: MonitorHandle) -> Dataset:
@@ -58,7 +58,6 @@ def _mapped(rows: Dataset, spec: StageSpec, pipeline: Pipeline, monitor: Monitor
         on_cluster=pipeline.on_cluster,
         num_cpus=pool.cpus,
         num_gpus=pool.gpus,
-        rows_per_block=pipeline.rows_per_block,
         blocks_at_once=pool.blocks_at_once,
     )
 

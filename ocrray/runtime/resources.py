@@ -37,16 +37,16 @@ def local_workers(workers: int | None, gpus: float) -> int:
     return max(1, int(_local_gpus() / gpus))
 
 
-def local_cpus(pools: Sequence[Pool], *, resumes: bool) -> int:
+def local_cpus(pools: Sequence[Pool]) -> int:
     """Return the logical CPUs that a local cluster must offer so that no part of the pipeline waits forever for one.
 
-    These are the CPUs of all pools, of tasks (one beside a pool, else one per core), and of the filter that Ray Data starts to
-    resume. A pool without a given size counts at least one worker per core: tasks use what GPU workers leave.
+    These are the CPUs of all pools, and of tasks (one beside a pool, else one per core). A pool without a given size counts at
+    least one worker per core: tasks use what GPU workers leave.
     """
     cores = os.cpu_count() or 1
     sizes = [pool.workers or max(cores, local_workers(None, pool.gpus)) for pool in pools]
     pool_cpus = sum(math.ceil(size * pool.cpus) for pool, size in zip(pools, sizes, strict=True))
-    return pool_cpus + (1 if pool_cpus else cores) + resumes
+    return pool_cpus + (1 if pool_cpus else cores)
 
 
 def _local_gpus() -> int:

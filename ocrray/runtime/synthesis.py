@@ -1,8 +1,8 @@
 """Pairs on Ray Data: a work list of passages through a pool of workers that each make one pair a row.
 
-read_parquet(_work_list/pages) -> repartition -> MakePages -> write_parquet(_made/pages)
-read_parquet(_work_list/noise) -> repartition -> MakeNoise -> write_parquet(_made/noise)
-                                                 (actor pool)
+blocks of _work_list/pages -> MakePages -> _made/pages
+blocks of _work_list/noise -> MakeNoise -> _made/noise
+                             (actor pool)
 """
 
 import hashlib
@@ -16,6 +16,7 @@ import pyarrow as pa
 import ray
 from PIL import Image
 
+from ocrray.corpus.blocks import Block
 from ocrray.corpus.pairs import MADE_SCHEMA
 from ocrray.errors import ConfigError, RecordError
 from ocrray.runtime import blocks
@@ -39,17 +40,16 @@ def run_phase(
     worker: type[Any],
     arguments: tuple[Any, ...],
     output: Location,
+    work: Sequence[Block],
     monitor: MonitorHandle,
-    *,
-    rows_per_block: int,
     **pool: Any,
 ) -> None:
-    """Make every pair of `output`'s work list `name` that is not committed yet; `pool` as for `blocks.map_in_pool`."""
+    """Make the pairs of these blocks of `output`'s work list `name`; `pool` as for `blocks.map_in_pool`."""
     ray.get(monitor.begin_phase.remote())
-    with blocks.committed(output.child("_checkpoint").child(name)):
-        rows = blocks.read_blocks(output.child("_work_list").child(name), rows_per_block)
-        rows = blocks.map_in_pool(rows, worker, (*arguments, monitor), num_cpus=1, **pool)
-        blocks.write_blocks(rows, output.child("_made").child(name), monitor)
+    rows = blocks.read_blocks(output.child("_work_list").child(name), work)
+    rows = blocks.map_in_pool(rows, worker, (*arguments, monitor), num_cpus=1, **pool)
+    for _ in blocks.write_blocks(rows, output.child("_made").child(name), monitor):
+        pass
 
 
 class MakePages:
@@ -135,6 +135,4 @@ def _cers(pairs: Sequence[dict[str, Any]]) -> Iterable[float]:
 def _write_png(image: Image.Image, folder: Location, name: str) -> None:
     data = io.BytesIO()
     image.save(data, "PNG", dpi=(300, 300))
-    folder.filesystem.create_dir(folder.path)
-    with folder.filesystem.open_output_stream(f"{folder.path}/{name}") as stream:
-        stream.write(data.getvalue())
+    folder.write_bytes(name, data.getvalue())

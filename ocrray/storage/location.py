@@ -12,7 +12,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import quote, unquote
+from uuid import uuid4
 
+import pyarrow as pa
 from pyarrow import fs
 from pydantic import AfterValidator
 
@@ -103,16 +105,24 @@ class Location:
             return str(stream.read(), "utf-8")
 
     def write_text(self, name: str, text: str) -> None:
+        """Write the file `name` of this folder atomically, as UTF-8.
+
+        Raises: OSError: when it cannot be written.
+        """
+        self.write_bytes(name, text.encode("utf-8"))
+
+    def write_bytes(self, name: str, data: bytes | pa.Buffer) -> None:
         """Write the file `name` of this folder atomically: object stores commit on close, local files are renamed into place.
 
         Raises: OSError: when it cannot be written.
         """
         target = self.child(name).path
-        temporary = self.child(f".{name}.{os.getpid()}.tmp").path if self.is_local else target
+        # Not a process id: two machines that share a disk may have the same.
+        temporary = self.child(f".{name}.{uuid4().hex}.tmp").path if self.is_local else target
         if self.is_local:
             self.filesystem.create_dir(self.path)
         with self.filesystem.open_output_stream(temporary) as stream:
-            stream.write(text.encode("utf-8"))
+            stream.write(data)
         if self.is_local:
             self.filesystem.move(temporary, target)
 

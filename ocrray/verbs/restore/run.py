@@ -4,6 +4,7 @@ import io
 import time
 from datetime import datetime
 
+from ocrray.corpus.blocks import Block, cut_blocks, part_rows, read_footers, read_index, write_index
 from ocrray.corpus.card import write_card
 from ocrray.corpus.export.corpus import Exported, export_corpus, read_export
 from ocrray.corpus.manifest import read_manifest, write_manifest
@@ -55,19 +56,31 @@ def _result(plan: RestorePlan, folder: Location, summary: Summary, throughput: T
 
 def _process(plan: RestorePlan, folder: Location) -> Throughput:
     # Late, because Ray takes a second to import and a plan needs none of it.
-    from ocrray.runtime import blocks, cluster, monitor
+    from ocrray.runtime import cluster, monitor
     from ocrray.runtime.pipeline import Pipeline, run_pipeline
 
-    rows_per_block = plan.config.workers.block_rows(plan.listing.records, (engine.rows_per_block for engine in plan.engines))
-    pipeline = Pipeline(stage_specs(plan), rows_per_block, on_cluster=cluster.is_remote())
+    pipeline = Pipeline(stage_specs(plan), lambda *_: "", on_cluster=cluster.is_remote())
     pools = [spec.pool for spec in pipeline.stages if spec.pool]
-    with ray_session(plan, folder, local_cpus(pools, resumes=plan.previous is not None)) as run_monitor:
-        done = blocks.committed_records(folder.child("_checkpoint"))
+    with ray_session(plan, folder, local_cpus(pools)) as run_monitor:
+        blocks = _blocks(plan, folder)
+        written = read_footers(folder.child("data"), blocks)
+        done = sum(footer.rows for footer in written.values())
         begun = time.monotonic()
-        if done < plan.listing.records:
+        if missing := [block for block in blocks if block.number not in written]:
             with monitor.ProgressDisplay(run_monitor, plan.listing.records, done, plan.unit):
-                run_pipeline(pipeline, folder, run_monitor)
+                for _ in run_pipeline(pipeline, folder, missing, run_monitor):
+                    pass
         return Throughput(plan.listing.records - done, time.monotonic() - begun)
+
+
+def _blocks(plan: RestorePlan, folder: Location) -> list[Block]:
+    """Return the blocks of the work list, which are cut once: a resumed run keeps them."""
+    work_list = folder.child("_work_list")
+    if (blocks := read_index(work_list)) is None:
+        wanted = (engine.rows_per_block for engine in plan.engines)
+        blocks = cut_blocks(part_rows(work_list), plan.config.workers.block_rows(plan.listing.records, wanted))
+        write_index(work_list, blocks)
+    return blocks
 
 
 def _write_companions(plan: RestorePlan, folder: Location, summary: Summary) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow.compute as pc
 
+from ocrray.corpus.blocks import cut_blocks, part_rows, read_footers, read_index, write_index
 from ocrray.corpus.pairs import gather, made_batches
 from ocrray.corpus.pairs_card import Origin, PairsManifest, read_manifest, write_card, write_manifest
 from ocrray.runtime.resources import block_rows
@@ -27,14 +28,14 @@ if TYPE_CHECKING:
 
 _NOISE_FILE = "noise.json"
 _BLOCK_ROWS = {"pages": (1, 16), "noise": (64, 512)}  # minimum and maximum committed together: seconds of one worker's time
-_SCRATCH = ("_made", "_checkpoint", "_work_list")
+_SCRATCH = ("_made", "_work_list")
 
 
 def run(plan: SynthesizePlan, folder: Location) -> Result:
     """Make the pairs that are not committed yet, then write data, card and manifest."""
     begun = time.monotonic()
-    # One CPU for tasks that read and write beside the pool, and one for the filter that Ray Data starts to resume.
-    with ray_session(plan, folder, (plan.config.workers or os.cpu_count() or 1) + 2) as monitor:
+    # One CPU for tasks that read and write beside the pool.
+    with ray_session(plan, folder, (plan.config.workers or os.cpu_count() or 1) + 1) as monitor:
         if plan.config.pages:
             _make_pages(plan, plan.config.pages, folder, monitor)
         if plan.config.noise:
@@ -81,25 +82,22 @@ def _run_phase(
     folder: Location,
     monitor: "MonitorHandle",
 ) -> None:
-    from ocrray.runtime import blocks, cluster, synthesis
+    from ocrray.runtime import cluster, synthesis
     from ocrray.runtime.monitor import ProgressDisplay
 
     count = plan.counts[phase]
-    done = blocks.committed_records(folder.child("_checkpoint").child(phase))
-    if done == count:
+    work_list = folder.child("_work_list").child(phase)
+    if (blocks := read_index(work_list)) is None:
+        least, most = _BLOCK_ROWS[phase]
+        blocks = cut_blocks(part_rows(work_list), max(least, block_rows(count, most)))
+        write_index(work_list, blocks)
+    made = read_footers(folder.child("_made").child(phase), blocks)
+    if not (missing := [block for block in blocks if block.number not in made]):
         return
-    least, most = _BLOCK_ROWS[phase]
+    done = sum(footer.rows for footer in made.values())
     with ProgressDisplay(monitor, count, done, phase, statuses=synthesis.STATUSES):
-        synthesis.run_phase(
-            phase,
-            worker,
-            arguments,
-            folder,
-            monitor,
-            rows_per_block=max(least, block_rows(count, most)),
-            workers=plan.config.workers,
-            on_cluster=cluster.is_remote(),
-        )
+        workers, on_cluster = plan.config.workers, cluster.is_remote()
+        synthesis.run_phase(phase, worker, arguments, folder, missing, monitor, workers=workers, on_cluster=on_cluster)
 
 
 def _noise_model(config: NoiseConfig, folder: Location) -> NoiseModel:
