@@ -1,6 +1,8 @@
 """A batch of rows of a corpus, with the values that several statistics use as NumPy arrays."""
 
 import zlib
+from collections import Counter
+from collections.abc import Iterable
 from functools import cached_property
 
 import numpy as np
@@ -15,7 +17,7 @@ Integers = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 COLUMNS = (
-    *("status", "raw_text", "corrected_text", "ground_truth", "edits", "fields"),
+    *("record_id", "status", "raw_text", "corrected_text", "ground_truth", "edits", "fields"),
     *("guard_reason", "failed_stage", "error_kind", "source_kind", "estimated_cer", "tagger_edits"),
     *Provenance.model_fields,
     *("input_tokens", "output_tokens", "recognize_s", "correct_s"),
@@ -45,6 +47,32 @@ class Batch:
     def chars(self, column: str) -> Integers:
         """Return the lengths of a column of strings in code points, 0 for null."""
         return _integers(pc.utf8_length(self.rows[column]))
+
+    def total(self, column: str) -> float:
+        """Return the sum of a column of numbers, without nulls."""
+        total: float = pc.sum(self.rows[column]).as_py() or 0
+        return total
+
+    def counts(self, column: str, chosen: Flags | None = None) -> Counter[str]:
+        """Count each value of a column of strings, in the chosen rows if given; null counts as the empty string."""
+        values = self.rows[column] if chosen is None else self.rows[column].filter(pa.array(chosen))
+        counts = pc.value_counts(values.fill_null("")).to_pylist()
+        return Counter({entry["values"]: entry["counts"] for entry in sorted(counts, key=lambda entry: str(entry["values"]))})
+
+    def combinations(self, columns: Iterable[str], chosen: Flags) -> list[tuple[list[str], int]]:
+        """Return each combination of values of columns of strings among the chosen rows, sorted, and its number of rows.
+
+        Null becomes the empty string.
+        """
+        encoded = [self.rows[name].fill_null("").dictionary_encode() for name in columns]
+        codes = np.zeros(self.rows.num_rows, dtype=np.int64)  # one a combination; renumbered after each column
+        for column in encoded:
+            if len(column.dictionary) > 1:
+                _, codes = np.unique(codes * len(column.dictionary) + np.asarray(column.indices), return_inverse=True)
+        _, first, counts = np.unique(codes[chosen], return_index=True, return_counts=True)
+        places = np.flatnonzero(chosen)[first].tolist()
+        values = [[str(column[place]) for column in encoded] for place in places]
+        return sorted(zip(values, counts.tolist(), strict=True))
 
     @cached_property
     def failed(self) -> Flags:
@@ -79,7 +107,7 @@ class Batch:
     @cached_property
     def estimated_cer(self) -> Floats:
         """CER estimated by the tagger, 0 where no tagger read the text."""
-        return np.asarray(self.rows["estimated_cer"].fill_null(0), dtype=np.float64)
+        return np.nan_to_num(np.asarray(self.rows["estimated_cer"].fill_null(0), dtype=np.float64))
 
     @cached_property
     def scored(self) -> Flags:
@@ -101,9 +129,17 @@ class Batch:
 
     @cached_property
     def random(self) -> Floats:
-        """Random numbers in 0..1, the same whenever the same file is read."""
-        numbers: Floats = np.random.default_rng([zlib.crc32(self.file.encode()), self.first_row]).random(self.rows.num_rows)
-        return numbers
+        """Random numbers in 0..1 that depend on the record's id alone, not on the file or block in which it is."""
+        ids = self.rows["record_id"].fill_null("").cast(pa.binary()).to_pylist()
+        return _uniform(np.fromiter(map(zlib.crc32, ids), np.uint64, len(ids)))
+
+
+def _uniform(numbers: npt.NDArray[np.uint64]) -> Floats:
+    """Spread numbers over 0..1 by the finaliser of SplitMix64: checksums of similar ids are similar."""
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        numbers = (numbers ^ (numbers >> np.uint64(shift))) * np.uint64(factor)
+    numbers ^= numbers >> np.uint64(31)
+    return (numbers >> np.uint64(11)).astype(np.float64) / 2**53
 
 
 def _integers(values: pa.Array) -> Integers:

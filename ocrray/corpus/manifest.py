@@ -1,17 +1,21 @@
 """Manifest of a corpus: written last, and only when every listed record is accounted for, so a corpus with one is complete."""
 
+import json
 import platform
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 import ocrray
 from ocrray.corpus.provenance import Provenance
-from ocrray.corpus.summary import DataFile, Summary
+from ocrray.corpus.summary import Summary
 from ocrray.errors import OcrrayError
 from ocrray.records import SCHEMA_VERSION, STATUSES
 from ocrray.storage import Location
@@ -19,6 +23,7 @@ from ocrray.storage import Location
 MANIFEST_NAME = "manifest.json"
 """File that a run writes last into its output folder: a folder that has one is complete."""
 
+_CONCURRENT_READS = 32
 _LIBRARIES = (
     "ray",
     "pyarrow",
@@ -32,6 +37,15 @@ _LIBRARIES = (
     "peft",
     "openai",
 )
+
+
+@dataclass(frozen=True, slots=True)
+class DataFile:
+    """One Parquet file of the corpus, by its name in the data folder."""
+
+    name: str
+    rows: int
+    size_bytes: int
 
 
 class _Frozen(BaseModel):
@@ -78,22 +92,35 @@ class Manifest(_Frozen):
     data_files: list[DataFileEntry]
     config: dict[str, Any]
     libraries: dict[str, str]
+    timings: dict[str, float] = {}
+    """Seconds that the phases of the call took that finished the run."""
+    statistics: dict[str, Any] | None = None
+    """Summary of all records, as `Summary.to_json` writes it; None in a manifest of an earlier version."""
+
+    @property
+    def summary(self) -> Summary | None:
+        """Summary of all records; None if the manifest does not hold it."""
+        return None if self.statistics is None else Summary.from_json(json.dumps(self.statistics))
 
 
 def write_manifest(
     output: str | Path | Location,
     *,
     summary: Summary,
+    files: Iterable[DataFile],
     listed: int,
     fingerprint: str,
     config: Mapping[str, Any],
     started: datetime,
+    timings: Mapping[str, float] | None = None,
 ) -> Manifest:
     """Write `manifest.json` into the output folder and return it; `config` is the resolved config as a JSON object.
 
-    Raises: OcrrayError: when not every listed record is in the corpus exactly once with a known status; nothing is written then.
+    Raises: OcrrayError: when not every listed record is in the corpus with a known status; nothing is written then.
     """
-    _check(summary, listed)
+    entries = data_file_entries(files)
+    _check(summary, sum(entry.rows for entry in entries), listed)
+    statistics = summary.to_json()
     manifest = Manifest(
         ocrray_version=ocrray.__version__,
         schema_version=SCHEMA_VERSION,
@@ -102,11 +129,15 @@ def write_manifest(
         finished=datetime.now(UTC),
         counts=Counts(listed=listed, **{status: summary.status[status] for status in STATUSES}),
         makers=[ProvenanceCount(**dict(provenance), records=n) for provenance, n in summary.provenance.most_common()],
-        data_files=data_file_entries(summary.files),
+        data_files=entries,
         config=dict(config),
         libraries=library_versions(),
+        timings={phase: round(seconds, 3) for phase, seconds in (timings or {}).items()},
+        statistics=json.loads(statistics),
     )
-    Location.at(output).write_text(MANIFEST_NAME, manifest.model_dump_json(indent=2) + "\n")
+    # Statistics are for programs: one line of a few kilobytes, at the end.
+    text = manifest.model_dump_json(indent=2, exclude={"statistics"}).removesuffix("\n}")
+    Location.at(output).write_text(MANIFEST_NAME, f'{text},\n  "statistics": {statistics}\n}}\n')
     return manifest
 
 
@@ -130,10 +161,24 @@ def data_file_entries(files: Iterable[DataFile]) -> list[DataFileEntry]:
     return [DataFileEntry(path=f"data/{file.name}", rows=file.rows, size_bytes=file.size_bytes) for file in files]
 
 
-def _check(summary: Summary, listed: int) -> None:
+def data_files(data: Location) -> list[DataFile]:
+    """Return the Parquet files directly in the folder `data`; their footers are read in parallel."""
+    infos = data.files(".parquet")
+    with ThreadPoolExecutor(_CONCURRENT_READS) as pool:
+        rows = pool.map(lambda info: pq.read_metadata(info.path, filesystem=data.filesystem).num_rows, infos)
+        return [DataFile(info.base_name, count, info.size) for info, count in zip(infos, rows, strict=True)]
+
+
+def missing_files(output: Location, manifest: Manifest) -> list[str]:
+    """Return the data files of a manifest that are missing or have another size: names, found by one listing of `data`."""
+    sizes = {f"data/{info.base_name}": info.size for info in output.child("data").files(".parquet")}
+    return [file.path for file in manifest.data_files if sizes.get(file.path) != file.size_bytes]
+
+
+def _check(summary: Summary, in_files: int, listed: int) -> None:
     known = sum(summary.status[status] for status in STATUSES)
-    if summary.duplicate_ids:
-        raise OcrrayError(f"no manifest: duplicate record ids, for instance {', '.join(summary.duplicate_ids)}")
+    if in_files != summary.records:
+        raise OcrrayError(f"no manifest: the data files have {in_files} rows, but {summary.records} were counted")
     if known != summary.records:
         unknown = ", ".join(f"{status or 'null'} ({n})" for status, n in summary.status.items() if status not in STATUSES)
         raise OcrrayError(f"no manifest: records have a status that ocrray does not know: {unknown}")

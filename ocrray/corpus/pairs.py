@@ -12,7 +12,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ocrray.corpus.batch import Integers
-from ocrray.corpus.summary import BIN_ENDS, DataFile
+from ocrray.corpus.manifest import DataFile
+from ocrray.corpus.summary import BIN_ENDS
 from ocrray.records import Column
 from ocrray.storage import Location
 

@@ -13,6 +13,7 @@ from markupsafe import Markup
 
 import ocrray
 from ocrray.corpus.diff import Segment
+from ocrray.corpus.examples import read_rows
 from ocrray.corpus.panels import PANELS, Panel
 from ocrray.corpus.panels.examples import Example, Scan
 from ocrray.corpus.summary import BIN_ENDS, Summary
@@ -29,14 +30,16 @@ _MAX_BYTES = 14_000_000
 def write_report(
     output: str | Path | Location, *, summary: Summary, config_yaml: str, title: str, thumbnail: Thumbnail | None = None
 ) -> None:
-    """Write `report.html`, one self-contained file under 15 MB, into the output folder.
+    """Write `report.html`, one self-contained file under 15 MB, into the output folder; the rows it shows are read from `data`.
 
     `thumbnail(uri, page)` returns a JPEG of at most about 900 px for a record that is shown, or None (or raises RecordError) if
     it cannot be shown.
     """
-    env = _environment()
-    variables = {panel: panel.data(summary) for panel in PANELS}
-    shown = {panel: data for panel, data in variables.items() if data is not None}
+    folder, env = Location.at(output), _environment()
+    data = folder.child("data")
+    data_files, rows = data.files(".parquet"), read_rows(data, summary.places)
+    variables = {panel: panel.data(summary, rows) for panel in PANELS}
+    shown = {panel: values for panel, values in variables.items() if values is not None}
     script = Markup(env.get_template("report.js.jinja").render())
     page = {
         "title": title,
@@ -49,14 +52,14 @@ def write_report(
     }
 
     def render(scans: Mapping[Scan, str]) -> str:
-        context = {"summary": summary, "scans": scans, "config_yaml": config_yaml}
-        panels = [(panel, _render(env, panel, {**context, **data})) for panel, data in shown.items()]
+        context = {"summary": summary, "data_files": data_files, "scans": scans, "config_yaml": config_yaml}
+        panels = [(panel, _render(env, panel, {**context, **values})) for panel, values in shown.items()]
         return env.get_template("report.html.jinja").render(page, panels=panels)
 
     text = render({})
-    examples = [example for data in shown.values() for example in data.get("examples", ())]
+    examples = [example for values in shown.values() for example in values.get("examples", ())]
     scans = _scans(examples, thumbnail, _MAX_BYTES - len(text.encode())) if thumbnail else {}
-    Location.at(output).write_text(NAME, render(scans) if scans else text)
+    folder.write_text(NAME, render(scans) if scans else text)
 
 
 def _environment() -> Environment:

@@ -1,12 +1,16 @@
-"""Counts, quality and example rows of a corpus, from one pass over its Parquet files.
+"""Counts, quality and example rows of a corpus: gathered block by block where the rows are, then merged.
 
-Memory is bounded for any corpus: one batch of rows, and 8 bytes a record for the check that ids are unique.
+A summary is bounded, whatever the number of records: its JSON has a few kilobytes.
 """
 
+import base64
+import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, field, fields
+from itertools import chain
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -14,10 +18,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ocrray.corpus.batch import COLUMNS, Batch, Flags, Floats, Integers
-from ocrray.corpus.examples import BATCH_ROWS, StratifiedRows, TopRows
+from ocrray.corpus.examples import BATCH_ROWS, Place, StratifiedRows, TopRows
 from ocrray.corpus.fields import count_fields
 from ocrray.corpus.groups import GROUPS
-from ocrray.corpus.ids import duplicate_ids
 from ocrray.corpus.provenance import Provenance
 from ocrray.errors import OcrrayError
 from ocrray.records import SCHEMA
@@ -27,16 +30,14 @@ from ocrray.text.metrics import CerTotals, cer_totals
 BIN_ENDS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 """Upper ends of the histograms' bins, as fractions; the first bin is exactly 0, and a last one is everything above."""
 
+MAX_FAILURE_KINDS = 20
+"""Kinds of failure of which the report shows records: the most frequent."""
+
 _ROWS_PER_GROUP, _ROWS_PER_STRATUM, _ROWS_PER_FAILURE = 12, 4, 3
 
+_STATISTICS_VERSION = 1  # of the JSON; raise it when a count gets another meaning
 
-@dataclass(frozen=True, slots=True)
-class DataFile:
-    """One Parquet file of the corpus, by its name in the data folder."""
-
-    name: str
-    rows: int
-    size_bytes: int
+KeyT = TypeVar("KeyT")
 
 
 def _empty_histogram() -> Integers:
@@ -49,12 +50,13 @@ def _empty_groups() -> dict[str, StratifiedRows]:
     }
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Summary:
-    """Statistics of a corpus, for its manifest, card and report; characters are code points of the stored text."""
+    """Statistics of a corpus, for its manifest, card and report; characters are code points of the stored text.
 
-    folder: Location
-    files: list[DataFile] = field(default_factory=list)
+    The order in which parts are merged changes nothing but the last digits of sums of fractions.
+    """
+
     columns: dict[str, pa.DataType] = field(default_factory=dict)  # all columns of the data files
     records: int = 0
     status: Counter[str] = field(default_factory=Counter)
@@ -78,9 +80,57 @@ class Summary:
     raw_cer_bins: Integers = field(default_factory=_empty_histogram)  # records per bin of BIN_ENDS
     corrected_cer_bins: Integers = field(default_factory=_empty_histogram)
     changed_bins: Integers = field(default_factory=_empty_histogram)
-    duplicate_ids: list[str] = field(default_factory=list)  # a few of them; empty if every id is unique
     groups: dict[str, StratifiedRows] = field(default_factory=_empty_groups)  # by name of a group of GROUPS
     failed_rows: dict[tuple[str, str], TopRows] = field(default_factory=lambda: defaultdict(lambda: TopRows(_ROWS_PER_FAILURE)))
+
+    @classmethod
+    def of_block(cls, file_name: str, table: pa.Table) -> "Summary":
+        """Return the statistics of the data file `file_name` (in the folder `data`) from its rows, in the file's order.
+
+        Raises: OcrrayError: when the table lacks columns of a corpus.
+        """
+        summary = cls(columns=_columns(table.schema, file_name))
+        first_row = 0
+        for rows in table.select(list(COLUMNS)).combine_chunks().to_batches():
+            _add_batch(summary, Batch(file_name, first_row, rows))
+            first_row += rows.num_rows
+        return summary
+
+    def merge(self, other: "Summary") -> None:
+        """Add the statistics of other records to these."""
+        for name, data_type in other.columns.items():
+            self.columns.setdefault(name, data_type)
+        for name in _COUNTERS:
+            setattr(self, name, _ordered(getattr(self, name) + getattr(other, name)))
+        for name in _SUMS:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        for name, group in other.groups.items():
+            for stratum, rows in group.strata.items():
+                self.groups[name].stratum(stratum).add(rows.best)
+        for failure, rows in other.failed_rows.items():
+            self.failed_rows[failure].add(rows.best)
+
+    def to_json(self) -> str:
+        """Return these statistics as JSON, for the footer of a data file and for the manifest."""
+        return json.dumps(_encoded(self), ensure_ascii=False, separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, text: str) -> "Summary":
+        """Return the statistics that `to_json` wrote.
+
+        Raises: OcrrayError: when they are damaged, or of another version of ocrray that counts differently.
+        """
+        try:
+            return _decoded(json.loads(text))
+        except (ValueError, KeyError, TypeError, AttributeError, pa.ArrowException) as err:
+            raise OcrrayError(f"statistics of a corpus that cannot be read: {' '.join(str(err).split())}") from None
+
+    @property
+    def places(self) -> set[Place]:
+        """Places of all rows that the report shows."""
+        failed = [failure for failure, _ in self.failed.most_common(MAX_FAILURE_KINDS)]
+        shown = [*(group.places for group in self.groups.values()), *(self.failed_rows[failure].places for failure in failed)]
+        return set(chain.from_iterable(shown))
 
     @property
     def passthrough(self) -> list[str]:
@@ -103,52 +153,126 @@ class Summary:
         return self.changed_chars / max(self.raw_chars, self.corrected_chars, 1)
 
 
+_COUNTERS = ("status", "source_kinds", "provenance", "kept_raw", "failed", "fields")
+_BINS = ("estimated_cer_bins", "raw_cer_bins", "corrected_cer_bins", "changed_bins")
+_SUMS = tuple(entry.name for entry in fields(Summary) if entry.name not in {*_COUNTERS, "columns", "groups", "failed_rows"})
+_NUMBERS = tuple(name for name in _SUMS if name not in {*_BINS, "quality"})
+
+
+def _encoded(summary: Summary) -> dict[str, Any]:
+    """Return the statistics as a JSON object; a candidate is its rank, characters, index of its file in `files`, and row."""
+    files: dict[str, int] = {}
+
+    def rows(top: TopRows) -> list[tuple[float, int, int, int]]:
+        return [(rank, chars, files.setdefault(place.file, len(files)), place.row) for rank, chars, place in top.best]
+
+    own = [
+        pa.field(name, kind)
+        for name, kind in summary.columns.items()
+        if name not in SCHEMA.names or SCHEMA.field(name).type != kind
+    ]
+    return {
+        "version": _STATISTICS_VERSION,
+        "columns": base64.b64encode(pa.schema(own).serialize()).decode() if own else "",
+        **{name: getattr(summary, name) for name in _NUMBERS},
+        **{name: getattr(summary, name).tolist() for name in _BINS},
+        **{name: dict(getattr(summary, name)) for name in ("status", "source_kinds", "kept_raw", "fields")},
+        "quality": asdict(summary.quality),
+        "provenance": [[*dict(provenance).values(), records] for provenance, records in summary.provenance.items()],
+        "failed": [[*failure, records] for failure, records in summary.failed.items()],
+        "groups": {
+            name: {stratum: rows(top) for stratum, top in sorted(group.strata.items())} for name, group in summary.groups.items()
+        },
+        "failed_rows": [[*failure, rows(top)] for failure, top in sorted(summary.failed_rows.items())],
+        "files": list(files),
+    }
+
+
+def _decoded(tree: dict[str, Any]) -> Summary:
+    if tree["version"] != _STATISTICS_VERSION:
+        raise ValueError(f"their version is {tree['version']}, not {_STATISTICS_VERSION}")
+    own = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(tree["columns"]))) if tree["columns"] else pa.schema([])
+    simple: dict[str, Any] = {
+        **{name: tree[name] for name in _NUMBERS},
+        **{name: np.array(tree[name], dtype=np.int64) for name in _BINS},
+        **{name: Counter(tree[name]) for name in ("status", "source_kinds", "kept_raw", "fields")},
+    }
+    summary = Summary(
+        columns={column.name: column.type for column in (*SCHEMA, *own)} if tree["records"] or own else {},
+        provenance=Counter({_provenance(values): records for *values, records in tree["provenance"]}),
+        failed=Counter({(stage, kind): records for stage, kind, records in tree["failed"]}),
+        quality=CerTotals(**tree["quality"]),
+        **simple,
+    )
+
+    def add(top: TopRows, rows: Iterable[tuple[float, int, int, int]]) -> None:
+        top.add((rank, chars, Place(tree["files"][file], row)) for rank, chars, file, row in rows)
+
+    for name, strata in tree["groups"].items():
+        for stratum, rows in strata.items():
+            add(summary.groups[name].stratum(stratum), rows)
+    for stage, kind, rows in tree["failed_rows"]:
+        add(summary.failed_rows[stage, kind], rows)
+    return summary
+
+
+def _provenance(values: list[str]) -> Provenance:
+    return Provenance(**dict(zip(Provenance.model_fields, values, strict=True)))
+
+
 def summarise(data_folder: str | Path | Location) -> Summary:
-    """Read every Parquet file directly in `data_folder` (a path or URI) once; a folder that does not exist is an empty corpus.
+    """Read all rows of the data files directly in `data_folder` (a path or URI); without the folder the corpus is empty.
+
+    For corpora whose manifest holds no statistics: a run merges those of its blocks.
 
     Raises: OcrrayError: when a file cannot be read or lacks columns of a corpus.
     """
     folder = Location.at(data_folder)
-    summary = Summary(folder)
+    summary = Summary()
     for info in folder.files(".parquet"):
         try:
-            _add_file(summary, info.base_name, info.size)
+            _add_file(summary, folder, info.base_name)
         except (pa.ArrowException, OSError) as err:
             raise OcrrayError(f"{info.path}: cannot be read as Parquet: {' '.join(str(err).split())}") from None
-    summary.duplicate_ids = duplicate_ids(folder, [file.name for file in summary.files])
     return summary
 
 
-def _add_file(summary: Summary, name: str, size_bytes: int) -> None:
-    path = f"{summary.folder.path}/{name}"
-    with pq.ParquetFile(path, filesystem=summary.folder.filesystem) as file:
-        schema = file.schema_arrow
-        if missing := [column for column in SCHEMA.names if column not in schema.names]:
-            raise OcrrayError(f"{path}: not a data file of ocrray: it lacks {', '.join(missing)}")
-        summary.files.append(DataFile(name, file.metadata.num_rows, size_bytes))
-        for column in schema:
-            summary.columns.setdefault(column.name, column.type)
+def _add_file(summary: Summary, folder: Location, name: str) -> None:
+    path = f"{folder.path}/{name}"
+    with pq.ParquetFile(path, filesystem=folder.filesystem) as file:
+        part = Summary(columns=_columns(file.schema_arrow, path))
         first_row = 0
-        for rows in file.iter_batches(BATCH_ROWS, columns=list(COLUMNS)):
-            batch = Batch(name, first_row, rows)
-            for add in (_add_counts, _add_changes, _add_failures, _add_routing, _add_quality, _add_groups):
-                add(summary, batch)
+        for rows in file.iter_batches(4 * BATCH_ROWS, columns=list(COLUMNS)):
+            _add_batch(part, Batch(name, first_row, rows))
             first_row += rows.num_rows
-    summary.records += first_row
+    summary.merge(part)
+
+
+def _columns(schema: pa.Schema, path: str) -> dict[str, pa.DataType]:
+    if missing := [column for column in SCHEMA.names if column not in schema.names]:
+        raise OcrrayError(f"{path}: not a data file of ocrray: it lacks {', '.join(missing)}")
+    return {column.name: column.type for column in schema}
+
+
+def _add_batch(summary: Summary, batch: Batch) -> None:
+    if not batch.rows.num_rows:
+        return
+    summary.records += batch.rows.num_rows
+    for add in (_add_counts, _add_changes, _add_failures, _add_routing, _add_quality, _add_groups):
+        add(summary, batch)
 
 
 def _add_counts(summary: Summary, batch: Batch) -> None:
-    rows, failed = pa.table(batch.rows), pc.field("status") == "failed"
-    summary.status += _counts(rows, "status")
-    summary.source_kinds += _counts(rows, "source_kind")
-    summary.kept_raw += _counts(rows.filter(pc.field("status") == "kept_raw"), "guard_reason")
-    for values, records in _combinations(rows.filter(~failed), Provenance.model_fields):
-        summary.provenance[Provenance(**values)] += records
-    summary.fields.update(count_fields(batch.rows["fields"]))
-    summary.input_tokens += int(_sum(rows["input_tokens"]))
-    summary.output_tokens += int(_sum(rows["output_tokens"]))
-    summary.recognize_s += _sum(rows["recognize_s"])
-    summary.correct_s += _sum(rows["correct_s"])
+    summary.status += batch.counts("status")
+    summary.source_kinds += batch.counts("source_kind")
+    summary.kept_raw += batch.counts("guard_reason", batch.equals("status", "kept_raw"))
+    for values, records in batch.combinations(Provenance.model_fields, ~batch.failed):
+        summary.provenance[_provenance(values)] += records
+    summary.fields += Counter(count_fields(batch.rows["fields"]))
+    summary.input_tokens += int(batch.total("input_tokens"))
+    summary.output_tokens += int(batch.total("output_tokens"))
+    summary.recognize_s += batch.total("recognize_s")
+    summary.correct_s += batch.total("correct_s")
 
 
 def _add_changes(summary: Summary, batch: Batch) -> None:
@@ -159,8 +283,9 @@ def _add_changes(summary: Summary, batch: Batch) -> None:
 
 
 def _add_failures(summary: Summary, batch: Batch) -> None:
-    for values, records in _combinations(pa.table(batch.rows).filter(batch.failed), ("failed_stage", "error_kind")):
-        stage, kind = values["failed_stage"], values["error_kind"]
+    if not batch.failed.any():
+        return
+    for (stage, kind), records in batch.combinations(("failed_stage", "error_kind"), batch.failed):
         summary.failed[stage, kind] += records
         chosen = batch.failed & batch.equals("failed_stage", stage) & batch.equals("error_kind", kind)
         summary.failed_rows[stage, kind].offer(batch, chosen, batch.random)
@@ -185,30 +310,20 @@ def _add_quality(summary: Summary, batch: Batch) -> None:
 def _add_groups(summary: Summary, batch: Batch) -> None:
     for group in GROUPS:
         chosen, rank = group.rank(batch)
+        if not chosen.any():
+            continue
         strata = [""]
         if group.stratum:
             strata = pc.unique(batch.rows[group.stratum].filter(pa.array(chosen)).fill_null("")).to_pylist()
         for stratum in strata:
             inside: Flags = chosen & batch.equals(group.stratum, stratum) if group.stratum else chosen
-            summary.groups[group.name].offer(stratum, batch, inside, rank)
+            summary.groups[group.name].stratum(stratum).offer(batch, inside, rank)
 
 
-def _counts(rows: pa.Table, column: str) -> Counter[str]:
-    """Count the rows per value of a column of strings; null counts as the empty string."""
-    return Counter({values[column]: records for values, records in _combinations(rows, (column,))})
-
-
-def _combinations(rows: pa.Table, columns: Iterable[str]) -> list[tuple[dict[str, str], int]]:
-    """Return each combination of values of these columns of strings and its number of rows; null becomes the empty string."""
-    names = list(columns)
-    filled = pa.table({name: rows[name].fill_null("") for name in names})
-    groups = filled.group_by(names, use_threads=False).aggregate([([], "count_all")]).to_pylist()
-    return [({name: group[name] for name in names}, group["count_all"]) for group in groups]
-
-
-def _sum(values: pa.ChunkedArray) -> float:
-    total: float = pc.sum(values).as_py() or 0
-    return total
+def _ordered(counts: Counter[KeyT]) -> Counter[KeyT]:
+    """Return the counts in the order of their keys: `most_common` lists equal counts in the order of insertion."""
+    key: Callable[[KeyT], Any] = lambda name: tuple(dict(name).values()) if isinstance(name, Provenance) else name  # noqa: E731
+    return Counter({name: counts[name] for name in sorted(counts, key=key)})
 
 
 def _histogram(fractions: Floats) -> Integers:

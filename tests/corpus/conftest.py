@@ -68,7 +68,7 @@ def make_failure(record_id: str, stage: str = "load", kind: str = "truncated", e
 
 def make_refusal(record_id: str, raw: str, proposed: str, reason: str = "similarity", **values: Any) -> Row:
     """One row whose correction the guard refused."""
-    verdict = {"start": 0, "end": len(raw), "accepted": False, "reason": reason, "similarity": 0.41}
+    verdict = {"start": 0, "end": len(raw), "accepted": False, "reason": reason, "similarity": 0.4375, "score": None}
     refused = [asdict(edit) for edit in edits_between(raw, proposed)]
     refusal = {"status": "kept_raw", "guard_reason": reason, "verdicts": [verdict], "refused_edits": refused}
     return make_row(record_id, raw, raw, **values) | refusal

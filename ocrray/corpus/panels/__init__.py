@@ -8,13 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from ocrray.corpus.columns import type_name
-from ocrray.corpus.examples import read_rows
+from ocrray.corpus.examples import Rows
 from ocrray.corpus.fields import field_types
 from ocrray.corpus.panels import examples
-from ocrray.corpus.summary import Summary
+from ocrray.corpus.summary import MAX_FAILURE_KINDS, Summary
 from ocrray.records import STATUS_MEANINGS
-
-_MAX_FAILURE_KINDS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,39 +22,38 @@ class Panel:
     name: str
     """Id of the section and name of its template, `<name>.html.jinja`."""
     title: str
-    data: Callable[[Summary], Mapping[str, Any] | None]
-    """Variables of the template; None leaves the panel out."""
+    data: Callable[[Summary, Rows], Mapping[str, Any] | None]
+    """Returns the variables of the template, from the summary and the rows at its `places`; None leaves the panel out."""
 
 
-def _quality(summary: Summary) -> Mapping[str, Any] | None:
+def _quality(summary: Summary, _: Rows) -> Mapping[str, Any] | None:
     return {"quality": summary.quality} if summary.quality.records else None
 
 
-def _changes(summary: Summary) -> Mapping[str, Any] | None:
+def _changes(summary: Summary, _: Rows) -> Mapping[str, Any] | None:
     return {} if summary.has_correction or summary.changed_bins[1:].any() else None  # the first bin: nothing changed
 
 
-def _fields(summary: Summary) -> Mapping[str, Any] | None:
+def _fields(summary: Summary, _: Rows) -> Mapping[str, Any] | None:
     if not summary.fields.total():
         return None
     types = field_types(summary.columns["fields"])
     return {"rows": [(path, type_name(data_type), summary.fields[path]) for path, data_type in types.items()]}
 
 
-def _failures(summary: Summary) -> Mapping[str, Any] | None:
+def _failures(summary: Summary, rows: Rows) -> Mapping[str, Any] | None:
     """Return the most frequent kinds of failure first: stage, kind, number of records and a few of them."""
-    frequent = summary.failed.most_common(_MAX_FAILURE_KINDS)
-    rows = read_rows(summary.folder, (place for failure, _ in frequent for place in summary.failed_rows[failure].places))
+    frequent = summary.failed.most_common(MAX_FAILURE_KINDS)
     failures = [(*failure, n, [rows[place] for place in summary.failed_rows[failure].places]) for failure, n in frequent]
     return {"failures": failures, "hidden_kinds": len(summary.failed) - len(frequent)} if failures else None
 
 
 PANELS = (
-    Panel("statuses", "Records by status", lambda _: {"statuses": STATUS_MEANINGS}),
+    Panel("statuses", "Records by status", lambda *_: {"statuses": STATUS_MEANINGS}),
     Panel("quality", "Quality", _quality),
     Panel("changes", "Changes", _changes),
     Panel("fields", "Extracted fields", _fields),
     Panel("examples", "Examples", examples.data),
     Panel("failures", "Failures", _failures),
-    Panel("processing", "Processing", lambda _: {}),
+    Panel("processing", "Processing", lambda *_: {}),
 )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ocrray.corpus.diff import Segment, segments
-from ocrray.corpus.examples import Place, read_rows
+from ocrray.corpus.examples import Place, Rows
 from ocrray.corpus.fields import flattened
 from ocrray.corpus.groups import GROUPS
 from ocrray.corpus.summary import Summary
@@ -55,20 +55,19 @@ class Example:
         return self.row[distance] / self.row["ground_truth_chars"] if self.row["ground_truth_chars"] else None
 
 
-def data(summary: Summary) -> Mapping[str, Any] | None:
+def data(summary: Summary, rows: Rows) -> Mapping[str, Any] | None:
     """Return the example records and the groups that have any; None without records."""
-    examples = _examples(summary)
+    examples = _examples(summary, rows)
     groups = [group for group in GROUPS if any(group.name in example.ranks for example in examples)]
     return {"examples": examples, "groups": groups, "max_refusals": _MAX_REFUSALS} if examples else None
 
 
-def _examples(summary: Summary) -> list[Example]:
+def _examples(summary: Summary, rows: Rows) -> list[Example]:
     """Return the chosen records, each once, in the order of the groups."""
     ranks: dict[Place, dict[str, int]] = {}
     for group in GROUPS:
         for rank, place in enumerate(summary.groups[group.name].places):
             ranks.setdefault(place, {})[group.name] = rank
-    rows = read_rows(summary.folder, ranks)
     return [_example(rows[place], ranks[place]) for place in ranks]
 
 

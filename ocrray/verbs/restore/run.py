@@ -7,7 +7,7 @@ from datetime import datetime
 from ocrray.corpus.blocks import Block, cut_blocks, part_rows, read_footers, read_index, write_index
 from ocrray.corpus.card import write_card
 from ocrray.corpus.export.corpus import Exported, export_corpus, read_export
-from ocrray.corpus.manifest import read_manifest, write_manifest
+from ocrray.corpus.manifest import data_files, read_manifest, write_manifest
 from ocrray.corpus.report import write_report
 from ocrray.corpus.summary import Summary, summarise
 from ocrray.errors import RecordError
@@ -37,7 +37,8 @@ def run(plan: RestorePlan, folder: Location) -> Result:
 
 def show(plan: RestorePlan, folder: Location) -> Result:
     """Return the results of a finished run, after exporting the corpus if that is still to be done."""
-    return _result(plan, folder, _summarised(folder), None)
+    manifest = read_manifest(folder)
+    return _result(plan, folder, (manifest and manifest.summary) or _summarised(folder), None)
 
 
 def _summarised(folder: Location) -> Summary:
@@ -97,6 +98,7 @@ def _write_companions(plan: RestorePlan, folder: Location, summary: Summary) -> 
     write_manifest(
         folder,
         summary=summary,
+        files=data_files(folder.child("data")),
         listed=plan.listing.records,
         fingerprint=plan.fingerprint,
         config=resolved,
