@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
+from urllib.parse import quote
 
 import boto3
 import pytest
@@ -198,11 +199,94 @@ def test_read_bytes_reads_at_most_the_limit(tmp_path: Path) -> None:
         assert error.value.kind == kind
 
 
-@given(path=st.lists(st.sampled_from(["a", "%41", "?x=1", "#", " ", "/b", "ä", "+", "\n", "&"]), min_size=1).map("".join))
-def test_parse_object_store_location_survives_its_uri(path: str) -> None:
+@given(
+    parts=st.lists(st.lists(st.sampled_from(["a", "%41", "%", "?x=1", "?", "#", " ", "ä", "+", "\n", "&", "..."]), min_size=1)),
+    query=st.sampled_from(["", "?region=x&scheme=http"]),
+)
+def test_location_of_an_object_store_survives_its_uri(parts: list[list[str]], query: str) -> None:
     """Any key, with any characters, is the same after it was written as a URI and read back."""
-    location = Location("s3://", f"bucket/{path}".rstrip("/"), "?region=x&scheme=http")
+    location = Location("s3://", "/".join(["bucket", *map("".join, parts)]), query)
     assert Location.at(location.uri) == location
+
+
+@given(path=st.text(st.characters(exclude_characters="\0", exclude_categories=())))
+def test_location_of_a_local_file_survives_its_uri(path: str) -> None:
+    """So does any local path, with `?`, `%` and `~`, and bytes that are no UTF-8."""
+    location = Location.at(f"./{path}")
+    assert location.is_local
+    assert Location.at(location.uri) == location
+
+
+@given(key=st.text(st.characters(exclude_characters="%?/", codec="utf-8"), min_size=1).filter(lambda key: key not in (".", "..")))
+def test_location_takes_a_key_that_is_not_encoded(key: str) -> None:
+    """A user may write `ä` and a space as they are, or encoded."""
+    assert Location.at(f"s3://bucket/{key}") == Location.at(f"s3://bucket/{quote(key)}") == Location("s3://", f"bucket/{key}")
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [("50%", "50%"), ("50%25", "50%"), ("what?", "what?"), ("what?.txt", "what?.txt"), ("a%3Fb=c", "a?b=c"), ("a//", "a")],
+)
+def test_location_takes_a_key_as_it_is_where_that_is_unambiguous(text: str, key: str) -> None:
+    """A `%` or `?` has a meaning only where an escape or options follow."""
+    assert Location.at(f"s3://bucket/{text}") == Location("s3://", f"bucket/{key}")
+
+
+@pytest.mark.parametrize(
+    "uri", ["s3://bucket//x", "s3://bucket/a//x", "s3://bucket/../x", "s3://bucket/a/./x", "s3:///x", "s3://"]
+)
+def test_location_that_pyarrow_would_read_elsewhere_is_refused(uri: str) -> None:
+    """Its HTTP client resolves `..`: what is written to `a/../x` would be found as `x`."""
+    with pytest.raises(RecordError) as error:
+        Location.at(uri)
+    assert error.value.kind == "bad_path"
+
+
+def test_location_expands_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In outputs as in inputs, as a shell does."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert Location.at("~/out") == Location.at(tmp_path / "out")
+
+
+ODD_KEYS = [
+    "/lead.txt",
+    "//lead.txt",
+    "x//a.txt",
+    "x/../b.txt",
+    "x/./c.txt",
+    "x/y/../../d.txt",
+    "x/y//.hidden",
+    "x/z.txt",
+    "x/y/é ?%.txt",
+]
+
+
+@pytest.mark.timeout(60)
+def test_walk_object_store_reads_or_counts_every_key(bucket: str) -> None:
+    """Keys that pyarrow cannot open are counted; they neither stop the walk, nor make it go round for ever, nor vanish."""
+    client = boto3.client("s3", endpoint_url="http://" + bucket.partition("=")[2].partition("&")[0])
+    client.create_bucket(Bucket="odd-keys")
+    for key in ODD_KEYS:
+        client.put_object(Bucket="odd-keys", Key=key, Body=b"text")
+    skipped: Counter[str] = Counter()
+    (batch,) = Walk([f"s3://odd-keys{bucket}"]).batches(skipped)
+    assert [file.name for file in batch] == ["s3://odd-keys/x/z.txt", "s3://odd-keys/x/y/é ?%.txt"]
+    assert all(files.read_bytes(file.location, 10) == b"text" for file in batch)
+    assert skipped == {"unreadable_key": 7}
+    assert found(f"s3://odd-keys/x/*.txt{bucket}") == ["s3://odd-keys/x/z.txt"]
+
+
+def test_walk_leaves_out_outputs_of_runs_below_the_input(tree: Path) -> None:
+    """A folder that a run writes to, finished or not, is an input only where its name, or that of a folder in it, is given."""
+    for name in ("runs/one/_run.json", "runs/one/README.md", "runs/one/data/part.parquet", "deep/two/_work_list/rows.parquet"):
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        (tree / name).write_text(name)
+    skipped: Counter[str] = Counter()
+    names = {file.name for batch in Walk(["."]).batches(skipped) for file in batch}
+    assert names == {name for name in TREE if not name.startswith(".")}
+    assert skipped["output_folder"] == 2
+    assert found("runs/*/data/*") == ["runs/one/data/part.parquet"]
+    assert "runs/one/README.md" in found("runs/one")
 
 
 def test_parse_keys_in_a_uri_are_refused() -> None:

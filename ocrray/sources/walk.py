@@ -7,7 +7,7 @@ from collections import Counter, deque
 from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from itertools import islice
 from typing import Literal, NamedTuple
@@ -17,11 +17,13 @@ from pyarrow import fs
 from ocrray.errors import ConfigError, RecordError
 from ocrray.storage import Location, files
 from ocrray.storage.files import FileStat
+from ocrray.storage.location import UNREADABLE_PARTS
 
 _WILD = re.compile(r"[*?\[]")
 _CONCURRENT_REQUESTS = 16  # object stores answer slowly, but many at a time
 _BATCH_FILES = 512
 _MAX_LIST_LINE_BYTES = 1 << 16
+_OUTPUT_MARKS = frozenset({"_run.json", "_work_list"})
 
 
 Origin = Literal["file", "folder", "glob"]
@@ -182,23 +184,43 @@ def _walk(item: _Item, skipped: Counter[str]) -> Iterator[Found]:
             if (following := next(levels[-1], None)) is None:
                 levels.pop()
                 continue
-            folder, (members, folders) = following
-            for member in sorted(members, key=_mets_first):
+            folder, members = following
+            if members.unreadable_keys:
+                skipped["unreadable_key"] += members.unreadable_keys
+            if members.is_output and folder is not root:
+                skipped["output_folder"] += 1
+                levels.append(_listed_ahead(pool, _named_below(item.pattern, folder, members.folders)))
+                continue
+            for member in sorted(members.files, key=_mets_first):
                 if len(item.pattern) in _advance(item.pattern, folder.states, member):
                     place, name = folder.location.child(member), posixpath.join(folder.name, member)
-                    yield _found(name, place, item.origin, members[member], members)
+                    yield _found(name, place, item.origin, members.files[member], members.files)
                 elif member.startswith("."):
                     skipped["hidden"] += 1
-            levels.append(_listed_ahead(pool, _below(item.pattern, folder, folders, skipped)))
+            levels.append(_listed_ahead(pool, _below(item.pattern, folder, members.folders, skipped)))
 
 
 class _Folder(NamedTuple):
     location: Location
     name: str
     states: frozenset[int]
+    recursive: bool = False
+    """True where only a `**` leads here."""
 
 
-_Members = tuple[dict[str, FileStat | None], dict[str, bool]]
+@dataclass(slots=True)
+class _Members:
+    files: dict[str, FileStat | None] = field(default_factory=dict)
+    """With size and tag in an object store, None on a local disk."""
+    folders: dict[str, bool] = field(default_factory=dict)
+    """True for a link."""
+    unreadable_keys: int = 0
+    """Number of keys below this folder of an object store that have one of UNREADABLE_PARTS just below it."""
+
+    @property
+    def is_output(self) -> bool:
+        """Whether this is the output folder of a run, whose files are no input of another unless it is asked for by name."""
+        return not _OUTPUT_MARKS.isdisjoint(self.files) or not _OUTPUT_MARKS.isdisjoint(self.folders)
 
 
 def _listed_ahead(pool: ThreadPoolExecutor, folders: Iterator[_Folder]) -> Iterator[tuple[_Folder, _Members]]:
@@ -217,31 +239,52 @@ def _below(pattern: Sequence[str], folder: _Folder, folders: dict[str, bool], sk
     recursive = {i for i in folder.states if i < len(pattern) and pattern[i] == "**"}
     for name in sorted(folders):
         states = _advance(pattern, folder.states, name) - {len(pattern)}
+        only_recursive = states <= _closure(pattern, recursive)
         # Links may form a cycle, so `**` does not follow them; a name or a `*` does.
-        if folders[name] and states <= _closure(pattern, recursive):
+        if states and folders[name] and only_recursive:
             skipped["linked_folder"] += 1
         elif states:
-            yield _Folder(folder.location.child(name), posixpath.join(folder.name, name), states)
+            yield _Folder(folder.location.child(name), posixpath.join(folder.name, name), states, only_recursive)
+        elif recursive and name.startswith("."):
+            skipped["hidden"] += 1
+
+
+def _named_below(pattern: Sequence[str], output: _Folder, folders: dict[str, bool]) -> Iterator[_Folder]:
+    """Yield the folders of another run's output that `pattern` asks for, as in `runs/*/data/*.parquet`; no `**` leads there."""
+    states = frozenset(() if output.recursive else (i for i in output.states if pattern[i] != "**"))
+    return _below(pattern, output._replace(states=states), folders, Counter())
 
 
 def _list_folder(folder: Location) -> _Members:
-    """Return the files (with size and tag in an object store, None on a local disk) and folders (True for a link)."""
-    members: dict[str, FileStat | None] = {}
-    folders: dict[str, bool] = {}
-    if folder.prefix:
-        for info in folder.filesystem.get_file_info(fs.FileSelector(folder.path)):
-            if info.type == fs.FileType.Directory:
-                folders[info.base_name] = False
-            else:
-                members[info.base_name] = FileStat(info.size, f"{info.size}-{info.mtime_ns}")
-        return members, folders
+    return _list_keys(folder) if folder.prefix else _list_directory(folder)
+
+
+def _list_directory(folder: Location) -> _Members:
+    members = _Members()
     with os.scandir(folder.path) as entries:
         for entry in entries:
             if entry.is_dir():
-                folders[entry.name] = entry.is_symlink()
+                members.folders[entry.name] = entry.is_symlink()
             else:
-                members[entry.name] = None
-    return members, folders
+                members.files[entry.name] = None
+    return members
+
+
+def _list_keys(folder: Location) -> _Members:
+    members, unreadable = _Members(), set()
+    for info in folder.filesystem.get_file_info(fs.FileSelector(folder.path, allow_not_found=True)):
+        name = info.path[len(folder.path) + 1 :]  # `info.base_name` of an empty part is the folder's own name
+        if name in UNREADABLE_PARTS:
+            unreadable.add(name)
+        elif info.type == fs.FileType.Directory:
+            members.folders[name] = False
+        else:
+            members.files[name] = FileStat(info.size, f"{info.size}-{info.mtime_ns}")
+    if unreadable:  # rare: everything below has to be listed, because pyarrow cannot list `a//` by itself
+        below = folder.filesystem.get_file_info(fs.FileSelector(folder.path, recursive=True))
+        names = (info.path[len(folder.path) + 1 :] for info in below if info.type == fs.FileType.File)
+        members.unreadable_keys = sum(name.partition("/")[0] in unreadable for name in names)
+    return members
 
 
 def _mets_first(name: str) -> tuple[bool, str]:

@@ -1,7 +1,9 @@
 """Files and folders by path or URI, on a local disk or in an object store.
 
 A `uri` is an absolute local path, or `s3://` / `gs://` with percent-encoded keys and the query options that pyarrow knows
-(`?region=...`, `?endpoint_override=...&scheme=http`). Credentials come from the environment: a URI is written into the corpus.
+(`?region=...`, `?endpoint_override=...&scheme=http`). Users may also write keys as they are: only `%` before two hexadecimal
+digits, and `?name=` after the last slash, have a meaning and must be encoded (`%25`, `%3F`) to stand for themselves.
+Credentials come from the environment: a URI is written into the corpus.
 """
 
 import os
@@ -21,6 +23,9 @@ from pydantic import AfterValidator
 from ocrray.errors import RecordError
 
 _REMOTE = re.compile(r"(?P<prefix>(?:s3|gs)://(?:[^/?@]*@)?)(?P<path>.*?)(?P<query>\?\w+=[^/]*)?", re.DOTALL)
+UNREADABLE_PARTS = ("", ".", "..")
+"""Parts of keys that pyarrow refuses (the empty one) or that its HTTP client resolves away: `a/../b` would be written to `b`."""
+
 _SCHEME = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]+)://", re.IGNORECASE)
 
 
@@ -36,7 +41,8 @@ class Location:
     def at(cls, place: "str | Path | Location") -> "Location":
         """Parse a path or URI; a relative path is resolved against the working directory. Nothing need exist there.
 
-        Raises: RecordError: `bad_path` for unsupported schemes, keys in the URI and NUL characters.
+        Raises: RecordError: `bad_path` for unsupported schemes, keys in the URI, NUL characters, and keys of an object store that
+            pyarrow cannot name.
         """
         if isinstance(place, Location):
             return place
@@ -44,7 +50,10 @@ class Location:
         if found := _REMOTE.fullmatch(text):
             if ":" in found["prefix"][5:]:
                 raise RecordError(f"{found['path']}: keys do not belong in a URI; set them in the environment", kind="bad_path")
-            return cls(found["prefix"], unquote(found["path"]).rstrip("/"), found["query"] or "")
+            path = unquote(found["path"]).rstrip("/")
+            if any(part in UNREADABLE_PARTS for part in path.split("/")):
+                raise RecordError(f"{text}: a part of the path is empty, `.` or `..`, which is not supported", kind="bad_path")
+            return cls(found["prefix"], path, found["query"] or "")
         if (scheme := _SCHEME.match(text)) and scheme["scheme"].lower() != "file":
             raise RecordError(
                 f"{text}: {scheme['scheme']}:// is not supported; use a local path, s3:// or gs://", kind="bad_path"
@@ -146,4 +155,4 @@ def _connect(uri: str) -> fs.FileSystem:
     try:
         return fs.FileSystem.from_uri(uri)[0]
     except ValueError as error:
-        raise RecordError(f"{uri}: {' '.join(str(error).split())}", kind="bad_path") from None
+        raise RecordError(f"{uri}: {' '.join(str(error).split())} (a `?` in a key is written %3F)", kind="bad_path") from None
