@@ -2,28 +2,36 @@
 
 import json
 import platform
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pyarrow.parquet as pq
+from pyarrow import fs
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 import ocrray
 from ocrray.corpus.provenance import Provenance
 from ocrray.corpus.summary import Summary
-from ocrray.errors import OcrrayError
+from ocrray.errors import ConfigError, OcrrayError, Problems, RecordError
 from ocrray.records import SCHEMA_VERSION, STATUSES
 from ocrray.storage import Location
+
+RUN_NAME = "_run.json"
+"""File that a run writes first into its output folder."""
 
 MANIFEST_NAME = "manifest.json"
 """File that a run writes last into its output folder: a folder that has one is complete."""
 
 _CONCURRENT_READS = 32
+_MAX_NAMED_FILES = 3
+_WILD = re.compile(r"[*?\[]")
 _LIBRARIES = (
     "ray",
     "pyarrow",
@@ -76,6 +84,19 @@ class DataFileEntry(_Frozen):
     path: str
     rows: int
     size_bytes: int
+
+
+class DataFiles(_Frozen):
+    """Part that manifests of corpora and of pairs have in common; a manifest of other things has no files."""
+
+    data_files: list[DataFileEntry] = []
+
+
+class HasDataFiles(Protocol):
+    """Manifest of an output folder with data files."""
+
+    @property
+    def data_files(self) -> Sequence[DataFileEntry]: ...
 
 
 class Manifest(_Frozen):
@@ -169,10 +190,62 @@ def data_files(data: Location) -> list[DataFile]:
         return [DataFile(info.base_name, count, info.size) for info, count in zip(infos, rows, strict=True)]
 
 
-def missing_files(output: Location, manifest: Manifest) -> list[str]:
-    """Return the data files of a manifest that are missing or have another size: names, found by one listing of `data`."""
+def missing_files(output: Location, manifest: HasDataFiles) -> list[str]:
+    """Return the paths of data files of a manifest that are missing or have another size, found by one listing of `data`."""
     sizes = {f"data/{info.base_name}": info.size for info in output.child("data").files(".parquet")}
     return [file.path for file in manifest.data_files if sizes.get(file.path) != file.size_bytes]
+
+
+def require_whole(paths: Iterable[str], key: str) -> None:
+    """Check that every output folder that is named in `paths`, itself or by its folder `data`, is finished and whole.
+
+    `paths` may be globs, and may name other things; `key` is the config key of the paths.
+
+    Raises: ConfigError: with one line for each folder that is not finished, or lacks data files of its manifest.
+    """
+    problems = Problems()
+    for output in dict.fromkeys(chain.from_iterable(map(_output_folders, paths))):
+        problems.checked(_require_whole, output, key)
+    problems.raise_if_any()
+
+
+def _output_folders(path: str) -> Iterator[Location]:
+    """Yield the folders whose data `path` can name: the last folder before any wildcard, and the one above a folder `data`."""
+    try:
+        folder = Location.at(path)
+    except RecordError:
+        return  # whoever reads the path says why it is none
+    while _WILD.search(folder.path):
+        folder = folder.parent()
+    yield folder
+    if folder.name == "data":
+        yield folder.parent()
+
+
+def _require_whole(output: Location, key: str) -> None:
+    names = {info.base_name for info in _info_of(output, MANIFEST_NAME, RUN_NAME) if info.is_file}
+    if RUN_NAME in names and MANIFEST_NAME not in names:
+        raise ConfigError(f"{key}: {output.uri} is not finished: run the command that fills it again to go on")
+    if MANIFEST_NAME not in names:
+        return
+    try:
+        manifest = DataFiles.model_validate_json(output.read_text(MANIFEST_NAME))
+        missing = missing_files(output, manifest)
+    except (OSError, ValueError):
+        return  # a manifest of something else
+    if missing:
+        named = ", ".join(missing[:_MAX_NAMED_FILES]) + (", ..." if len(missing) > _MAX_NAMED_FILES else "")
+        raise ConfigError(
+            f"{key}: {output.uri} lacks {len(missing):,} of its {len(manifest.data_files):,} data files, or they were cut short "
+            f"({named}): run the same command that made it again to make them anew"
+        )
+
+
+def _info_of(output: Location, *names: str) -> list[fs.FileInfo]:
+    try:
+        return list(output.filesystem.get_file_info([output.child(name).path for name in names]))
+    except (OSError, RecordError):
+        return []  # whoever reads the folder says why that is impossible
 
 
 def _check(summary: Summary, in_files: int, listed: int) -> None:

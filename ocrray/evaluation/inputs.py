@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from ocrray.config import StrictModel
+from ocrray.corpus.manifest import require_whole
 from ocrray.errors import ConfigError, Problems, RecordError
 from ocrray.sources.input import Encoding
 from ocrray.sources.rows import Texts, clean, record_ids
@@ -155,6 +156,7 @@ class System:
                             return
 
     def _locate(self, key: str) -> list[Found]:
+        require_whole(self.config.locations, f"{key}.run" if self.config.run else f"{key}.paths")
         try:
             found = [file for batch in Walk(self.config.locations, key).batches(Counter()) for file in batch]
         except ConfigError:

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ocrray.corpus.manifest import require_whole
 from ocrray.errors import ConfigError, Problems, RecordError
 from ocrray.sources import tables
 from ocrray.sources.pages import named_file
@@ -49,6 +50,7 @@ def find_files(config: DataConfig, columns: Sequence[Column]) -> dict[str, list[
 
 def _tables(paths: Sequence[str], key: str) -> list[Found]:
     """List tables; other files of a folder are skipped, but a file that is named must be a table."""
+    require_whole(paths, key)
     found = [file for batch in Walk(paths, key).batches(Counter()) for file in batch]
     good = [file for file in found if file.name.lower().endswith(tables.EXTENSIONS)]
     named = [file.name for file in found if file.origin == "file" and file not in good]

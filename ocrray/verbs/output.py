@@ -12,11 +12,10 @@ from filelock import FileLock, Timeout
 from pyarrow import fs as pafs
 
 from ocrray.corpus.about import About
-from ocrray.corpus.manifest import MANIFEST_NAME
+from ocrray.corpus.manifest import MANIFEST_NAME, RUN_NAME
 from ocrray.errors import ConfigError, RecordError
 from ocrray.storage import Location, LocationPath
 
-_RUN_FILE = "_run.json"
 _LOCK_FILE = ".lock"
 _WRITTEN_BEFORE_RUN_FILE = {"_work_list", _LOCK_FILE}
 
@@ -96,13 +95,13 @@ def read_run(output: Location) -> Run | None:
     Raises: ConfigError: when the folder holds foreign files or cannot be read.
     """
     try:
-        return Run(**json.loads(output.read_text(_RUN_FILE)))
+        return Run(**json.loads(output.read_text(RUN_NAME)))
     except FileNotFoundError:
         pass
     except (OSError, RecordError) as error:
         raise ConfigError(f"output.path: {output.path} cannot be read: {' '.join(str(error).split())}") from None
     except (TypeError, ValueError):
-        raise ConfigError(f"output.path: {output.path}/{_RUN_FILE} is damaged; choose another folder") from None
+        raise ConfigError(f"output.path: {output.path}/{RUN_NAME} is damaged; choose another folder") from None
     listing = output.filesystem.get_file_info(pafs.FileSelector(output.path, allow_not_found=True))
     foreign = sorted({info.base_name for info in listing} - _WRITTEN_BEFORE_RUN_FILE)
     if foreign:
@@ -112,7 +111,7 @@ def read_run(output: Location) -> Run | None:
 
 def write_run(output: Location, run: Run) -> None:
     """Record the run; from now on only a run with the same fingerprint can write here."""
-    output.write_text(_RUN_FILE, json.dumps(asdict(run), indent=1, ensure_ascii=False))
+    output.write_text(RUN_NAME, json.dumps(asdict(run), indent=1, ensure_ascii=False))
 
 
 def require_same(output: Location, previous: Run, fingerprint: str, settings: Mapping[str, Any]) -> None:

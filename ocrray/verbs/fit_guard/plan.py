@@ -9,7 +9,7 @@ from typing import Self
 from pydantic import field_validator, model_validator
 
 from ocrray.config import StrictModel
-from ocrray.corpus.manifest import MANIFEST_NAME
+from ocrray.corpus.manifest import MANIFEST_NAME, require_whole
 from ocrray.errors import Problems
 from ocrray.storage import Location, LocationPath
 from ocrray.training.guard.config import CorrectionsConfig
@@ -79,6 +79,8 @@ def make_plan(config: FitGuardConfig, limit: int | None, problems: Problems, *, 
     Raises: ConfigError: with one line for each problem.
     """
     previous = problems.checked(lambda: _previous_run(config.output.path))
+    if config.synthetic:
+        problems.checked(require_whole, map(str, config.synthetic.pages), "synthetic.pages")
     checksums = problems.checked(lambda: _checksums(config)) or {}
     labelled = problems.checked(lambda: _count_labelled(config, limit)) if checksums else None
     problems.raise_if_any()

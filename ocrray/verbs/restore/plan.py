@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from ocrray.config import StrictModel
 from ocrray.corpus.export.corpus import ExportConfig
+from ocrray.corpus.manifest import require_whole
 from ocrray.engines.base import EngineConfig, EngineInfo
 from ocrray.engines.extract import ExtractConfig
 from ocrray.engines.registry import CorrectConfig, RecognizeConfig
@@ -131,6 +132,7 @@ def make_plan(config: RestoreConfig, limit: int | None, problems: Problems, *, d
     folder = Location.at(config.output.path)
     problems.checked(output.require_writable, folder)
     previous = problems.checked(output.read_run, folder)
+    problems.checked(require_whole, config.input.paths, "input.paths")
     router = _check(problems, config.route, "route")
     corrector = _check(problems, config.extract, "extract") or _check(problems, config.correct, "correct")
     scorer = problems.checked(check_guard, config.guard) if config.guard else None
