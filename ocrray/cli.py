@@ -6,6 +6,7 @@ Exit codes: 0 done · 1 finished, but more records failed than `max_failed_frac`
 
 import argparse
 import shlex
+import shutil
 import signal
 import sys
 from collections.abc import Sequence
@@ -14,11 +15,13 @@ from pathlib import Path
 from ocrray import __version__
 from ocrray.errors import ConfigError, OcrrayError
 from ocrray.verbs import VERBS
+from ocrray.verbs.streams import secure_standard_streams
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb and return its exit code. Nothing heavy is imported before the arguments are understood."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
+    secure_standard_streams()
     options = _parser().parse_args(arguments)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # `ray job stop` sends SIGTERM
     try:
@@ -32,6 +35,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except OcrrayError as error:
         print(f"ocrray: stopped: {error}\n{_hint(options.verb, arguments)}", file=sys.stderr)
+        return 2
+    except OSError as error:  # of any store or disk: what was not expected at one place is still told in one line
+        print(f"ocrray: stopped: {_one_line(error)}\n{_hint(options.verb, arguments)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print(f"\nocrray: interrupted. {_hint(options.verb, arguments)}", file=sys.stderr)
@@ -74,17 +80,32 @@ def _verb_of(path: Path) -> str:
 
 def _hint(verb: str, arguments: Sequence[str]) -> str:
     resumes = verb in VERBS and VERBS[verb].resumes
-    return f"{'What is done is kept; to go on' if resumes else 'To start again'}: {_command_line(arguments)}"
+    in_package = "/runtime_resources/working_dir_files/" in str(Path.cwd())  # of a job that was submitted to a cluster
+    how = ", submit the job again" * in_package
+    return f"{'What is done is kept; to go on' if resumes else 'To start again'}{how}: {_command_line(arguments)}"
+
+
+def _one_line(error: OSError) -> str:
+    cause = getattr(error, "cause", error)  # the message of an error in a worker of Ray is a traceback
+    if isinstance(cause, OSError) and cause.strerror:
+        return f"{cause.filename}: {cause.strerror}" if cause.filename else cause.strerror
+    return " ".join(str(cause).split()) or type(cause).__name__
 
 
 def _command_line(arguments: Sequence[str]) -> str:
-    """Return the command line that started this process, to be run again."""
+    """Return the command line that started this process, to be run again in the same working directory."""
     program = Path(sys.argv[0])
     if program.name == "__main__.py":
-        return shlex.join(["python", "-m", "ocrray", *arguments])
+        return shlex.join([_on_path("python", sys.executable), "-m", "ocrray", *arguments])
     if program.suffix == ".py":  # jobs/VERB.py, which names the verb itself
-        return shlex.join(["python", str(program), *arguments[1:]])
-    return shlex.join([program.name, *arguments])
+        return shlex.join([_on_path("python", sys.executable), str(program), *arguments[1:]])
+    return shlex.join([_on_path(program.name, str(program)), *arguments])
+
+
+def _on_path(name: str, program: str) -> str:
+    """Return the short `name` of `program` where a shell finds it by that, else its path."""
+    found = shutil.which(name)
+    return name if found and Path(found).resolve() == Path(program).resolve() else program
 
 
 def _positive(text: str) -> int:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from ray.exceptions import RayTaskError
 
 from ocrray import cli
 from ocrray.errors import ConfigError
@@ -83,14 +84,36 @@ def test_job_with_a_locked_output_tells_every_problem_at_once(tmp_path: Path):
 @pytest.mark.parametrize(
     ("program", "command"),
     [
-        ("/usr/local/bin/ocrray", "ocrray restore my.yaml"),
-        ("/lib/ocrray/__main__.py", "python -m ocrray restore my.yaml"),
-        ("jobs/restore.py", "python jobs/restore.py my.yaml"),
+        ("{path}/ocrray", "ocrray restore 'my 1.yaml'"),
+        ("/not/on/the/path/ocrray", "/not/on/the/path/ocrray restore 'my 1.yaml'"),
+        ("/lib/ocrray/__main__.py", "python -m ocrray restore 'my 1.yaml'"),
+        ("jobs/restore.py", "python jobs/restore.py 'my 1.yaml'"),
     ],
 )
-def test_interrupted_run_says_how_it_goes_on(program: str, command: str, monkeypatch: pytest.MonkeyPatch, capsys):
-    """The command that is printed is the one that was started, whichever way it was."""
-    monkeypatch.setattr(sys, "argv", [program])
+def test_interrupted_run_says_how_it_goes_on(
+    program: str, command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    """The command that is printed is the one that was started, whichever way it was, and a shell finds it."""
+    (tmp_path / "python").symlink_to(sys.executable)
+    (tmp_path / "ocrray").touch(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin")
+    monkeypatch.setattr(sys, "argv", [program.format(path=tmp_path)])
+
+    def interrupt(*_: object, **__: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("ocrray.verbs.job.carry_out", interrupt)
+
+    assert cli.main(["restore", "my 1.yaml"]) == 130
+    assert capsys.readouterr().err.rstrip().endswith(f"What is done is kept; to go on: {command}")
+
+
+def test_hint_of_a_submitted_job_says_to_submit_it_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys):
+    """Its working directory is Ray's copy of the package, which is gone when the job has ended."""
+    folder = tmp_path / "session/runtime_resources/working_dir_files/_ray_pkg_1"
+    folder.mkdir(parents=True)
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, "argv", ["jobs/restore.py"])
 
     def interrupt(*_: object, **__: object) -> int:
         raise KeyboardInterrupt
@@ -98,7 +121,40 @@ def test_interrupted_run_says_how_it_goes_on(program: str, command: str, monkeyp
     monkeypatch.setattr("ocrray.verbs.job.carry_out", interrupt)
 
     assert cli.main(["restore", "my.yaml"]) == 130
-    assert capsys.readouterr().err.rstrip().endswith(f"What is done is kept; to go on: {command}")
+    assert "submit the job again" in capsys.readouterr().err
+
+
+def test_file_too_large_for_the_disk_is_told_in_one_line(tmp_path: Path):
+    """A limit on the size of files stands for a full disk: exit code 2, one line with the cause, one to go on; no traceback."""
+    config = evaluation(tmp_path)
+    command = f"ulimit -f 1; exec {sys.executable} -m ocrray evaluate {config}"
+
+    ended = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+
+    assert ended.returncode == 2
+    cause, hint = ended.stderr.splitlines()
+    assert "File too large" in cause
+    assert "-m ocrray evaluate" in hint
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (OSError(28, "No space left on device", "/out/x"), "/out/x: No space left on device"),
+        (OSError("AWS Error INTERNAL_FAILURE\n500"), "AWS Error INTERNAL_FAILURE 500"),
+        (RayTaskError("f", "Traceback\n  in f", OSError(28, "No space left")).as_instanceof_cause(), "No space left"),
+    ],
+)
+def test_error_of_a_store_is_one_line(error: OSError, line: str, monkeypatch: pytest.MonkeyPatch, capsys):
+    """Wherever it was raised: on the driver, in pyarrow, in a task of Ray."""
+
+    def fail(*_: object, **__: object) -> int:
+        raise error
+
+    monkeypatch.setattr("ocrray.verbs.job.carry_out", fail)
+
+    assert cli.main(["restore", "my.yaml"]) == 2
+    assert capsys.readouterr().err.splitlines()[0] == f"ocrray: stopped: {line}"
 
 
 def test_interrupted_evaluation_does_not_claim_that_anything_is_kept(monkeypatch: pytest.MonkeyPatch, capsys):
