@@ -27,6 +27,17 @@ class EngineError(OcrrayError):
     """An engine is broken or unreachable, so that no record can be processed; the run ends, and can be resumed."""
 
 
+class StoreError(OcrrayError):
+    """A file system or object store fails, so that no record can be read or written; the run ends, and can be resumed.
+
+    `transient` is False where waiting would not help: a full disk, a bucket that does not exist.
+    """
+
+    def __init__(self, message: str, transient: bool = True) -> None:
+        super().__init__(message)
+        self.transient = transient
+
+
 class Problems(list[str]):
     """Problems of a config or an input, one line each, collected so that a user sees all of them at once."""
 

@@ -18,7 +18,9 @@ from werkzeug.serving import make_server
 KEYS = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_DEFAULT_REGION": "us-east-1"}
 """Environment of a client of this server."""
 
-_BODY = "<?xml version='1.0' encoding='UTF-8'?><Error><Code>{code}</Code><Message>{message}</Message><RequestId>1</RequestId></Error>"
+_BODY = (
+    "<?xml version='1.0' encoding='UTF-8'?><Error><Code>{code}</Code><Message>{message}</Message><RequestId>1</RequestId></Error>"
+)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import os
+import posixpath
 import stat as stat_modes
 from dataclasses import dataclass
 from functools import lru_cache
@@ -11,6 +12,8 @@ from typing import BinaryIO, cast
 from pyarrow import fs
 
 from ocrray.errors import RecordError
+from ocrray.storage.faults import StoreAwayError, retrying
+from ocrray.storage.filesystems import RetryingReader
 from ocrray.storage.location import Location
 
 _READ_AHEAD_BYTES = 1 << 16
@@ -36,7 +39,8 @@ def stat(location: Location) -> FileStat:
                 raise FileNotFoundError
             is_file, size, mtime_ns = info.type == fs.FileType.File, info.size, info.mtime_ns
         else:
-            status = os.stat(location.path)  # noqa: PTH116 - a Path object per file is what makes a million of them slow
+            # Not through a Path or pyarrow: an object per file is what makes a million of them slow.
+            status = retrying(lambda: os.stat(location.path), f"{location.path}: cannot be read")  # noqa: PTH116
             is_file, size, mtime_ns = stat_modes.S_ISREG(status.st_mode), status.st_size, status.st_mtime_ns
     except (OSError, ValueError) as err:
         raise _unreadable(location, err) from None
@@ -49,14 +53,14 @@ def open_binary(location: Location) -> BinaryIO:
     """Open a file for reading; it is seekable. Object stores are read in ranges: the first bytes of a large file cost one
     request.
 
-    Raises: RecordError: `missing`, `not_a_file`, `unreadable`.
+    Reading from it raises OSError where the file is at fault, StoreError where the store is.
+
+    Raises: RecordError: `missing`, `not_a_file`, `unreadable`; StoreError.
     """
     try:
-        if not location.prefix:
+        if location.is_local:
             stat(location)  # opening a named pipe would wait for ever
-            return open(location.path, "rb")  # noqa: PTH123 - the caller closes it
-        source = location.filesystem.open_input_file(location.path)
-        return cast(BinaryIO, io.BufferedReader(cast(io.RawIOBase, source), _READ_AHEAD_BYTES))
+        return cast(BinaryIO, io.BufferedReader(RetryingReader(location.filesystem.handler, location.path), _READ_AHEAD_BYTES))
     except (OSError, ValueError) as err:
         raise _unreadable(location, err) from None
 
@@ -79,11 +83,38 @@ def read_bytes(location: Location, max_bytes: int) -> bytes:
 
 
 def read_hashed(location: Location, max_bytes: int) -> tuple[bytes, str]:
-    """Return the file's bytes and their sha256 (hex); the last result is cached for the next page of the same file.
+    """Return the bytes and sha256 (hex) of a file that was there before; the last result is cached for the next page of it.
 
-    Raises: RecordError: as `read_bytes` and `stat`.
+    Raises: RecordError: as `read_bytes` and `stat`; StoreError: also where the file is missing with all that its folder had.
     """
-    return _read_hashed(location, stat(location).etag, max_bytes)
+
+    def read() -> tuple[bytes, str]:
+        try:
+            return _read_hashed(location, stat(location).etag, max_bytes)
+        except RecordError as error:
+            if error.kind == "missing":
+                require_store(location)
+            raise
+
+    return retrying(read, f"{location.uri}: cannot be read")
+
+
+def require_store(location: Location) -> None:
+    """Check that a file which was listed before and is missing now is not missing with all others.
+
+    Raises: StoreAwayError: when its folder is gone or empty, or the bucket is.
+    """
+    if not location.is_local:
+        if not location.filesystem.handler.serves_others():
+            raise StoreAwayError("neither the bucket nor the file that was read last is there")
+        return
+    try:
+        with os.scandir(posixpath.dirname(location.path)) as entries:
+            if next(entries, None) is not None:
+                return
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    raise StoreAwayError("its folder is gone or empty, as that of a share that is not mounted")
 
 
 @lru_cache(maxsize=1)

@@ -10,7 +10,6 @@ import os
 import posixpath
 import re
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import quote, unquote
@@ -21,6 +20,7 @@ from pyarrow import fs
 from pydantic import AfterValidator
 
 from ocrray.errors import RecordError
+from ocrray.storage.filesystems import filesystem
 
 _REMOTE = re.compile(r"(?P<prefix>(?:s3|gs)://(?:[^/?@]*@)?)(?P<path>.*?)(?P<query>\?\w+=[^/]*)?", re.DOTALL)
 UNREADABLE_PARTS = ("", ".", "..")
@@ -82,9 +82,10 @@ class Location:
     def filesystem(self) -> fs.FileSystem:
         """Pyarrow file system, on which `path` names this location; connections are cached.
 
-        Raises: OSError: when an object store cannot be reached; RecordError: `bad_path` for options that pyarrow refuses.
+        Its operations raise StoreError where the store is at fault, after waiting for it, OSError where one file is, and RecordError
+        (`bad_path`) for options that pyarrow refuses.
         """
-        return _connect(f"{self.prefix}{self.path.partition('/')[0]}{self.query}") if self.prefix else _LOCAL
+        return filesystem(self.prefix, self.path.partition("/")[0], self.query) if self.prefix else filesystem("")
 
     def child(self, name: str) -> "Location":
         """Return the file or folder of this relative POSIX name in this folder; it need not exist."""
@@ -129,7 +130,7 @@ class Location:
         # Not a process id: two machines that share a disk may have the same.
         temporary = self.child(f".{name}.{uuid4().hex}.tmp").path if self.is_local else target
         if self.is_local:
-            self.filesystem.create_dir(self.path)
+            self.filesystem.create_dir(self.path, recursive=False)  # a share that went away is not made on the local disk
         with self.filesystem.open_output_stream(temporary) as stream:
             stream.write(data)
         if self.is_local:
@@ -146,13 +147,3 @@ def _parsable(text: str) -> str:
 
 LocationPath = Annotated[str, AfterValidator(_parsable)]
 """Field type of configs: a path or URI that `Location.at` accepts."""
-
-_LOCAL = fs.LocalFileSystem()
-
-
-@lru_cache(maxsize=64)
-def _connect(uri: str) -> fs.FileSystem:
-    try:
-        return fs.FileSystem.from_uri(uri)[0]
-    except ValueError as error:
-        raise RecordError(f"{uri}: {' '.join(str(error).split())} (a `?` in a key is written %3F)", kind="bad_path") from None
