@@ -66,6 +66,7 @@ def test_load_row_found_unusable_when_listed_is_failed():
 def test_load_missing_file_is_failed_and_its_neighbour_is_not(tmp_path: Path):
     """A file that went away between listing and reading costs its own record only."""
     gone = {"uri": str(tmp_path / "gone.xml"), "kind": "alto"}
+    (tmp_path / "still_there.xml").touch()
 
     statuses = {row["record_id"]: row["error_kind"] for row in LOAD(work(gone, {"text": "fine"})).to_pylist()}
 

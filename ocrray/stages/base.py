@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ocrray.errors import EngineError, OcrrayError, RecordError
+from ocrray.errors import EngineError, OcrrayError, RecordError, StoreError
 from ocrray.records import Status
 from ocrray.stages.tables import scatter, with_columns
 
@@ -110,7 +110,7 @@ class RowStage(Stage):
 
         Raises:
             RecordError: when this row cannot be processed.
-            EngineError: when no row can be.
+            EngineError, StoreError: when no row can be.
         """
 
     def row_values(self, rows: pa.Table) -> Iterable[Mapping[str, Any]]:
@@ -179,13 +179,13 @@ def attempt(work: Callable[[], ResultT], where: str) -> ResultT | RecordError:
     millions.
 
     Raises:
-        EngineError: when `work` raises it; with a broken engine every record would fail.
+        EngineError, StoreError: when `work` raises it; with a broken engine or store every record would fail.
     """
     try:
         return work()
     except RecordError as error:
         return error if where in str(error) else RecordError(f"{where}: {error}", kind=error.kind)
-    except EngineError:
+    except (EngineError, StoreError):
         raise
     except Exception as error:
         frame = traceback.extract_tb(error.__traceback__)[-1]

@@ -82,7 +82,7 @@ class Location:
     def filesystem(self) -> fs.FileSystem:
         """Pyarrow file system, on which `path` names this location; connections are cached.
 
-        Its operations raise StoreError where the store is at fault, after waiting for it, OSError where one file is, and RecordError
+        Its operations raise StoreError where the store is at fault, after waiting for it, OSError where one file is, RecordError
         (`bad_path`) for options that pyarrow refuses.
         """
         return filesystem(self.prefix, self.path.partition("/")[0], self.query) if self.prefix else filesystem("")

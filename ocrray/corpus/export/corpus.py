@@ -13,7 +13,6 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from pyarrow import fs as pafs
 
 import ocrray
 from ocrray.config import StrictModel
@@ -21,7 +20,7 @@ from ocrray.corpus.examples import BATCH_ROWS
 from ocrray.corpus.export.document import write_document
 from ocrray.corpus.export.history import ProcessingStep
 from ocrray.corpus.export.names import RelativeNames
-from ocrray.errors import OcrrayError, RecordError
+from ocrray.errors import OcrrayError, RecordError, StoreError
 from ocrray.records import Edit, edits_from_rows
 from ocrray.sources.kinds import EXPORTED_KINDS
 from ocrray.storage import Location, files
@@ -214,6 +213,8 @@ def _write_one(job: _Job, document: _Document) -> dict[str, Any]:
         return {**row, "file": name, "changed_lines": lines}
     except RecordError as error:
         kind, message = error.kind, str(error)
+    except StoreError:
+        raise
     except OSError as error:
         kind, message = "unwritable", str(error)
     except Exception as error:
@@ -234,7 +235,7 @@ def _write(job: _Job, document: _Document) -> tuple[str | None, int]:
     if not written.changed_lines and not job.config.copy_unchanged:
         return None, 0
     filesystem, path = job.output.filesystem, f"{job.output.path}/{FOLDER_NAME}/{name}"
-    if isinstance(filesystem, pafs.LocalFileSystem):
+    if job.output.is_local:
         filesystem.create_dir(path.rpartition("/")[0])
     with filesystem.open_output_stream(path) as stream:
         stream.write(written.data)
