@@ -48,7 +48,9 @@ def run_phase(
     ray.get(monitor.begin_phase.remote())
     rows = blocks.read_blocks(output.child("_work_list").child(name), work)
     rows = blocks.map_in_pool(rows, worker, (*arguments, monitor), num_cpus=1, **pool)
-    for _ in blocks.write_blocks(rows, output.child("_made").child(name), monitor):
+    made = output.child("_made").child(name)
+    made.filesystem.create_dir(made.path)
+    for _ in blocks.write_blocks(rows, made, monitor):
         pass
 
 
@@ -69,6 +71,8 @@ class MakePages:
             if len(self.fonts) < len(font_names):
                 raise ConfigError(f"pages.script: not every machine has the same fonts installed ({', '.join(font_names)})")
             self.recognizer = config.recognizer[1].open()
+            if config.keep_images:
+                output.filesystem.create_dir(output.child("images").path)
 
     def __call__(self, work: pa.Table) -> pa.Table:
         with reporting_errors(self.monitor):
