@@ -1,0 +1,215 @@
+"""Documents of a corpus, gathered from its rows by tasks that each read a range of one data file.
+
+The pages of a document are mostly consecutive rows. Where a document goes on in another range, the task of its first range reads
+those rows too, and the other tasks leave them out: so nobody has to hold all documents.
+"""
+
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import pairwise
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from ocrray.corpus.blocks import FOOTER_KEY
+from ocrray.corpus.examples import BATCH_ROWS
+from ocrray.corpus.export.names import RelativeNames
+from ocrray.corpus.summary import Summary
+from ocrray.errors import OcrrayError
+from ocrray.records import Edit, edits_from_rows
+from ocrray.sources.kinds import EXPORTED_KINDS
+from ocrray.storage import Location
+
+A = TypeVar("A")
+B = TypeVar("B")
+
+_COLUMNS = [
+    *("source_uri", "source_kind", "page", "status", "edits", "content_hash", "failed_stage", "error_kind", "error"),
+    *("corrector", "model", "model_revision", "adapter"),
+]
+
+Hashes = npt.NDArray[np.uint64]
+
+
+class InOrder(Protocol):
+    """Function that applies another, which can be pickled, to arguments and yields the results in their order, such as `map`."""
+
+    def __call__(self, function: Callable[[A], B], arguments: Iterable[A], /) -> Iterator[B]: ...
+
+
+@dataclass(slots=True)
+class Document:
+    """One input file, and the corrections of its pages."""
+
+    uri: str
+    kind: str
+    records: int = 0
+    content_hash: str | None = None
+    edits: dict[int, list[Edit]] = field(default_factory=dict)
+    corrector: str = ""
+    problem: tuple[str, str] | None = None  # kind and message of a page that could not be loaded
+
+    def add(self, row: dict[str, Any]) -> None:
+        """Add a record of this file."""
+        self.records += 1
+        self.content_hash = self.content_hash or row["content_hash"]
+        if row["failed_stage"] == "load":
+            self.problem = (row["error_kind"], row["error"])
+        if row["status"] == "corrected":
+            self.edits[row["page"]] = edits_from_rows(row["edits"])
+            parts = (row["corrector"], row["model"], (row["model_revision"] or "")[:12], row["adapter"])
+            self.corrector = " ".join(filter(None, parts))
+
+
+@dataclass(frozen=True, slots=True)
+class RowRange:
+    """Rows `start` to `end` (exclusive) of a data file."""
+
+    file: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentRange:
+    """Rows whose documents one task writes; documents are meant by the hashes of their URIs."""
+
+    rows: RowRange
+    left_out: frozenset[int] = frozenset()  # documents that another task writes
+    spread: frozenset[int] = frozenset()  # documents that have further rows ...
+    further: tuple[RowRange, ...] = ()  # ... in these ranges
+
+
+@dataclass(frozen=True, slots=True)
+class _Survey:
+    names: RelativeNames
+    ranges: Sequence[RowRange]
+    hashes: Sequence[Hashes]  # of each range's documents
+
+
+def plan_ranges(data: Location, documents_per_range: int, in_order: InOrder) -> tuple[RelativeNames, Iterator[DocumentRange]]:
+    """Find all documents; return their names and the ranges in which they are to be read.
+
+    `in_order` surveys a data file at a time. What is kept has 8 bytes a document.
+    """
+    names = RelativeNames()
+    ranges: list[RowRange] = []
+    hashes: list[Hashes] = []
+    for survey in in_order(partial(_survey, data, documents_per_range), [info.base_name for info in data.files(".parquet")]):
+        names.merge(survey.names)
+        ranges += survey.ranges
+        hashes += survey.hashes
+    return names, _document_ranges(ranges, hashes)
+
+
+def read_documents(data: Location, part: DocumentRange) -> list[Document]:
+    """Read the documents of a range, with those of their rows that lie elsewhere."""
+    documents: dict[str, Document] = {}
+    for row in _read_rows(data, part.rows):
+        if not (part.left_out and _hash(row["source_uri"]) in part.left_out):
+            _document_of(documents, row).add(row)
+    for rows in part.further:
+        for row in _read_rows(data, rows):
+            if _hash(row["source_uri"]) in part.spread:
+                _document_of(documents, row).add(row)
+    return list(documents.values())
+
+
+def _document_of(documents: dict[str, Document], row: dict[str, Any]) -> Document:
+    uri = row["source_uri"]
+    if uri not in documents:
+        documents[uri] = Document(uri, row["source_kind"])
+    return documents[uri]
+
+
+def _survey(data: Location, documents_per_range: int, name: str) -> _Survey:
+    """Cut the rows of a data file into ranges of so many documents."""
+    survey = _Survey(RelativeNames(), [], [])
+    with _opened(data, name) as file:
+        if not _may_hold_documents(file.metadata):
+            return survey
+        table = file.read(["source_uri", "source_kind"]).combine_chunks()
+    rows = np.flatnonzero(pc.fill_null(pc.is_in(table["source_kind"], pa.array(EXPORTED_KINDS)), False))
+    uris = table["source_uri"].take(pa.array(rows))
+    codes = np.asarray(uris.combine_chunks().dictionary_encode().indices)
+    starts = np.flatnonzero(np.diff(codes, prepend=-1))  # each begins a document
+    of_documents = uris.take(pa.array(starts)).to_pylist()
+    for uri in of_documents:
+        survey.names.add(uri)
+    firsts = [*rows[starts[::documents_per_range]].tolist(), len(table)]
+    ranges = [RowRange(name, start, end) for start, end in pairwise(firsts)]
+    hashes = np.array([_hash(uri) for uri in of_documents], dtype=np.uint64)
+    parts = [hashes[start : start + documents_per_range] for start in range(0, len(hashes), documents_per_range)]
+    return _Survey(survey.names, ranges, parts)
+
+
+def _may_hold_documents(metadata: pq.FileMetaData) -> bool:
+    """Return False if the footer's statistics say that no record comes from a file of these kinds."""
+    try:
+        statistics = json.loads((metadata.metadata or {})[FOOTER_KEY])["statistics"]
+        return not Summary.from_json(statistics).source_kinds.keys().isdisjoint(EXPORTED_KINDS)
+    except (KeyError, ValueError, OcrrayError):
+        return True  # a corpus of an earlier version
+
+
+def _document_ranges(ranges: Sequence[RowRange], hashes: Sequence[Hashes]) -> Iterator[DocumentRange]:
+    in_all = np.sort(np.concatenate([*hashes, np.empty(0, np.uint64)]))
+    repeated = np.unique(in_all[1:][in_all[1:] == in_all[:-1]])
+    del in_all
+    places: dict[int, list[int]] = defaultdict(list)
+    if len(repeated):
+        for index, of_range in enumerate(hashes):
+            for document in np.unique(of_range[np.isin(of_range, repeated)]).tolist():
+                places[document].append(index)
+    of_ranges: dict[int, list[int]] = defaultdict(list)
+    for document, indices in places.items():
+        for index in indices:
+            of_ranges[index].append(document)
+    for index, rows in enumerate(ranges):
+        spread = frozenset(document for document in of_ranges[index] if places[document][0] == index)
+        further = sorted({other for document in spread for other in places[document][1:]})
+        left_out = frozenset(of_ranges[index]) - spread
+        yield DocumentRange(rows, left_out, spread, tuple(ranges[other] for other in further))
+
+
+def _read_rows(data: Location, rows: RowRange) -> Iterator[dict[str, Any]]:
+    """Yield the records of documents in a range of rows, at most one batch in memory at a time."""
+    with _opened(data, rows.file) as file:
+        start = 0
+        for group in range(file.num_row_groups):
+            end = start + file.metadata.row_group(group).num_rows
+            if start < rows.end and rows.start < end:
+                yield from _read_group(file, group, start, rows)
+            start = end
+
+
+def _read_group(file: pq.ParquetFile, group: int, start: int, rows: RowRange) -> Iterator[dict[str, Any]]:
+    for batch in file.iter_batches(BATCH_ROWS, row_groups=[group], columns=_COLUMNS):
+        first, last = max(start, rows.start), min(start + batch.num_rows, rows.end)
+        inside = batch.slice(first - start, last - first) if first < last else batch.slice(0, 0)
+        start += batch.num_rows
+        yield from inside.filter(pc.is_in(inside["source_kind"], pa.array(EXPORTED_KINDS))).to_pylist()
+
+
+@contextmanager
+def _opened(data: Location, name: str) -> Iterator[pq.ParquetFile]:
+    """Open a data file; errors of reading become OcrrayError here, because a task's own exceptions arrive wrapped."""
+    path = data.child(name)
+    try:
+        with pq.ParquetFile(path.path, filesystem=path.filesystem) as file:
+            yield file
+    except (pa.ArrowException, OSError) as err:
+        raise OcrrayError(f"{path.uri}: cannot be read as Parquet: {' '.join(str(err).split())}") from None
+
+
+def _hash(uri: str) -> int:
+    return int.from_bytes(hashlib.blake2b(uri.encode(), digest_size=8).digest(), "little")
