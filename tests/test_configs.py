@@ -31,6 +31,7 @@ def test_config_that_ships_is_a_possible_run(path: Path, tmp_path: Path):
 
     plan = make_plan(load(path, RestoreConfig, overrides), None, Problems(), dry_run=True)
 
+    assert plan.listing
     assert plan.listing.records > 0
 
 

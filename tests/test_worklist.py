@@ -2,32 +2,32 @@
 
 import subprocess
 import sys
-from collections import Counter
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from worklist_samples import counted, listed, page, write
+from worklist_samples import alto, counted, listed, mets, page, part_paths, write, write_work_list
 
+from ocrray.errors import ConfigError
 from ocrray.records import WORK_LIST_SCHEMA
-from ocrray.sources import worklist
+from ocrray.sources import groups
+from ocrray.sources import listing as listing_module
 from ocrray.sources.input import InputConfig
-from ocrray.sources.rows import with_unique_ids
-from ocrray.sources.seen import SeenKeys
-from ocrray.sources.worklist import count_records, list_records, write_work_list
+from ocrray.sources.input_changes import require_unchanged
+from ocrray.sources.input_files import walk_input
+from ocrray.sources.record_ids import Run, hash_ids, rename_repeated, write_run
+from ocrray.sources.worklist import Listing, list_records, write_part
 from ocrray.storage import Location
 
 
-def new_folder(path: Path) -> Location:
-    path.mkdir()
-    return Location.at(path)
-
-
-def tables(folder: Location) -> list[pa.Table]:
-    return [pq.read_table(path) for path in sorted(Path(folder.path).iterdir())]
+def rows(folder: Location) -> list[dict[str, Any]]:
+    """The rows of all parts, in the order of their names."""
+    return [row for path in part_paths(folder) for row in pq.read_table(path).to_pylist()]
 
 
 def test_list_records_tables_have_the_schema_and_the_passthrough_columns(here: Path) -> None:
@@ -39,52 +39,130 @@ def test_list_records_tables_have_the_schema_and_the_passthrough_columns(here: P
     assert table["uri"].to_pylist() == [str(here / "in/a.png"), str(here / "in/b.jsonl")]
 
 
-def test_list_records_duplicate_ids_are_made_unique_and_fail(here: Path) -> None:
+def test_list_input_repeated_ids_are_made_unique_and_fail(here: Path) -> None:
     """The first of several records with one id stands; the others are failed records with ids of their own."""
     ids = ["a", "b", "a", "a~2", "a", "b"]
     write(here, t_jsonl="\n".join(f'{{"id": "{name}", "text": "x"}}' for name in ids))
-    rows = listed("t.jsonl", id_column="id")
-    assert [row["record_id"] for row in rows] == ["a", "b", "a~3", "a~2", "a~4", "b~2"]
-    failed = [row["record_id"] for row in rows if (row["error_kind"], row["text"]) == ("duplicate_id", None)]
+    listing = write_work_list(Location.at(here / "out"), "t.jsonl", id_column="id")
+    listed_rows = rows(Location.at(here / "out"))
+    assert [row["record_id"] for row in listed_rows] == ["a", "b", "a~3", "a~2", "a~4", "b~2"]
+    failed = [row["record_id"] for row in listed_rows if (row["error_kind"], row["text"]) == ("duplicate_id", None)]
     assert failed == ["a~3", "a~4", "b~2"]
+    assert (listing.records, listing.failed) == (6, 3)
 
 
-@given(batches=st.lists(st.lists(st.sampled_from(["a", "a~2", "a~3", "b", "a~2~2"]), max_size=6), max_size=5))
-def test_with_unique_ids_always_unique_and_the_first_unchanged(batches: list[list[str]]) -> None:
+@settings(deadline=None, max_examples=50)
+@given(parts=st.lists(st.lists(st.sampled_from(["a", "a~2", "a~3", "b", "a~2~2"]), min_size=1, max_size=6), max_size=5))
+def test_rename_repeated_always_unique_and_the_first_unchanged(
+    parts: list[list[str]], tmp_path_factory: pytest.TempPathFactory
+) -> None:
     """However ids repeat, and whatever they look like, every row has one of its own and only repetitions fail."""
-    seen, copies, out, known = SeenKeys(), Counter(), [], set()
-    for ids in batches:
-        rows = [dict.fromkeys(WORK_LIST_SCHEMA.names) | {"record_id": name} for name in ids]
-        out += with_unique_ids(pa.Table.from_pylist(rows, schema=WORK_LIST_SCHEMA), seen, copies).to_pylist()
+    folder, runs = Location.at(tmp_path_factory.mktemp("ids")), []
+    for number, ids in enumerate(parts):
+        table = pa.Table.from_pylist([{"record_id": name} for name in ids], schema=WORK_LIST_SCHEMA)
+        write_part(folder, f"rows-{number}", table)
+        write_run(folder, f"_ids-{number}", hash_ids(table["record_id"]))
+        runs.append(Run(f"_ids-{number}", (f"rows-{number}",), len(ids)))
+    newly_failed = rename_repeated(folder, runs, map)
+    out, all_ids = rows(folder), [name for ids in parts for name in ids]
     assert len({row["record_id"] for row in out}) == len(out)
-    for name, row in zip([name for ids in batches for name in ids], out, strict=True):
-        assert row["error_kind"] == ("duplicate_id" if name != row["record_id"] else None)
-        known.add(row["record_id"])
+    assert newly_failed == len(all_ids) - len(set(all_ids))
+    seen = set()
+    for name, row in zip(all_ids, out, strict=True):
+        assert (row["record_id"], row["error_kind"]) == (name, None) or (name in seen and row["error_kind"] == "duplicate_id")
+        seen.add(name)
 
 
-def test_write_work_list_parts_hold_the_listing_in_order(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The parts, by name, are what `list_records` lists; writing it again gives the same bytes."""
-    monkeypatch.setattr(worklist, "_PART_ROWS", 50)
-    monkeypatch.setattr(worklist, "_TABLE_ROWS", 20)
-    write(here, in__a_txt="\n".join(map(str, range(130))), in__b_png=page())
-    config = InputConfig(paths=["in"])
-    one, two = new_folder(here / "one"), new_folder(here / "two")
-    listing = write_work_list(config, one, images=True)
-    assert listing == write_work_list(config, two, images=True) == count_records(config, images=True)
-    assert [len(table) for table in tables(one)] == [60, 60, 11]
-    assert sorted(path.name for path in (here / "one").iterdir())[0] == "part-00000.parquet"
-    assert [row for table in tables(one) for row in table.to_pylist()] == listed("in")
-    assert [path.read_bytes() for path in (here / "one").iterdir()] == [path.read_bytes() for path in (here / "two").iterdir()]
+def test_list_input_same_name_in_two_stores_gives_two_ids(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Made ids repeat where two files have one name; the second record is renamed."""
+    write(here, a_txt="x", b_txt="y")
+    monkeypatch.setattr("ocrray.sources.walk._name", lambda *_: "same.txt")
+    write_work_list(Location.at(here / "out"), "a.txt", "b.txt")
+    assert [row["record_id"] for row in rows(Location.at(here / "out"))] == ["same.txt#0", "same.txt#0~2"]
 
 
-def test_write_work_list_limit_takes_the_first_records(here: Path) -> None:
-    """`--limit` counts records, and the same limit lists the same files."""
-    write(here, in__a_txt="1\n2\n3", in__b_txt="4\n5")
-    folder = new_folder(here / "out")
-    listing = write_work_list(InputConfig(paths=["in"]), folder, images=False, limit=4)
+def test_list_input_parts_hold_the_records_in_order(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The parts, by name, are what `list_records` lists; listing again gives the same bytes, and `_files.parquet` says where."""
+    monkeypatch.setattr(listing_module, "PART_ROWS", 50)
+    monkeypatch.setattr(groups, "_MAX_GROUP_FILES", 2)
+    write(here, in__a_txt="\n".join(map(str, range(130))), in__b_png=page(), in__c_txt="x", in__d_tei_xml="<tei/>", in__e_txt="y")
+    one, two = Location.at(here / "one"), Location.at(here / "two")
+    counts = write_work_list(one, "in", images=True)
+    assert counts == write_work_list(two, "in", images=True)
+    assert replace(counts, digest="") == replace(counted("in"), digest="")
+    assert [pq.read_metadata(path).num_rows for path in part_paths(one)] == [50, 50, 31, 1, 1]
+    assert rows(one) == listed("in")
+    assert [path.read_bytes() for path in part_paths(one)] == [path.read_bytes() for path in part_paths(two)]
+    found = pq.read_table(here / "one" / "_files.parquet").select(["name", "kind", "records", "part", "start"]).to_pylist()
+    assert [tuple(row.values()) for row in found] == [
+        ("in/a.txt", "text", 130, "rows-000000-00000.parquet", 0),
+        ("in/b.png", "image", 1, "rows-000000-00002.parquet", 30),
+        ("in/c.txt", "text", 1, "rows-000001-00000.parquet", 0),
+        ("in/d_tei.xml", "", 0, None, None),
+        ("in/e.txt", "text", 1, "rows-000002-00000.parquet", 0),
+    ]
+
+
+def test_list_input_parquet_in_pieces_has_the_rows_of_the_whole(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A large Parquet file is read by several tasks, with the numbers that its rows have in the file."""
+    monkeypatch.setattr(groups, "_PIECE_BYTES", 400)
+    pq.write_table(pa.table({"text": [f"line {i}" for i in range(97)]}), here / "t.parquet", row_group_size=10)
+    write_work_list(Location.at(here / "out"), "t.parquet")
+    assert len(part_paths(Location.at(here / "out"))) > 2
+    listed_rows = rows(Location.at(here / "out"))
+    assert [(row["record_id"], row["page"], row["text"]) for row in listed_rows] == [
+        (f"t.parquet#{i}", i, f"line {i}") for i in range(97)
+    ]
+    assert pq.read_table(here / "out" / "_files.parquet")["records"].to_pylist() == [97]
+
+
+def test_list_input_broken_parquet_in_pieces_is_one_failed_record(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the first piece says that a file cannot be opened."""
+    monkeypatch.setattr(groups, "_PIECE_BYTES", 10)
+    write(here, t_parquet=b"PAR1" + b"x" * 90)
+    write_work_list(Location.at(here / "out"), "t.parquet")
+    assert [row["error_kind"] for row in rows(Location.at(here / "out"))] == ["bad_table"]
+
+
+def test_list_input_mets_of_any_name_stands_for_its_files(here: Path) -> None:
+    """A METS whose name does not say so is found when it is read; the files it names are then listed once, in its place."""
+    write(here, in__0_xml=mets(("b.xml",), ("a.xml",)), in__a_xml=alto(), in__b_xml=alto())
+    write_work_list(Location.at(here / "out"), "in")
+    expected = ["in/b.xml#0", "in/a.xml#0"]
+    assert [row["record_id"] for row in rows(Location.at(here / "out"))] == [row["record_id"] for row in listed("in")] == expected
+
+
+def test_list_input_limit_takes_the_first_records(here: Path) -> None:
+    """`--limit` counts records, and leaves no part of others."""
+    write(here, in__a_txt="1\n2\n3", in__b_txt="4\n5", in__c_txt="6")
+    listing = write_work_list(Location.at(here / "out"), "in", limit=4)
     assert listing.records == sum(listing.counts.values()) == 4
-    assert [text for table in tables(folder) for text in table["text"].to_pylist()] == ["1", "2", "3", "4"]
+    assert [row["text"] for row in rows(Location.at(here / "out"))] == ["1", "2", "3", "4"]
     assert listing.digest == counted("in", images=False, limit=4).digest
+
+
+def test_listing_saved_is_the_same_when_loaded(here: Path) -> None:
+    """The counts are kept beside the parts, so that a run that goes on need not list again."""
+    write(here, in__a_txt="1\n2", in__b_docx="?")
+    listing = write_work_list(Location.at(here / "out"), "in")
+    assert Listing.load(Location.at(here / "out")) == listing
+    assert Listing.load(Location.at(here / "none")) is None
+
+
+def test_require_unchanged_names_the_files_that_are_not_as_they_were(here: Path) -> None:
+    """What is new, changed or gone is named, the first few of each; ground truth belongs to its scan."""
+    write(here, in__a_png=page(), in__b_txt="x", in__c_txt="x", **{f"in__d{i}_txt": "x" for i in range(5)})
+    out = Location.at(here / "out")
+    listing = write_work_list(out, "in", images=True)
+    require_unchanged(walk_input(InputConfig(paths=["in"]), images=True), listing.digest, out, "out")
+    write(here, in__b_txt="longer", in__e_txt="new")
+    (here / "in/a.gt.txt").write_text("truth")
+    for number in range(5):
+        (here / f"in/d{number}.txt").unlink()
+    with pytest.raises(ConfigError) as error:
+        require_unchanged(walk_input(InputConfig(paths=["in"]), images=True), listing.digest, out, "out")
+    for named in ("1 new (in/e.txt)", "2 changed (in/a.png, in/b.txt)", "5 gone (in/d0.txt, in/d1.txt, in/d2.txt, ...)"):
+        assert named in str(error.value)
 
 
 def test_listing_digest_changes_with_any_input_file(here: Path) -> None:

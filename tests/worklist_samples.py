@@ -3,10 +3,14 @@
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 from PIL import Image
 
 from ocrray.sources.input import InputConfig
+from ocrray.sources.input_files import walk_input
+from ocrray.sources.listing import list_input
 from ocrray.sources.worklist import Listing, count_records, list_records
+from ocrray.storage import Location
 
 ALTO = '<alto xmlns="http://www.loc.gov/standards/alto/ns-v3#"><Layout>{}</Layout></alto>'
 ALTO_PAGE = (
@@ -63,6 +67,20 @@ def summary(*paths: str, **settings: Any) -> list[tuple[str, str, str | None]]:
 
 def counted(*paths: str, images: bool = True, limit: int | None = None, **settings: Any) -> Listing:
     return count_records(InputConfig(paths=list(paths), **settings), images=images, limit=limit)
+
+
+def write_work_list(folder: Location, *paths: str, images: bool = False, limit: int | None = None, **settings: Any) -> Listing:
+    """List the input into the folder as a run does, in this process."""
+    config = InputConfig(paths=list(paths), **settings)
+    files = walk_input(config, images=images, limit=limit)
+    options = {"images": images, "limit": limit, "in_order": map, "on_group": lambda *_: None}
+    listing, parts = list_input(files, config, folder, **options)
+    assert [(path.name, pq.read_metadata(path).num_rows) for path in part_paths(folder)] == parts
+    return listing
+
+
+def part_paths(folder: Location) -> list[Path]:
+    return sorted(Path(folder.path).glob("rows-*"))
 
 
 def page(width: int = 20) -> Image.Image:

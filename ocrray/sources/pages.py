@@ -60,22 +60,40 @@ class Inspector:
     whole_text_files: bool
     max_file_bytes: int
 
-    def file(self, found: Found) -> Inspected:
-        """Inspect a file found in `input.paths`.
+    def family(self, found: Found) -> str | None:
+        """Return the family that a file is read as, by its name and `input.kind`; None if it is none that is wanted."""
+        family = family_of(found.location.name)
+        if self.kind == AUTO:
+            return family
+        wanted = KINDS[self.kind].family
+        # A kind that is given says what files without a known suffix are, and picks from folders that hold other kinds too.
+        trusted = found.origin == "file" or (found.origin == "glob" and family is None)
+        return wanted if family == wanted or trusted else None
+
+    def skip_reason(self, found: Found) -> str:
+        """Return why a file found in `input.paths` is left out, as far as its name tells; empty if it is not.
 
         Raises: ConfigError: for a scan that the user named when nothing can recognize it.
         """
         named = found.origin == "file"
         if found.location.name.endswith(GROUND_TRUTH_SUFFIX) and not named:
-            return Inspected(found, skipped="ground_truth")
-        family = self._wanted_family(found)
+            return "ground_truth"
+        family = self.family(found)
         if family is None and not named:
-            return Inspected(found, skipped="unknown_format")
+            return "unknown_format"
         if family in kinds.IMAGE_KINDS and not self.images:
             if named:
                 raise ConfigError(f"input.paths: {found.name} is a scan, and nothing recognizes it: set `recognize`")
-            return Inspected(found, skipped="scan")
-        return self._inspect(found, family)
+            return "scan"
+        return ""
+
+    def file(self, found: Found) -> Inspected:
+        """Inspect a file found in `input.paths`.
+
+        Raises: ConfigError: as `skip_reason`.
+        """
+        reason = self.skip_reason(found)
+        return Inspected(found, skipped=reason) if reason else self._inspect(found, self.family(found))
 
     def member(self, member: Member) -> Inspected:
         """Inspect a file that a METS names."""
@@ -91,15 +109,6 @@ class Inspector:
             return Inspected(member.found, [page_row(member.found, "mets", problem=problem)])
         inspected.rows = [row._replace(image_uri=member.image_uri) for row in inspected.rows]
         return inspected
-
-    def _wanted_family(self, found: Found) -> str | None:
-        family = family_of(found.location.name)
-        if self.kind == AUTO:
-            return family
-        wanted = KINDS[self.kind].family
-        # A kind that is given says what files without a known suffix are, and picks from folders that hold other kinds too.
-        trusted = found.origin == "file" or (found.origin == "glob" and family is None)
-        return wanted if family == wanted or trusted else None
 
     def _inspect(self, found: Found, family: str | None) -> Inspected:
         try:

@@ -1,6 +1,5 @@
 """Rows of the work list: pages of files, and batches of texts."""
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -11,7 +10,6 @@ import pyarrow.compute as pc
 
 from ocrray.errors import RecordError
 from ocrray.records import WORK_LIST_SCHEMA
-from ocrray.sources.seen import SeenKeys
 from ocrray.sources.walk import Found
 from ocrray.text.normalise import sanitise
 
@@ -85,12 +83,12 @@ def table_of_texts(found: Found, kind: str, batch: Texts, passthrough: pa.Schema
         )
     _add_problems(problems, pc.is_null(texts), ("missing_text", "there is no text here"))
     ids = record_ids(found, batch, problems)
-    places = {position: f"{found.name}#{batch.numbers[position]}" for position in problems}
-    kinds: list[str | None] = [None] * count
-    errors: list[str | None] = [None] * count
-    for position, (error_kind, message) in problems.items():
-        kinds[position], errors[position] = error_kind, sanitise(f"{places[position]}: {message}")
-    usable = pc.is_null(pa.array(kinds, pa.string()))
+    if problems:
+        kinds, errors = _errors(found, batch, problems)
+        usable = pc.is_null(kinds)
+        texts, truths = pc.if_else(usable, texts, None), pc.if_else(usable, truths, None)
+    else:
+        kinds = errors = pa.nulls(count, pa.string())
     known = {
         "record_id": ids,
         "uri": pa.repeat(found.location.uri, count),
@@ -98,27 +96,30 @@ def table_of_texts(found: Found, kind: str, batch: Texts, passthrough: pa.Schema
         "page": pa.array(batch.numbers, pa.int32()),
         "size": pa.repeat(pa.scalar(found.known_stat.size, pa.int64()), count),
         "etag": pa.repeat(found.known_stat.etag, count),
-        "text": pc.if_else(usable, texts, None),
-        "ground_truth": pc.if_else(usable, truths, None),
+        "text": texts,
+        "ground_truth": truths,
         "image_uri": pa.nulls(count, pa.string()),
-        "error_kind": pa.array(kinds, pa.string()),
-        "error": pa.array(errors, pa.string()),
+        "error_kind": kinds,
+        "error": errors,
     }
     return pa.table([*known.values(), *batch.passthrough], schema=pa.schema([*WORK_LIST_SCHEMA, *passthrough]))
 
 
 def record_ids(found: Found, batch: Texts, problems: Problems) -> pa.Array:
     """Return the user's ids, or `<file>#<number>`; a missing id is added to `problems`."""
-    made = pc.binary_join_element_wise(pa.scalar(sanitise(found.name)), pc.cast(pa.array(batch.numbers), pa.string()), "#")
     if batch.ids is None:
-        return made
-    ids = pc.if_else(pc.equal(batch.ids, ""), None, batch.ids)
+        return _made_ids(found, batch)
+    ids = clean(pc.if_else(pc.equal(batch.ids, ""), None, batch.ids))
+    if not ids.null_count:
+        return ids
     _add_problems(problems, pc.is_null(ids), ("missing_id", "the id column is empty here"))
-    return pc.coalesce(clean(ids), made)
+    return pc.coalesce(ids, _made_ids(found, batch))
 
 
 def clean(values: pa.Array) -> pa.Array:
     """Apply `text.normalise.sanitise` to an array of strings, calling it only for those that need it."""
+    if not _may_be_unclean(values):
+        return values
     dirty = pc.fill_null(pc.match_substring_regex(values, _UNCLEAN), False)
     if not pc.any(dirty).as_py():
         return values
@@ -126,29 +127,31 @@ def clean(values: pa.Array) -> pa.Array:
     return pc.replace_with_mask(values, dirty, pa.array(cleaned, values.type))
 
 
-def with_unique_ids(table: pa.Table, seen: SeenKeys, copies: Counter[str]) -> pa.Table:
-    """Rename each repeated id to `<id>~2`, `<id>~3`, ... and turn its row into a failed record (`duplicate_id`).
+def _may_be_unclean(values: pa.Array) -> bool:
+    """Return whether `_UNCLEAN` may match, from the bytes of all values at once: twenty times as fast as the expression."""
+    _, offsets, data = values.buffers()
+    if not offsets or not data:
+        return False
+    ends = np.frombuffer(offsets, np.int32)
+    octets = np.frombuffer(data, np.uint8)[ends[values.offset] : ends[values.offset + len(values)]]
+    controls = octets[(octets < 0x20) | (octets == 0x7F)]
+    if not np.isin(controls, (0x09, 0x0A)).all():
+        return True
+    following = octets[np.flatnonzero(octets[:-1] == 0xC2) + 1]  # UTF-8 of U+0080 to U+00BF
+    return bool((following < 0xA0).any())
 
-    `seen` holds the ids of all rows so far, `copies` the number of repetitions of each id.
-    """
-    ids = table["record_id"].to_pylist()
-    again = np.flatnonzero(~seen.add(ids))
-    if not len(again):
-        return table
-    rows = {name: table[name].to_pylist() for name in ("text", "ground_truth", "error_kind", "error")}
-    for position in again.tolist():
-        original = ids[position]
-        while ids[position] in seen:
-            copies[original] += 1
-            ids[position] = f"{original}~{copies[original] + 1}"
-        seen.add([ids[position]])
-        message = f"{original}: another record before this one has the same id"
-        for name, value in (("text", None), ("ground_truth", None), ("error_kind", "duplicate_id"), ("error", message)):
-            rows[name][position] = value
-    for name, values in {"record_id": ids, **rows}.items():
-        index = table.schema.get_field_index(name)
-        table = table.set_column(index, table.schema.field(index), pa.array(values, pa.string()))
-    return table
+
+def _made_ids(found: Found, batch: Texts) -> pa.Array:
+    return pc.binary_join_element_wise(pa.scalar(sanitise(found.name)), pc.cast(pa.array(batch.numbers), pa.string()), "#")
+
+
+def _errors(found: Found, batch: Texts, problems: Problems) -> tuple[pa.Array, pa.Array]:
+    """Return the columns `error_kind` and `error`."""
+    kinds: list[str | None] = [None] * len(batch.texts)
+    errors: list[str | None] = [None] * len(batch.texts)
+    for position, (kind, message) in problems.items():
+        kinds[position], errors[position] = kind, sanitise(f"{found.name}#{batch.numbers[position]}: {message}")
+    return pa.array(kinds, pa.string()), pa.array(errors, pa.string())
 
 
 def _add_problems(problems: Problems, mask: pa.Array, problem: tuple[str, str]) -> None:

@@ -25,6 +25,11 @@ _BATCH_BLOCKS = 8  # of `line_blocks`, a few megabytes each
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
 
+Piece = tuple[int, int]
+"""Number of a piece and of all pieces of a file."""
+WHOLE: Piece = (0, 1)
+
+
 @dataclass(frozen=True, slots=True)
 class Columns:
     """Columns of a table to read."""
@@ -55,8 +60,8 @@ class Table(Protocol):
         """
 
 
-def open_table(file: BinaryIO, name: str, encoding: str) -> Table:
-    """Open the table in `file` by the extension of its `name`.
+def open_table(file: BinaryIO, name: str, encoding: str, piece: Piece = WHOLE) -> Table:
+    """Open the table in `file` by the extension of its `name`; of Parquet, one piece of its row groups.
 
     Raises: RecordError: `bad_table` when its columns cannot be determined, `bad_encoding`.
     """
@@ -64,7 +69,7 @@ def open_table(file: BinaryIO, name: str, encoding: str) -> Table:
     stream = unzipped(file, name)
     try:
         if stem.endswith(".parquet"):
-            return ParquetTable(stream)
+            return ParquetTable(stream, piece)
         if stem.endswith((".csv", ".tsv")):
             return CsvTable(stream, "\t" if stem.endswith(".tsv") else ",", encoding)
         return JsonTable(stream, encoding)
@@ -201,14 +206,18 @@ class CsvTable:
 class ParquetTable:
     """Parquet; passthrough columns keep their types, with dictionaries decoded."""
 
-    def __init__(self, stream: BinaryIO) -> None:
+    def __init__(self, stream: BinaryIO, piece: Piece = WHOLE) -> None:
         self._file = pq.ParquetFile(stream, pre_buffer=False)
+        index, count = piece
+        groups = self._file.num_row_groups
+        self._row_groups = range(groups * index // count, groups * (index + 1) // count)
         self.schema = pa.schema([(field.name, _plain_type(field.type)) for field in self._file.schema_arrow])
 
     def batches(self, columns: Columns) -> Iterator[Texts]:
-        number = 0
+        metadata = self._file.metadata
+        number = sum(metadata.row_group(i).num_rows for i in range(self._row_groups.start))
         try:
-            for batch in self._file.iter_batches(self._batch_rows(), columns=columns.all):
+            for batch in self._file.iter_batches(self._batch_rows(), row_groups=list(self._row_groups), columns=columns.all):
                 yield self._texts(batch, number, columns)
                 number += len(batch)
         except _BROKEN as err:

@@ -1,20 +1,19 @@
 """Reading of tables and plain text, files of many short texts, into rows of the work list."""
 
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import BinaryIO
 
 import pyarrow as pa
 
 from ocrray.errors import ConfigError, RecordError
-from ocrray.sources.input import AUTO, InputConfig
+from ocrray.sources.input import InputConfig
 from ocrray.sources.kinds import KINDS, InputKind, family_of
 from ocrray.sources.pages import named_file
 from ocrray.sources.rows import Texts, page_row, table_of_rows, table_of_texts
-from ocrray.sources.tables import Columns, Table, is_text, open_table
+from ocrray.sources.tables import WHOLE, Columns, Piece, Table, is_text, open_table
 from ocrray.sources.text_files import BROKEN_GZIP, read_units, unzipped
-from ocrray.sources.walk import Found, Walk
+from ocrray.sources.walk import Found
 from ocrray.storage import files
 from ocrray.storage.files import FileStat
 
@@ -24,31 +23,33 @@ _TEXT_COLUMNS = ("text", "ocr")
 class TextReader:
     """Reader of tables and text files; `passthrough` is the schema of the passthrough columns, as in the first table."""
 
-    def __init__(self, config: InputConfig, walk: Walk, pool: ThreadPoolExecutor) -> None:
+    def __init__(self, config: InputConfig, passthrough: pa.Schema, pool: ThreadPoolExecutor) -> None:
         self.config = config
+        self.passthrough = passthrough
         self._pool = pool
-        self.passthrough = self._passthrough(walk)
 
-    def read(self, found: Found, kind: InputKind) -> Iterator[pa.Table]:
-        """Yield the rows of one file; if it cannot be read to its end, the last row is a failed record.
+    def read(self, found: Found, kind: InputKind, piece: Piece = WHOLE) -> Iterator[pa.Table]:
+        """Yield the rows of a file, or of a piece of a Parquet file; where it cannot be read on, the last row is a failed record.
 
         Raises: ConfigError: when a table lacks a column.
         """
         rows = 0
         try:
             with files.open_binary(found.location) as file:
-                for batch in self._batches(file, found, kind):
+                for batch in self._batches(file, found, kind, piece):
                     if len(batch.texts):
                         yield self._rows(found, kind, batch)
                         rows = int(batch.numbers[-1]) + 1
         except (RecordError, *BROKEN_GZIP) as err:
+            if piece[0] and not rows:  # the first piece says that the file cannot be opened
+                return
             problem = RecordError(f"{found.name}: cannot be read: {err}", kind=getattr(err, "kind", "unreadable"))
             yield table_of_rows([page_row(found, kind.name, rows, problem)], self.passthrough)
 
-    def _batches(self, file: BinaryIO, found: Found, kind: InputKind) -> Iterator[Texts]:
+    def _batches(self, file: BinaryIO, found: Found, kind: InputKind, piece: Piece) -> Iterator[Texts]:
         if kind.texts == "rows":
-            table = open_table(file, found.location.name, self.config.encoding)
-            return table.batches(self._columns(table, found))
+            table = open_table(file, found.location.name, self.config.encoding, piece)
+            return table.batches(_columns(table, found, self.config))
         by_paragraph = self.config.text_unit == "paragraph"
         return read_units(unzipped(file, found.location.name), self.config.encoding, by_paragraph=by_paragraph)
 
@@ -81,39 +82,42 @@ class TextReader:
                 row |= scan
         return pa.Table.from_pylist(rows, schema=table.schema)
 
-    def _columns(self, table: Table, found: Found) -> Columns:
-        config, names = self.config, table.schema.names
-        text = config.image_column or config.text_column
-        likely = [name for name in _TEXT_COLUMNS if name in names]
-        if text is None and len(likely) != 1 and names:
-            raise ConfigError(f"{found.name}: set input.text_column; the columns are {', '.join(names)}")
-        columns = Columns(
-            text or (likely or _TEXT_COLUMNS)[0], config.id_column, config.ground_truth_column, tuple(config.passthrough)
-        )
-        missing = [name for name in columns.all if name not in names]
-        if missing and names:
-            raise ConfigError(f"{found.name}: no column {', '.join(missing)}; the columns are {', '.join(names)}")
-        for name in {config.text_column, config.ground_truth_column, columns.text} & set(names):
-            if not is_text(table.schema.field(name).type):
-                raise ConfigError(f"{found.name}: column {name} holds {table.schema.field(name).type}, not text")
-        return columns
 
-    def _passthrough(self, walk: Walk) -> pa.Schema:
-        """Return the types in the first table; all tables of a run must fit them, as a corpus has one schema."""
-        columns = [(name, pa.string()) for name in self.config.passthrough]
-        candidates = (found for batch in walk.batches(Counter()) for found in batch) if columns else iter(())
-        for found in candidates:
-            family = family_of(found.location.name)
-            kind = KINDS.get(family) if family else None
-            if self.config.kind not in (AUTO, family) or kind is None or kind.texts != "rows":
-                continue
-            try:
-                with files.open_binary(found.location) as file:
-                    schema = open_table(file, found.location.name, self.config.encoding).schema
-            except RecordError:  # it will be a failed record
-                continue
-            return pa.schema([(name, schema.field(name).type if name in schema.names else type_) for name, type_ in columns])
-        return pa.schema(columns)
+def first_table_types(config: InputConfig, candidates: Iterable[Found]) -> pa.Schema:
+    """Return the types of the passthrough columns in the first table that can be opened; text if there is none.
+
+    All tables of a run must fit them, as a corpus has one schema.
+
+    Raises: ConfigError: when that table lacks a column of the config.
+    """
+    for found in candidates:
+        try:
+            with files.open_binary(found.location) as file:
+                table = open_table(file, found.location.name, config.encoding)
+                _columns(table, found, config)
+        except RecordError:  # it will be a failed record
+            continue
+        if table.schema.names:
+            return pa.schema([(name, table.schema.field(name).type) for name in config.passthrough])
+    return pa.schema([(name, pa.string()) for name in config.passthrough])
+
+
+def _columns(table: Table, found: Found, config: InputConfig) -> Columns:
+    names = table.schema.names
+    text = config.image_column or config.text_column
+    likely = [name for name in _TEXT_COLUMNS if name in names]
+    if text is None and len(likely) != 1 and names:
+        raise ConfigError(f"{found.name}: set input.text_column; the columns are {', '.join(names)}")
+    columns = Columns(
+        text or (likely or _TEXT_COLUMNS)[0], config.id_column, config.ground_truth_column, tuple(config.passthrough)
+    )
+    missing = [name for name in columns.all if name not in names]
+    if missing and names:
+        raise ConfigError(f"{found.name}: no column {', '.join(missing)}; the columns are {', '.join(names)}")
+    for name in {config.text_column, config.ground_truth_column, columns.text} & set(names):
+        if not is_text(table.schema.field(name).type):
+            raise ConfigError(f"{found.name}: column {name} holds {table.schema.field(name).type}, not text")
+    return columns
 
 
 def _image_columns(base: Found, name: str) -> dict[str, str | int] | RecordError:

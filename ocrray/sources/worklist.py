@@ -1,33 +1,25 @@
-"""Work list: everything that a run's `input` names, listed once, one row a record."""
+"""Work list: everything that a run's `input` names, listed once, one row a record; its parts, and the rows in this process."""
 
-import hashlib
+import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from itertools import compress
-from typing import TypeVar
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, field, fields
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from ocrray.errors import ConfigError
+from ocrray.sources.groups import FileRows, Group, GroupReader, cut_groups
 from ocrray.sources.input import InputConfig
-from ocrray.sources.kinds import IMAGE_KINDS
-from ocrray.sources.pages import Inspected, Inspector
-from ocrray.sources.rows import Row, table_of_rows, with_unique_ids
-from ocrray.sources.seen import SeenKeys
-from ocrray.sources.texts import TextReader
-from ocrray.sources.walk import Found, Walk
+from ocrray.sources.input_files import InputFile, walk_input
 from ocrray.storage import Location
 
-_TABLE_ROWS, _TABLE_BYTES = 4096, 1 << 25
-_PART_ROWS, _PART_BYTES = 1 << 15, 1 << 27
-_CONCURRENT_FILES = 16  # object stores answer slowly, but many at a time
-_TASK_FILES = 8
-
-T = TypeVar("T")
+LISTING_NAME = "_listing.json"
+PART_ROWS = 1 << 15
+ROW_GROUP_ROWS = 4096
+PART_BYTES = 96 << 20  # and one table of at most 32 MB more
+_TABLE_BYTES = 1 << 25
 
 
 @dataclass(slots=True)
@@ -43,136 +35,126 @@ class Listing:
     size_bytes: int = 0
     skipped_by_reason: Counter[str] = field(default_factory=Counter)
     """Files of folders and globs that were left out."""
-    passthrough: pa.Schema = field(default_factory=lambda: pa.schema([]))
     digest: str = ""
-    """Changes when any input file does."""
+    """That of the `InputFiles`."""
 
     @property
     def skipped(self) -> int:
         """Number of files that were left out."""
         return sum(self.skipped_by_reason.values())
 
+    def add_file(self, file: InputFile, result: FileRows) -> None:
+        """Count one file that was read, or left out for its content."""
+        if result.skipped:
+            self.skipped_by_reason[result.skipped] += 1
+        else:
+            self.files += 1
+            self.size_bytes += file.found.known_stat.size
 
-def list_records(config: InputConfig, *, images: bool, limit: int | None = None) -> Iterator[pa.Table]:
-    """Yield the work list in tables of a few thousand rows: `WORK_LIST_SCHEMA`, then the passthrough columns, in a stable order.
+    def add_rows(self, table: pa.Table) -> None:
+        """Count rows of the work list."""
+        self.records += len(table)
+        self.failed += len(table) - table["error_kind"].null_count
+        for entry in pc.value_counts(table["kind"]).to_pylist():
+            self.counts[entry["values"]] += entry["counts"]
 
-    `images` is True if scans can be recognized.
+    def add(self, rows: "Listing") -> None:
+        """Add the counts of other rows; files are counted by `add_file`."""
+        self.records += rows.records
+        self.failed += rows.failed
+        self.counts.update(rows.counts)
+
+    def save(self, work_list: Location) -> None:
+        """Write the counts beside the parts."""
+        work_list.write_text(LISTING_NAME, json.dumps({item.name: getattr(self, item.name) for item in fields(self)}, indent=1))
+
+    @classmethod
+    def load(cls, work_list: Location) -> "Listing | None":
+        """Read the counts; None where the listing was never finished."""
+        try:
+            known = json.loads(work_list.read_text(LISTING_NAME))
+        except FileNotFoundError:
+            return None
+        return cls(**known | {name: Counter(known[name]) for name in ("counts", "skipped_by_reason")})
+
+
+def list_records(
+    config: InputConfig, *, images: bool, limit: int | None = None, section: str = "input", listing: Listing | None = None
+) -> Iterator[pa.Table]:
+    """Yield the rows of the input in this process, in tables of a few thousand, and count them in `listing`.
+
+    `WORK_LIST_SCHEMA`, then the passthrough columns, in a stable order. Ids of an `id_column` are not checked for repetitions.
+    `images` is True if scans can be recognized; `section` is the config section that errors in `paths` name.
 
     Raises: ConfigError: with one line for each path that matches nothing; when a table lacks a column.
     """
-    return _Lister(config, images).tables(limit)
+    counts = Listing() if listing is None else listing
+    files = walk_input(config, images=images, section=section, limit=limit, open_all_markup=True)
+    counts.digest = files.digest
+    counts.skipped_by_reason.update(files.skipped_by_reason)
+    reader = GroupReader(config, images=images, passthrough=files.passthrough)
+    tables = cut_tables(_read(cut_groups(files), reader, counts), ROW_GROUP_ROWS, _TABLE_BYTES)
+    with closing(first_rows(tables, limit)) as rows:
+        for table in rows:
+            counts.add_rows(table)
+            yield table
 
 
 def count_records(config: InputConfig, *, images: bool, limit: int | None = None, section: str = "input") -> Listing:
-    """Count what `write_work_list` would list; `section` is the config section that errors in `paths` name.
+    """Count the rows of the input, reading them in this process as `list_records` does.
 
     Raises: ConfigError: as `list_records`.
     """
-    lister = _Lister(config, images, section)
-    for _ in lister.tables(limit):
+    listing = Listing()
+    for _ in list_records(config, images=images, limit=limit, section=section, listing=listing):
         pass
-    return lister.listing
+    return listing
 
 
-def write_work_list(config: InputConfig, folder: Location, *, images: bool, limit: int | None = None) -> Listing:
-    """List the input into `part-00000.parquet`, ... in an existing, empty folder.
-
-    Raises: ConfigError: as `list_records`.
-    """
-    lister = _Lister(config, images)
-    for number, part in enumerate(_chunked(lister.tables(limit), _PART_ROWS, _PART_BYTES)):
-        pq.write_table(part, f"{folder.path}/part-{number:05d}.parquet", filesystem=folder.filesystem, row_group_size=_TABLE_ROWS)
-    return lister.listing
+def write_part(work_list: Location, name: str, rows: pa.Table) -> None:
+    """Write one part in one step, replacing an older one."""
+    sink = pa.BufferOutputStream()
+    # Half of the time of the default options, to write and to read: statistics and dictionaries of texts are of no use.
+    options = {"use_dictionary": ["uri", "kind", "size", "etag"], "write_statistics": False, "compression": "lz4"}
+    pq.write_table(rows, sink, row_group_size=ROW_GROUP_ROWS, **options)
+    work_list.write_bytes(name, sink.getvalue())
 
 
-class _Lister:
-    def __init__(self, config: InputConfig, images: bool, section: str = "input") -> None:
-        if not images and (config.image_column or config.kind in IMAGE_KINDS):
-            raise ConfigError("input: these are scans, and nothing recognizes them: set `recognize`")
-        self.config = config
-        self.listing = Listing()
-        self._walk = Walk(config.paths, f"{section}.paths")
-        self._inspector = Inspector(config.kind, images, config.encoding, config.text_unit == "file", config.max_file_bytes)
-        self._files_seen = SeenKeys()
-        self._digest = hashlib.sha256()
-
-    def tables(self, limit: int | None) -> Iterator[pa.Table]:
-        """Yield the tables and count them in `listing`."""
-        listing, ids, copies = self.listing, SeenKeys(), Counter[str]()
-        with ThreadPoolExecutor(_CONCURRENT_FILES) as pool:
-            for table in _chunked(self._tables(pool), _TABLE_ROWS, _TABLE_BYTES):
-                table = with_unique_ids(table, ids, copies)
-                if limit is not None:
-                    table = table.slice(0, limit - listing.records)
-                listing.records += len(table)
-                listing.failed += len(table) - table["error_kind"].null_count
-                for entry in pc.value_counts(table["kind"]).to_pylist():
-                    listing.counts[entry["values"]] += entry["counts"]
-                if len(table):
-                    yield table
-                if listing.records == limit:
-                    break
-        listing.digest = self._digest.hexdigest()
-
-    def _tables(self, pool: ThreadPoolExecutor) -> Iterator[pa.Table]:
-        reader = TextReader(self.config, self._walk, pool)
-        self.listing.passthrough = reader.passthrough
-        for batch in self._walk.batches(self.listing.skipped_by_reason):
-            rows: list[Row] = []
-            for inspected in self._inspect(batch, pool):
-                rows += inspected.rows
-                if inspected.stream:
-                    yield table_of_rows(rows, reader.passthrough)
-                    rows = []
-                    yield from reader.read(inspected.found, inspected.stream)
-            yield table_of_rows(rows, reader.passthrough)
-
-    def _inspect(self, batch: Sequence[Found], pool: ThreadPoolExecutor) -> Iterator[Inspected]:
-        """Yield each file once, with the members of a METS; files that a METS named before are not opened."""
-        known = self._files_seen.contains([_key(found) for found in batch])
-        new = [found for found, is_known in zip(batch, known, strict=True) if not is_known]
-        files = _in_parallel(pool, self._inspector.file, new)
-        members = iter(_in_parallel(pool, self._inspector.member, [member for file in files for member in file.members]))
-        inspected = [entry for file in files for entry in (file, *(next(members) for _ in file.members))]
-        chosen = {_key(member.found) for file in files for member in file.members}
-        self._files_seen.add([uri for file in files for uri in file.claims if uri not in chosen])
-        # A file that a folder left out may still be named later, so it has another key.
-        is_new = self._files_seen.add(["skipped: " * bool(entry.skipped) + _key(entry.found) for entry in inspected])
-        for entry in compress(inspected, is_new):
-            if entry.skipped:
-                self.listing.skipped_by_reason[entry.skipped] += 1
-            else:
-                self._count(entry)
-                yield entry
-
-    def _count(self, entry: Inspected) -> None:
-        status = entry.found.stat
-        size, etag = (0, str(status)) if isinstance(status, Exception) else (status.size, status.etag)
-        self.listing.files += 1
-        self.listing.size_bytes += size
-        self._digest.update(f"{_key(entry.found)}\0{size}\0{etag}\n".encode())
-        for row in entry.rows:
-            self._digest.update(f"{row.page}\0{row.ground_truth}\0{row.error}\n".encode())
-
-
-def _key(found: Found) -> str:
-    return found.name if isinstance(found.stat, Exception) else found.location.uri
-
-
-def _in_parallel(pool: ThreadPoolExecutor, inspect: Callable[[T], Inspected], files: Sequence[T]) -> list[Inspected]:
-    # A task of the pool costs more than inspecting a file that need not be opened.
-    tasks = [files[start : start + _TASK_FILES] for start in range(0, len(files), _TASK_FILES)]
-    return [inspected for task in pool.map(lambda task: list(map(inspect, task)), tasks) for inspected in task]
-
-
-def _chunked(tables: Iterator[pa.Table], rows: int, size_bytes: int) -> Iterator[pa.Table]:
-    """Yield the same rows in tables of about this many rows or bytes, whichever comes first."""
+def cut_tables(tables: Iterable[pa.Table], max_rows: int, size_bytes: int) -> Iterator[pa.Table]:
+    """Yield the same rows in tables of `max_rows` rows, or of this many bytes and one more table at most; none is empty."""
     waiting: list[pa.Table] = []
+    rows = bytes_waiting = 0
     for table in tables:
-        for start in range(0, len(table), rows):
-            waiting.append(table.slice(start, rows))
-            if sum(map(len, waiting)) >= rows or sum(part.nbytes for part in waiting) >= size_bytes:
+        start = 0
+        while start < len(table):
+            piece = table.slice(start, max_rows - rows)
+            waiting.append(piece)
+            rows, bytes_waiting, start = rows + len(piece), bytes_waiting + piece.nbytes, start + len(piece)
+            if rows == max_rows or bytes_waiting >= size_bytes:
                 yield pa.concat_tables(waiting)
-                waiting = []
+                waiting, rows, bytes_waiting = [], 0, 0
     if waiting:
         yield pa.concat_tables(waiting)
+
+
+def _read(groups: Iterable[Group], reader: GroupReader, listing: Listing) -> Iterator[pa.Table]:
+    for group in groups:
+        results: list[FileRows] = []
+        try:
+            yield from reader.tables(group, results)
+        finally:
+            if group.piece[0] == 0:
+                for file, result in zip(group.files, results, strict=False):
+                    listing.add_file(file, result)
+
+
+def first_rows(tables: Iterable[pa.Table], limit: int | None) -> Generator[pa.Table]:
+    """Yield the first `limit` rows, without empty tables."""
+    rows = 0
+    for table in tables:
+        some = table if limit is None else table.slice(0, limit - rows)
+        rows += len(some)
+        if len(some):
+            yield some
+        if rows == limit:
+            return

@@ -8,11 +8,10 @@ import hostile
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from worklist_samples import write_work_list
 
 from ocrray.corpus.export.corpus import ExportConfig, Exported, export_corpus
 from ocrray.evaluation.inputs import System, SystemConfig
-from ocrray.sources.input import InputConfig
-from ocrray.sources.worklist import write_work_list
 from ocrray.storage import Location
 
 _BOX = [(name, pa.int32()) for name in ("left", "top", "right", "bottom")]
@@ -58,7 +57,7 @@ def old_corpus(request, tmp_path: Path) -> Path:
     output = tmp_path / "out"
     for name in ("data", "_work_list"):
         (output / name).mkdir(parents=True)
-    write_work_list(InputConfig(paths=[str(scan)]), Location.at(output / "_work_list"), images=False)
+    write_work_list(Location.at(output / "_work_list"), str(scan))
     schema = frozen_schema(request.param)
     row = dict.fromkeys(schema.names) | {
         "record_id": "a",

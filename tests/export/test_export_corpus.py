@@ -11,6 +11,7 @@ import hostile
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from worklist_samples import write_work_list
 
 from ocrray.corpus.blocks import FOOTER_KEY
 from ocrray.corpus.export.corpus import ExportConfig, Exported, export_corpus, read_export
@@ -20,7 +21,6 @@ from ocrray.corpus.summary import Summary
 from ocrray.engines.fake import FakeConfig
 from ocrray.errors import RecordError
 from ocrray.sources.input import InputConfig
-from ocrray.sources.worklist import write_work_list
 from ocrray.stages.correct import Correct
 from ocrray.stages.guard import Guard
 from ocrray.stages.load import Load
@@ -38,11 +38,10 @@ def restored(folder: Path, *, rows_per_file: int = 1000) -> Location:
     output = Location.at(folder.parent / "out")
     for name in ("_work_list", "data"):
         Path(output.path, name).mkdir(parents=True)
-    config = InputConfig(paths=[str(folder)])
-    write_work_list(config, output.child("_work_list"), images=False)
+    write_work_list(output.child("_work_list"), str(folder))
     work = pq.read_table(f"{output.path}/_work_list")
     corrector = FakeConfig(engine="fake", replace={"tbe": "the"}).open()
-    table = Guard(None)(Correct(corrector)(Load(config)(work)))
+    table = Guard(None)(Correct(corrector)(Load(InputConfig(paths=[str(folder)]))(work)))
     for number, start in enumerate(range(0, len(table), rows_per_file)):
         pq.write_table(table.slice(start, rows_per_file), f"{output.path}/data/{number:06d}.parquet")
     return output

@@ -1,12 +1,13 @@
 """Planning `restore`: its config, and the checks that need no process."""
 
-from collections.abc import Callable
+from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 from pydantic import Field, model_validator
 
 from ocrray.config import StrictModel
+from ocrray.corpus.blocks import read_index
 from ocrray.corpus.export.corpus import ExportConfig
 from ocrray.corpus.manifest import require_whole
 from ocrray.engines.base import EngineConfig, EngineInfo
@@ -20,13 +21,15 @@ from ocrray.guard import check as check_guard
 from ocrray.records import SCHEMA_VERSION
 from ocrray.runtime.resources import WorkersConfig
 from ocrray.sources.input import InputConfig
-from ocrray.sources.kinds import EXPORTED_KINDS, IMAGE_KINDS
-from ocrray.sources.worklist import Listing, count_records, write_work_list
+from ocrray.sources.input_changes import require_unchanged
+from ocrray.sources.input_files import InputFiles, walk_input
+from ocrray.sources.kinds import EXPORTED_KINDS, IMAGE_KINDS, KINDS
+from ocrray.sources.worklist import Listing, count_records
 from ocrray.storage import Location
-from ocrray.verbs import output
+from ocrray.verbs import console, output
 from ocrray.verbs.base import Plan
 from ocrray.verbs.console import Rows
-from ocrray.verbs.output import OutputConfig
+from ocrray.verbs.output import OutputConfig, Run
 
 
 class RestoreConfig(StrictModel):
@@ -89,7 +92,11 @@ class RestorePlan(Plan):
     """Records that will be read, and the engines that read and correct them."""
 
     config: RestoreConfig
-    listing: Listing
+    limit: int | None
+    files: InputFiles | None
+    """Input to be listed, or to go on with; None for a finished run, which is not walked again."""
+    listing: Listing | None
+    """Counts of the records: None until they are listed, except in a dry run, which counts them itself."""
     recognizer: EngineInfo | None
     router: EngineInfo | None
     corrector: EngineInfo | None
@@ -105,8 +112,18 @@ class RestorePlan(Plan):
         """Return the word for one record in messages: page or record."""
         return "page" if self.recognizer else "record"
 
+    def require_usable(self, listing: Listing) -> None:
+        """Check that the records that were listed can be processed.
+
+        Raises: ConfigError: with one line for each problem that the names of the files did not show.
+        """
+        problems = Problems(_problems_of_records(self.config, listing))
+        if not self.recognizer and any(listing.counts[kind] for kind in IMAGE_KINDS):
+            problems.append("input.paths: a METS file names scans, which its name does not show: put `mets` into its name")
+        problems.raise_if_any()
+
     def rows(self) -> Rows:
-        config, listing = self.config, self.listing
+        config, listing = self.config, self.listing or Listing()
         rows = [(f"input: {kind}", f"{count:,}") for kind, count in listing.counts.items()]
         rows += [
             ("input: skipped files", f"{listing.skipped:,}"),
@@ -124,41 +141,42 @@ class RestorePlan(Plan):
 
 
 def make_plan(config: RestoreConfig, limit: int | None, problems: Problems, *, dry_run: bool) -> RestorePlan:
-    """Check the config and list the input: into the output folder, unless it is a dry run or the run goes on.
+    """Check the config and walk the input, without reading records, except that a dry run counts them.
+
+    The input of a finished run is not even walked.
 
     Raises: ConfigError: with one line for each problem.
     """
     config = _with_columns_read(config)
     folder = Location.at(config.output.path)
     problems.checked(output.require_writable, folder)
-    previous = problems.checked(output.read_run, folder)
+    previous = problems.checked(_previous_run, folder)
     problems.checked(require_whole, config.input.paths, "input.paths")
     router = _check(problems, config.route, "route")
     corrector = _check(problems, config.extract, "extract") or _check(problems, config.correct, "correct")
     scorer = problems.checked(check_guard, config.guard) if config.guard else None
-    list_input = count_records if dry_run or previous or problems else _writing_to(folder)
-    listing = problems.checked(list_input, config.input, images=config.recognize is not None, limit=limit)
-    reads_images = listing is not None and any(listing.counts.get(kind) for kind in IMAGE_KINDS)
-    recognizer = _check(problems, config.recognize, "recognize") if reads_images else None
-    if listing is not None and not listing.records:
-        problems.append("input.paths: the input holds no records")
-    elif listing is not None and config.export and not any(listing.counts.get(kind) for kind in EXPORTED_KINDS):
-        problems.append("export: the input holds no ALTO, PAGE or hOCR to write corrections into")
+    is_finished = previous is not None and output.is_finished(folder)
+    images = config.recognize is not None
+    files = None if is_finished else problems.checked(walk_input, config.input, images=images, limit=limit)
+    recognizer = _check(problems, config.recognize, "recognize") if _reads_images(config, files, previous) else None
+    if files:
+        problems += _problems_of_files(config, files)
     problems += config.workers.gpu_problems(config.extract or config.correct)
     problems.raise_if_any()
-    assert listing is not None
+    listing = _counted(config, limit) if dry_run else None
     settings = {
         **{name: _dumped(getattr(config, name)) for name in ("input", "recognize", "route", "correct", "extract", "guard")},
         "recognizer": recognizer and asdict(recognizer),
         "router": router and asdict(router),
         "corrector": corrector and asdict(corrector),
         "scorer": scorer,
-        "listing": listing.digest,
         "limit": limit,
         "schema_version": SCHEMA_VERSION,
     }
-    return RestorePlan(
+    plan = RestorePlan(
         config=config,
+        limit=limit,
+        files=files,
         listing=listing,
         recognizer=recognizer,
         router=router,
@@ -166,16 +184,49 @@ def make_plan(config: RestoreConfig, limit: int | None, problems: Problems, *, d
         settings=settings,
         previous=previous,
     )
+    if files and previous and previous.fingerprint == plan.fingerprint:
+        _require_unchanged(files, folder, config.output.path)
+    return plan
 
 
-def _writing_to(folder: Location) -> Callable[..., Listing]:
-    def list_input(config: InputConfig, *, images: bool, limit: int | None) -> Listing:
-        work_list = folder.child("_work_list")
-        folder.filesystem.create_dir(work_list.path)
-        folder.filesystem.delete_dir_contents(work_list.path)  # left by a run that was killed while listing
-        return write_work_list(config, work_list, images=images, limit=limit)
+def _previous_run(folder: Location) -> Run | None:
+    """Return the run of this folder; None also where it was stopped before its input was listed, for it then has no records."""
+    run = output.read_run(folder)
+    is_begun = run and (output.is_finished(folder) or read_index(folder.child("_work_list")) or folder.child("data").files(""))
+    return run if is_begun else None
 
-    return list_input
+
+def _reads_images(config: RestoreConfig, files: InputFiles | None, previous: Run | None) -> bool:
+    if files is None:  # of a finished run, unless there are problems anyway
+        return bool(previous and previous.settings.get("recognizer"))
+    return files.holds_scans or bool(config.input.image_column)
+
+
+def _problems_of_files(config: RestoreConfig, files: InputFiles) -> list[str]:
+    """Return what the names of the files show to be wrong; a file's family may be that of several kinds."""
+    counts = Counter({kind.name: files.families[kind.family] for kind in KINDS.values()})
+    return _problems_of_records(config, Listing(files.count, counts))
+
+
+def _problems_of_records(config: RestoreConfig, listing: Listing) -> list[str]:
+    if not listing.records:
+        return ["input.paths: the input holds no records"]
+    if config.export and not any(listing.counts[kind] for kind in EXPORTED_KINDS):
+        return ["export: the input holds no ALTO, PAGE or hOCR to write corrections into"]
+    return []
+
+
+def _counted(config: RestoreConfig, limit: int | None) -> Listing:
+    with console.working("Counting the records"):
+        listing = count_records(config.input, images=config.recognize is not None, limit=limit)
+    Problems(_problems_of_records(config, listing)).raise_if_any()
+    return listing
+
+
+def _require_unchanged(files: InputFiles, folder: Location, path: str) -> None:
+    work_list = folder.child("_work_list")
+    if listing := Listing.load(work_list):
+        require_unchanged(files, listing.digest, work_list, path)
 
 
 def _check(problems: Problems, engine: EngineConfig | None, section: str) -> EngineInfo | None:

@@ -4,7 +4,7 @@ import io
 import time
 from datetime import datetime
 
-from ocrray.corpus.blocks import Block, cut_blocks, part_rows, read_footers, read_index, write_index
+from ocrray.corpus.blocks import Block, cut_blocks, read_footers, read_index, write_index
 from ocrray.corpus.card import write_card
 from ocrray.corpus.export.corpus import Exported, export_corpus, read_export
 from ocrray.corpus.manifest import data_files, read_manifest, write_manifest
@@ -13,6 +13,7 @@ from ocrray.corpus.summary import Summary, summarise
 from ocrray.errors import RecordError
 from ocrray.runtime.resources import local_cpus
 from ocrray.sources.input import InputConfig
+from ocrray.sources.input_files import walk_input
 from ocrray.sources.open_page import open_image
 from ocrray.storage import Location
 from ocrray.verbs import console
@@ -28,10 +29,10 @@ def run(plan: RestorePlan, folder: Location) -> Result:
 
     The exit code is 1 where more records, or exported files, failed than `max_failed_frac` allows.
     """
-    throughput = _process(plan, folder)
+    listed, throughput = _process(plan, folder)
     summary = _summarised(folder)
     with console.working("Writing the report"):
-        _write_companions(plan, folder, summary)
+        _write_companions(plan, folder, summary, listed)
     return _result(plan, folder, summary, throughput)
 
 
@@ -55,7 +56,7 @@ def _result(plan: RestorePlan, folder: Location, summary: Summary, throughput: T
     return Result([console.two_columns(rows)], exit_code=int(too_many_failed or too_many_lost))
 
 
-def _process(plan: RestorePlan, folder: Location) -> Throughput:
+def _process(plan: RestorePlan, folder: Location) -> tuple[int, Throughput]:
     # Late, because Ray takes a second to import and a plan needs none of it.
     from ocrray.runtime import cluster, monitor
     from ocrray.runtime.pipeline import Pipeline, run_pipeline
@@ -66,25 +67,32 @@ def _process(plan: RestorePlan, folder: Location) -> Throughput:
         blocks = _blocks(plan, folder)
         written = read_footers(folder.child("data"), blocks)
         done = sum(footer.rows for footer in written.values())
+        listed = sum(block.rows for block in blocks)
         begun = time.monotonic()
         if missing := [block for block in blocks if block.number not in written]:
-            with monitor.ProgressDisplay(run_monitor, plan.listing.records, done, plan.unit):
+            with monitor.ProgressDisplay(run_monitor, listed, done, plan.unit):
                 for _ in run_pipeline(pipeline, folder, missing, run_monitor):
                     pass
-        return Throughput(plan.listing.records - done, time.monotonic() - begun)
+        return listed, Throughput(listed - done, time.monotonic() - begun)
 
 
 def _blocks(plan: RestorePlan, folder: Location) -> list[Block]:
-    """Return the blocks of the work list, which are cut once: a resumed run keeps them."""
+    """Return the blocks of the work list, which is made and cut once: a resumed run keeps them."""
+    from ocrray.runtime.listing import list_rows
+
     work_list = folder.child("_work_list")
     if (blocks := read_index(work_list)) is None:
+        config, images = plan.config.input, plan.config.recognize is not None
+        files = plan.files or walk_input(config, images=images, limit=plan.limit)
+        listing, parts = list_rows(files, config, work_list, images=images, limit=plan.limit)
+        plan.require_usable(listing)
         wanted = (engine.rows_per_block for engine in plan.engines)
-        blocks = cut_blocks(part_rows(work_list), plan.config.workers.block_rows(plan.listing.records, wanted))
+        blocks = cut_blocks(parts, plan.config.workers.block_rows(listing.records, wanted))
         write_index(work_list, blocks)
     return blocks
 
 
-def _write_companions(plan: RestorePlan, folder: Location, summary: Summary) -> None:
+def _write_companions(plan: RestorePlan, folder: Location, summary: Summary, listed: int) -> None:
     """Write report, card and, last, the manifest: a folder that has one is complete."""
     config, resolved = plan.config, plan.resolved()
     write_report(
@@ -99,7 +107,7 @@ def _write_companions(plan: RestorePlan, folder: Location, summary: Summary) -> 
         folder,
         summary=summary,
         files=data_files(folder.child("data")),
-        listed=plan.listing.records,
+        listed=listed,
         fingerprint=plan.fingerprint,
         config=resolved,
         started=started_at(folder),

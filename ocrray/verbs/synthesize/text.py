@@ -13,7 +13,8 @@ from pydantic import Field
 
 from ocrray.config import StrictModel
 from ocrray.sources.input import InputConfig
-from ocrray.sources.worklist import count_records, list_records
+from ocrray.sources.input_files import walk_input
+from ocrray.sources.worklist import list_records
 from ocrray.storage import Location
 from ocrray.synth.clean import Passage, passages
 from ocrray.synth.config import FitConfig
@@ -105,7 +106,7 @@ def fit_digest(config: FitConfig) -> str:
 
     Raises: ConfigError: when the input cannot be read.
     """
-    return count_records(_fit_input(config), images=False, section="noise.fit").digest
+    return walk_input(_fit_input(config), images=False, section="noise.fit").digest
 
 
 def _work_rows(text: CleanText, phase: str, count: int, seed: int, passage_count: int) -> Iterator[dict[str, str]]:

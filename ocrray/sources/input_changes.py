@@ -1,0 +1,92 @@
+"""Comparison of an input with the files that a work list was made from."""
+
+from collections.abc import Iterable, Iterator
+from itertools import compress, islice
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ocrray.errors import ConfigError
+from ocrray.sources.input_files import InputFile, InputFiles
+from ocrray.sources.listing import FILES_NAME
+from ocrray.sources.record_ids import hash_ids
+from ocrray.storage import Location
+
+_NAMED = 3
+_BATCH_FILES = 4096
+
+
+class InputChanges:
+    """Files of an input that are new or changed, and recorded files that are gone; kept as hashes, 16 bytes a file."""
+
+    def __init__(self, files: InputFiles, work_list: Location) -> None:
+        """Compare the files with those recorded in `work_list`."""
+        self._files, self._work_list = files, work_list
+        keys, versions = _hashes(
+            (file.found.name, file.found.location.uri, file.found.known_stat.size, file.tag) for file in files
+        )
+        recorded = ((row["name"], row["uri"], row["size"], row["tag"]) for row in self._recorded())
+        keys_before, versions_before = _hashes(recorded)
+        known = np.isin(keys, keys_before)
+        self._is_new = ~known
+        self._is_changed = known & ~np.isin(versions, versions_before)
+        self._is_gone = ~np.isin(keys_before, keys)
+
+    @property
+    def new(self) -> Iterator[InputFile]:
+        """Files that were not there."""
+        return compress(self._files, self._is_new.tolist())
+
+    @property
+    def changed(self) -> Iterator[InputFile]:
+        """Files that were there with another size, tag or ground truth."""
+        return compress(self._files, self._is_changed.tolist())
+
+    @property
+    def gone(self) -> Iterator[dict[str, Any]]:
+        """Rows of `FILES_SCHEMA`, of files that are no longer there."""
+        return compress(self._recorded(), self._is_gone.tolist())
+
+    def describe(self) -> str:
+        """Return the changes in one line: their numbers, and the first few names of each kind."""
+        found = (
+            ("new", int(self._is_new.sum()), (file.found.name for file in self.new)),
+            ("changed", int(self._is_changed.sum()), (file.found.name for file in self.changed)),
+            ("gone", int(self._is_gone.sum()), (row["name"] for row in self.gone)),
+        )
+        parts = [f"{count:,} {what} ({_some(names, count)})" for what, count, names in found if count]
+        return ", ".join(parts) or "the same files in another order"
+
+    def _recorded(self) -> Iterator[dict[str, Any]]:
+        with pq.ParquetFile(self._work_list.child(FILES_NAME).path, filesystem=self._work_list.filesystem) as file:
+            for batch in file.iter_batches(_BATCH_FILES):
+                yield from batch.to_pylist()
+
+
+def require_unchanged(files: InputFiles, digest: str, work_list: Location, output: str) -> None:
+    """Check that a work list was made from these files; `digest` is that of its listing, `output` the path in the message.
+
+    Raises: ConfigError: that names the first few files that are new, changed or gone.
+    """
+    if files.digest != digest:
+        changes = InputChanges(files, work_list).describe()
+        raise ConfigError(
+            f"output.path: the input is not that of the run in {output} any more: {changes}; "
+            "put the files back, or choose another folder"
+        )
+
+
+def _hashes(files: Iterable[tuple[str, str, int, str]]) -> tuple[np.ndarray, np.ndarray]:
+    """Return a hash of each file's name and URI, and one of its size and tag as well."""
+    keys, versions = [np.empty(0, np.uint64)], [np.empty(0, np.uint64)]
+    stream = iter(files)
+    while batch := list(islice(stream, _BATCH_FILES)):
+        keys.append(hash_ids(pa.array([f"{name}\0{uri}" for name, uri, _, _ in batch])))
+        versions.append(hash_ids(pa.array([f"{name}\0{uri}\0{size}\0{tag}" for name, uri, size, tag in batch])))
+    return np.concatenate(keys), np.concatenate(versions)
+
+
+def _some(names: Iterable[str], count: int) -> str:
+    return ", ".join(islice(names, _NAMED)) + ", ..." * (count > _NAMED)
