@@ -14,10 +14,11 @@ from pyarrow import fs as pafs
 from ocrray.corpus.about import About
 from ocrray.corpus.manifest import MANIFEST_NAME, RUN_NAME
 from ocrray.errors import ConfigError, RecordError
-from ocrray.storage import Location, LocationPath
+from ocrray.storage import Location, LocationPath, lease
+from ocrray.verbs import console
 
 _LOCK_FILE = ".lock"
-_WRITTEN_BEFORE_RUN_FILE = {"_work_list", _LOCK_FILE}
+_WRITTEN_BEFORE_RUN_FILE = {"_work_list", _LOCK_FILE, lease.FOLDER_NAME}
 
 
 class OutputConfig(About):
@@ -41,9 +42,9 @@ class Run:
 
 @contextmanager
 def locked(output: Location) -> Iterator[list[str]]:
-    """Hold the folder for this process; yield why it cannot be held, in one line, or an empty list.
+    """Hold the folder for this process, by a lock file or a lease; yield why it cannot be held, in one line, or an empty list.
 
-    An object store has no locks: there, only a second run in the same cluster is noticed (by the name of the run's monitor).
+    Raises: OcrrayError: when another process took an output in an object store over, because this one seemed dead.
     """
     with ExitStack() as held:
         try:
@@ -62,7 +63,9 @@ def _lock(output: Location) -> Iterator[None]:
     except (OSError, RecordError) as error:
         raise ConfigError(f"output.path: {output.path} cannot be created: {' '.join(str(error).split())}") from None
     if not output.is_local:
-        yield
+        with ExitStack() as stack:
+            _hold(stack, output)
+            yield
         return
     lock = FileLock(Path(output.path) / _LOCK_FILE)
     try:
@@ -75,6 +78,19 @@ def _lock(output: Location) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def _hold(stack: ExitStack, output: Location) -> None:
+    try:
+        with console.working(f"Waiting for {output.uri}"):
+            stack.enter_context(lease.held(output))
+    except lease.HeldError as error:
+        raise ConfigError(
+            f"output.path: another run is writing to {output.uri} ({error}); wait for it or stop it: its hold ends "
+            f"{lease.STALE_S:.0f} s after its last sign of life"
+        ) from None
+    except OSError as error:
+        raise ConfigError(f"output.path: {output.uri} cannot be written: {' '.join(str(error).split())}") from None
 
 
 def require_writable(output: Location) -> None:
