@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -25,7 +25,9 @@ from ocrray.stages.guard import Guard
 from ocrray.stages.load import Load
 from ocrray.stages.recognize import MAX_ATTEMPTS, Recognize
 from ocrray.stages.score import Score
-from ocrray.stages.tables import to_corpus_schema, with_columns
+from ocrray.stages.tables import lists_array, to_corpus_schema, with_columns
+from ocrray.text.metrics import distance
+from ocrray.text.normalise import for_scoring
 
 DUPLICATE = {"text": "x", "error_kind": "duplicate_id", "error": "seen before"}
 LOAD = Load(InputConfig(paths=["unused"]))
@@ -197,6 +199,28 @@ def test_score_rows_with_truth_get_distances_and_others_none():
 
     columns = ("ground_truth_chars", "raw_distance", "corrected_distance")
     assert [tuple(row[name] for name in columns) for row in rows] == [(7, 1, 0), (None, None, None)]
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.tuples(st.text(" \t\na~e\u0301\xa0\x7f!", max_size=6), st.text(" a\u00e9\n", max_size=6)), min_size=1, max_size=8)
+)
+def test_score_any_white_space_and_accents_equals_distance_after_for_scoring(pairs: list[tuple[str, str]]):
+    """Texts that seem to need no normalisation get the distance that they would have with it."""
+    names = ("raw_text", "corrected_text", "ground_truth")
+    raw, truth = ([pair[side] for pair in pairs] for side in (0, 1))
+    table = LOAD(work(*({"text": text} for text in raw)))
+    rows = Score()(with_columns(table, dict(zip(names, (raw, truth, truth), strict=True)))).to_pylist()
+    assert [row["raw_distance"] for row in rows] == [distance(*pair) for pair in pairs]
+    assert [row["corrected_distance"] for row in rows] == [0] * len(pairs)
+    assert [row["ground_truth_chars"] for row in rows] == [len(for_scoring(text)) for text in truth]
+
+
+@given(st.dictionaries(st.integers(0, 5), st.lists(st.integers(-9, 9), max_size=3)), st.integers(6, 8))
+def test_lists_array_any_rows_equals_the_lists_with_empty_ones_between(lists: dict[int, list[int]], length: int):
+    """Rows without a list get an empty one, never null."""
+    expected = [lists.get(row, []) for row in range(length)]
+    assert lists_array(lists, length, pa.list_(pa.int32())).equals(pa.array(expected, pa.list_(pa.int32())))
 
 
 class OneLine:

@@ -1,10 +1,11 @@
 """Text to proposed edits: rows are cut into passages that fit the corrector; its changes become `edits`, not yet judged."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -12,7 +13,7 @@ from ocrray.engines.base import CorrectionResult, Corrector, EngineInfo
 from ocrray.records import Edit, Passage, edits_to_rows, passages_to_rows
 from ocrray.stages.base import Stage, StageError, table_of
 from ocrray.stages.busy import BusyClock
-from ocrray.stages.tables import CORRECTOR_COLUMNS, corrector_columns
+from ocrray.stages.tables import CORRECTOR_COLUMNS, corrector_columns, lists_array
 from ocrray.text.edits import edits_between, with_probabilities
 from ocrray.text.normalise import sanitise
 from ocrray.text.passages import frame, split
@@ -49,14 +50,13 @@ class _Proposals:
 
     def columns(self, rows: pa.Table) -> dict[str, Any]:
         """Build the columns, one value a row; no `estimated_cer` where the corrector gave no estimate at all."""
-        numbers = range(len(rows))
         edits = {row: edits_to_rows(edits) for row, edits in self.edits.items()}
         passages = {row: passages_to_rows(passages) for row, passages in self.passages.items()}
-        columns = {
-            "edits": [edits.get(row, ()) for row in numbers],
-            "_passages": [passages.get(row, ()) for row in numbers],
-            "input_tokens": [self.input_tokens[row] for row in numbers],
-            "output_tokens": [self.output_tokens[row] for row in numbers],
+        columns: dict[str, Any] = {
+            "edits": lists_array(edits, len(rows), rows.schema.field("edits").type),
+            "_passages": lists_array(passages, len(rows), rows.schema.field("_passages").type),
+            "input_tokens": _filled(self.input_tokens, len(rows)),
+            "output_tokens": _filled(self.output_tokens, len(rows)),
         }
         if self.expected_errors:
             lengths = pc.utf8_length(rows["raw_text"]).to_pylist()
@@ -106,12 +106,11 @@ class Correct(_Propose):
         """Cut the rows into passages, correct these, and put the edits together."""
         started = self._clock.start()
         texts = rows["raw_text"].to_pylist()
-        passages = [(row, start, source) for row, text in enumerate(texts) for start, source in _passages(text, self.corrector)]
-        fits = [self.corrector.fits(source) for _, _, source in passages]
-        corrections = iter(self._correct([source for (_, _, source), fit in zip(passages, fits, strict=True) if fit]))
+        passages = [(row, *passage) for row, text in enumerate(texts) for passage in _passages(text, self.corrector)]
+        corrections = iter(self._correct([source for _, _, source, fits in passages if fits]))
         proposals = _Proposals()
-        for (row, start, source), fit in zip(passages, fits, strict=True):
-            proposals.add(row, start, source, next(corrections) if fit else CorrectionResult(None, reason="too_long"))
+        for row, start, source, fits in passages:
+            proposals.add(row, start, source, next(corrections) if fits else CorrectionResult(None, reason="too_long"))
         seconds = _shared_seconds(rows, self._clock.stop(started))
         return self.results(rows, proposals, self.corrector.info, correct_s=seconds)
 
@@ -168,11 +167,22 @@ def _shared_seconds(rows: pa.Table, spent_s: float) -> pa.ChunkedArray:
     return pc.add(shares, pc.fill_null(rows["correct_s"], 0))
 
 
-def _passages(text: str, corrector: Corrector) -> Iterator[tuple[int, str]]:
-    """Yield the start of each passage of `text`, and its text without the white space around it."""
+def _passages(text: str, corrector: Corrector) -> list[tuple[int, str, bool]]:
+    """Return the start of each passage of `text`, its text without the white space around it, and whether it fits."""
+    if text and not text[0].isspace() and not text[-1].isspace() and corrector.fits(text):
+        return [(0, text, True)]
+    passages = []
     start = 0
     for piece in split(text, corrector.fits):
         lead, core, _ = frame(piece)
         if core:
-            yield start + len(lead), core
+            passages.append((start + len(lead), core, corrector.fits(core)))
         start += len(piece)
+    return passages
+
+
+def _filled(numbers: Mapping[int, int], length: int) -> pa.Array:
+    """Return the numbers at their rows as an array of this length, 0 elsewhere."""
+    filled = np.zeros(length, dtype=np.int32)
+    filled[list(numbers)] = list(numbers.values())
+    return pa.array(filled)

@@ -1,8 +1,10 @@
 """Columns of a batch replaced, and the columns that exist only during a run."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -40,6 +42,15 @@ def scatter(table: pa.Table, mask: pa.ChunkedArray, results: pa.Table) -> pa.Tab
         column = results[name].cast(table.schema.field(name).type)
         columns[name] = pc.if_else(mask, column.combine_chunks().take(rows), table[name].combine_chunks())
     return with_columns(table, columns)
+
+
+def lists_array(lists: Mapping[int, Sequence[Any]], length: int, data_type: pa.DataType) -> pa.Array:
+    """Return a column of lists that has `lists` at their rows and empty lists elsewhere: without a Python object for each row."""
+    rows = sorted(lists)
+    lengths = np.zeros(length + 1, dtype=np.int32)
+    lengths[[row + 1 for row in rows]] = [len(lists[row]) for row in rows]
+    values = pa.array(chain.from_iterable(lists[row] for row in rows), data_type.value_type)
+    return pa.ListArray.from_arrays(pa.array(np.cumsum(lengths, dtype=np.int32)), values, data_type)
 
 
 def add_run_columns(table: pa.Table) -> pa.Table:
