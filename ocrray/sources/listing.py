@@ -32,9 +32,7 @@ FILES_SCHEMA = pa.schema(
         ("size", pa.int64()),
         ("tag", pa.string()),  # changes when the file, its ground truth or its scan does
         ("kind", pa.string()),  # empty for a file that was left out for its content
-        ("records", pa.int64()),
-        ("part", pa.string()),  # part that holds its first record, and the place there; the others follow
-        ("start", pa.int64()),
+        ("places", pa.list_(pa.struct([("part", pa.string()), ("start", pa.int64()), ("rows", pa.int64())]))),  # of its records
     ]
 )
 
@@ -160,17 +158,12 @@ class _FilesIndex:
         self._rows: list[dict[str, Any]] = []
 
     def add(self, group: Group, written: _Written) -> None:
-        ends = np.cumsum([0, *(rows for _, rows in written.parts)])
-        left, start = written.listing.records, 0
+        places = _Places(written.parts)
         if group.piece[0] and self._rows:  # the file of the group before
-            self._rows[-1]["records"] += left
+            self._rows[-1]["places"] += places.take(written.listing.records)
             return
         for file, result in zip(group.files, written.files, strict=False):
-            records = min(result.records, left)
-            place = int(np.searchsorted(ends, start, side="right")) - 1 if records else 0
-            part = written.parts[place][0] if records else None
-            self._rows.append(_file_row(file, result.kind, records, part, start - int(ends[place]) if records else None))
-            start, left = start + records, left - records
+            self._rows.append(file_row(file, result.kind, places.take(result.records)))
         if len(self._rows) > _FILES_PER_ROW_GROUP:
             self._flush(self._rows[:-1])
             self._rows = self._rows[-1:]
@@ -184,7 +177,29 @@ class _FilesIndex:
         self._writer.write_table(pa.Table.from_pylist(rows, schema=FILES_SCHEMA))
 
 
-def _file_row(file: InputFile, kind: str, records: int, part: str | None, start: int | None) -> dict[str, Any]:
+class _Places:
+    """Places in consecutive parts, handed out in their order."""
+
+    def __init__(self, parts: Sequence[Part]) -> None:
+        self._parts = deque(parts)
+        self._start = 0
+
+    def take(self, rows: int) -> list[dict[str, Any]]:
+        """Return the places of the next rows, or of as many as there are."""
+        places = []
+        while rows and self._parts:
+            part, size = self._parts[0]
+            taken = min(rows, size - self._start)
+            places.append({"part": part, "start": self._start, "rows": taken})
+            rows, self._start = rows - taken, self._start + taken
+            if self._start == size:
+                self._parts.popleft()
+                self._start = 0
+        return places
+
+
+def file_row(file: InputFile, kind: str, places: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the row of `FILES_SCHEMA` of a file whose records are in these places."""
     found = file.found
     return {
         "name": found.name,
@@ -192,9 +207,7 @@ def _file_row(file: InputFile, kind: str, records: int, part: str | None, start:
         "size": found.known_stat.size,
         "tag": file.tag,
         "kind": kind,
-        "records": records,
-        "part": part,
-        "start": start,
+        "places": places,
     }
 
 
