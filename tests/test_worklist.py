@@ -15,8 +15,7 @@ from worklist_samples import alto, counted, listed, mets, page, part_paths, writ
 
 from ocrray.errors import ConfigError
 from ocrray.records import WORK_LIST_SCHEMA
-from ocrray.sources import groups
-from ocrray.sources import listing as listing_module
+from ocrray.sources import groups, parts
 from ocrray.sources.input import InputConfig
 from ocrray.sources.input_changes import require_unchanged
 from ocrray.sources.input_files import walk_input
@@ -83,7 +82,7 @@ def test_list_input_same_name_in_two_stores_gives_two_ids(here: Path, monkeypatc
 
 def test_list_input_parts_hold_the_records_in_order(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The parts, by name, are what `list_records` lists; listing again gives the same bytes, and `_files.parquet` says where."""
-    monkeypatch.setattr(listing_module, "PART_ROWS", 50)
+    monkeypatch.setattr(parts, "PART_ROWS", 50)
     monkeypatch.setattr(groups, "_MAX_GROUP_FILES", 2)
     write(here, in__a_txt="\n".join(map(str, range(130))), in__b_png=page(), in__c_txt="x", in__d_tei_xml="<tei/>", in__e_txt="y")
     one, two = Location.at(here / "one"), Location.at(here / "two")
@@ -93,7 +92,7 @@ def test_list_input_parts_hold_the_records_in_order(here: Path, monkeypatch: pyt
     assert [pq.read_metadata(path).num_rows for path in part_paths(one)] == [50, 50, 31, 1, 1]
     assert rows(one) == listed("in")
     assert [path.read_bytes() for path in part_paths(one)] == [path.read_bytes() for path in part_paths(two)]
-    found = {row["name"]: row for row in pq.read_table(here / "one" / "_files.parquet").to_pylist()}
+    found = {row["name"]: row for row in pq.read_table(here / "one" / "_files-000.parquet").to_pylist()}
     assert {name: row["kind"] for name, row in found.items()} == {
         "in/a.txt": "text",
         "in/b.png": "image",
@@ -119,7 +118,7 @@ def test_list_input_parquet_in_pieces_has_the_rows_of_the_whole(here: Path, monk
     assert [(row["record_id"], row["page"], row["text"]) for row in listed_rows] == [
         (f"t.parquet#{i}", i, f"line {i}") for i in range(97)
     ]
-    (places,) = pq.read_table(here / "out" / "_files.parquet")["places"].to_pylist()
+    (places,) = pq.read_table(here / "out" / "_files-000.parquet")["places"].to_pylist()
     assert sum(place["rows"] for place in places) == 97
 
 

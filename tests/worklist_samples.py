@@ -8,7 +8,7 @@ from PIL import Image
 
 from ocrray.sources.input import InputConfig
 from ocrray.sources.input_files import walk_input
-from ocrray.sources.listing import list_input
+from ocrray.sources.listing import ListingJob, list_input
 from ocrray.sources.worklist import Listing, count_records, list_records
 from ocrray.storage import Location
 
@@ -73,8 +73,7 @@ def write_work_list(folder: Location, *paths: str, images: bool = False, limit: 
     """List the input into the folder as a run does, in this process."""
     config = InputConfig(paths=list(paths), **settings)
     files = walk_input(config, images=images, limit=limit)
-    options = {"images": images, "limit": limit, "in_order": map, "on_group": lambda *_: None}
-    listing, parts = list_input(files, config, folder, **options)
+    listing, parts = list_input(files, ListingJob(config=config, work_list=folder, images=images, limit=limit))
     assert [(path.name, pq.read_metadata(path).num_rows) for path in part_paths(folder)] == parts
     return listing
 

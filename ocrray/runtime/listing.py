@@ -15,10 +15,11 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from ocrray.errors import EngineError, OcrrayError
 from ocrray.runtime import cluster
 from ocrray.runtime.monitor import clock
+from ocrray.sources.file_record import Part
 from ocrray.sources.groups import cut_groups, weight
 from ocrray.sources.input import InputConfig
 from ocrray.sources.input_files import InputFiles
-from ocrray.sources.listing import Part, list_input
+from ocrray.sources.listing import ListingJob, list_input
 from ocrray.sources.worklist import Listing
 from ocrray.storage import Location
 
@@ -44,7 +45,8 @@ def list_rows(
         EngineError: when Ray gives up.
     """
     with _progress(files) as on_group:
-        return list_input(files, config, work_list, images=images, limit=limit, in_order=in_tasks, on_group=on_group)
+        job = ListingJob(config=config, work_list=work_list, images=images, limit=limit, in_order=in_tasks, on_group=on_group)
+        return list_input(files, job)
 
 
 def in_tasks(function: Callable[[A], B], arguments: Iterable[A], /) -> Iterator[B]:

@@ -6,11 +6,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from ocrray.errors import ConfigError
+from ocrray.sources.file_record import read_files
 from ocrray.sources.input_files import InputFile, InputFiles
-from ocrray.sources.listing import FILES_NAME
 from ocrray.sources.record_ids import hash_ids
 from ocrray.storage import Location
 
@@ -21,13 +20,13 @@ _BATCH_FILES = 4096
 class InputChanges:
     """Files of an input that are new or changed, and recorded files that are gone; kept as hashes, 16 bytes a file."""
 
-    def __init__(self, files: InputFiles, work_list: Location) -> None:
+    def __init__(self, files: InputFiles, work_list: Location, version: int = 0) -> None:
         """Compare the files with those recorded in `work_list`."""
-        self._files, self._work_list = files, work_list
+        self._files, self._work_list, self._version = files, work_list, version
         keys, versions = _hashes(
             (file.found.name, file.found.location.uri, file.found.known_stat.size, file.tag) for file in files
         )
-        recorded = ((row["name"], row["uri"], row["size"], row["tag"]) for row in self._recorded())
+        recorded = ((row["name"], row["uri"], row["size"], row["tag"]) for row in self.recorded())
         keys_before, versions_before = _hashes(recorded)
         known = np.isin(keys, keys_before)
         self._is_new = ~known
@@ -47,7 +46,7 @@ class InputChanges:
     @property
     def gone(self) -> Iterator[dict[str, Any]]:
         """Rows of `FILES_SCHEMA`, of files that are no longer there."""
-        return compress(self._recorded(), self._is_gone.tolist())
+        return compress(self.recorded(), self._is_gone.tolist())
 
     def describe(self) -> str:
         """Return the changes in one line: their numbers, and the first few names of each kind."""
@@ -59,10 +58,9 @@ class InputChanges:
         parts = [f"{count:,} {what} ({_some(names, count)})" for what, count, names in found if count]
         return ", ".join(parts) or "the same files in another order"
 
-    def _recorded(self) -> Iterator[dict[str, Any]]:
-        with pq.ParquetFile(self._work_list.child(FILES_NAME).path, filesystem=self._work_list.filesystem) as file:
-            for batch in file.iter_batches(_BATCH_FILES):
-                yield from batch.to_pylist()
+    def recorded(self) -> Iterator[dict[str, Any]]:
+        """Yield the recorded files, rows of `FILES_SCHEMA`."""
+        return read_files(self._work_list, self._version)
 
 
 def require_unchanged(files: InputFiles, digest: str, work_list: Location, output: str) -> None:

@@ -82,6 +82,8 @@ class InputFiles:
     """Two files have the same name in record ids, so that ids may repeat."""
     passthrough: pa.Schema = field(default_factory=lambda: pa.schema([]))
     """Types of the passthrough columns, as in the first table."""
+    known_mets: frozenset[str] = frozenset()
+    """Of the walk."""
     parquet: pa.Buffer | None = None
 
     @property
@@ -122,6 +124,7 @@ def walk_input(
         collector = _Collector(inspector_of(config, images), pool, frozenset(known_mets), open_all_markup)
         found = collector.files(walk)
         result = collector.collected(found if limit is None else islice(found, limit + _FILES_BEYOND_LIMIT))
+    result.known_mets = frozenset(known_mets)
     result.passthrough = first_table_types(config, _tables(result))
     return result
 

@@ -15,7 +15,6 @@ from ocrray.sources.input import InputConfig
 from ocrray.sources.input_files import InputFile, walk_input
 from ocrray.storage import Location
 
-LISTING_NAME = "_listing.json"
 PART_ROWS = 1 << 15
 ROW_GROUP_ROWS = 4096
 PART_BYTES = 96 << 20  # and one table of at most 32 MB more
@@ -37,6 +36,8 @@ class Listing:
     """Files of folders and globs that were left out."""
     digest: str = ""
     """That of the `InputFiles`."""
+    known_mets: list[str] = field(default_factory=list)
+    """URIs of METS files that were only found by reading all files."""
 
     @property
     def skipped(self) -> int:
@@ -64,18 +65,24 @@ class Listing:
         self.failed += rows.failed
         self.counts.update(rows.counts)
 
-    def save(self, work_list: Location) -> None:
-        """Write the counts beside the parts."""
-        work_list.write_text(LISTING_NAME, json.dumps({item.name: getattr(self, item.name) for item in fields(self)}, indent=1))
+    def save(self, work_list: Location, version: int = 0) -> None:
+        """Write the counts beside the parts; `version` is the number of the update that they are of."""
+        work_list.write_text(
+            _listing_name(version), json.dumps({item.name: getattr(self, item.name) for item in fields(self)}, indent=1)
+        )
 
     @classmethod
-    def load(cls, work_list: Location) -> "Listing | None":
+    def load(cls, work_list: Location, version: int = 0) -> "Listing | None":
         """Read the counts; None where the listing was never finished."""
         try:
-            known = json.loads(work_list.read_text(LISTING_NAME))
+            known = json.loads(work_list.read_text(_listing_name(version)))
         except FileNotFoundError:
             return None
         return cls(**known | {name: Counter(known[name]) for name in ("counts", "skipped_by_reason")})
+
+
+def _listing_name(version: int) -> str:
+    return f"_listing-{version:03d}.json"
 
 
 def list_records(

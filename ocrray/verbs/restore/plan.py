@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any, Self
 
 from pydantic import Field, model_validator
@@ -157,7 +158,9 @@ def make_plan(config: RestoreConfig, limit: int | None, problems: Problems, *, d
     scorer = problems.checked(check_guard, config.guard) if config.guard else None
     is_finished = previous is not None and output.is_finished(folder)
     images = config.recognize is not None
-    files = None if is_finished else problems.checked(walk_input, config.input, images=images, limit=limit)
+    known_mets = _known_mets(folder) if previous else []
+    walk = partial(walk_input, config.input, images=images, limit=limit, known_mets=known_mets)
+    files = None if is_finished else problems.checked(walk)
     recognizer = _check(problems, config.recognize, "recognize") if _reads_images(config, files, previous) else None
     if files:
         problems += _problems_of_files(config, files)
@@ -194,6 +197,11 @@ def _previous_run(folder: Location) -> Run | None:
     run = output.read_run(folder)
     is_begun = run and (output.is_finished(folder) or read_index(folder.child("_work_list")) or folder.child("data").files(""))
     return run if is_begun else None
+
+
+def _known_mets(folder: Location) -> list[str]:
+    listing = Listing.load(folder.child("_work_list"))
+    return listing.known_mets if listing else []
 
 
 def _reads_images(config: RestoreConfig, files: InputFiles | None, previous: Run | None) -> bool:
