@@ -23,6 +23,9 @@ STATUS_MEANINGS: dict[Status, str] = {
 }
 STATUSES: tuple[Status, ...] = tuple(STATUS_MEANINGS)
 
+TRANSIENT_KINDS = frozenset({"missing", "read_error"})
+"""Values of `error_kind` whose reason may pass: the same command run again processes such records again."""
+
 
 @dataclass(frozen=True, slots=True)
 class Word:

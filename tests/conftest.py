@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from faulty_s3 import FaultyS3
     from selenium import webdriver
 
 
@@ -34,6 +35,27 @@ def ray_cluster() -> Iterator[str]:
 def on_cluster(ray_cluster: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs started by this test join the session's cluster instead of starting one of their own."""
     monkeypatch.setenv("RAY_ADDRESS", ray_cluster)
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> "Iterator[FaultyS3]":
+    """The one object store of the test session."""
+    from faulty_s3 import FaultyS3
+
+    server = FaultyS3()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def s3(s3_server: "FaultyS3", monkeypatch: pytest.MonkeyPatch) -> "Iterator[FaultyS3]":
+    """An object store that fails on command, and keys for it in the environment."""
+    from faulty_s3 import KEYS
+
+    for name, value in KEYS.items():
+        monkeypatch.setenv(name, value)
+    yield s3_server
+    s3_server.fault = None
 
 
 @pytest.fixture(scope="session")

@@ -45,10 +45,14 @@ class Fault:
 
 
 class FaultyS3:
-    """S3 server in a thread of this process. `requests` counts by method, and `failed` those that a fault answered."""
+    """S3 server in a thread of this process, with one `bucket`.
+
+    `requests` counts by method, `failed` those that a fault answered.
+    """
 
     def __init__(self) -> None:
         self.fault: Fault | None = None
+        self.bucket = "archive"
         self.requests = Counter[str]()
         self.failed = 0
         self._numbers = itertools.count(1)
@@ -57,6 +61,7 @@ class FaultyS3:
         self._server = make_server("127.0.0.1", 0, self._answer, threaded=True, request_handler=_Handler)
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
         self._thread.start()
+        self.client().create_bucket(Bucket=self.bucket)
 
     @property
     def address(self) -> str:

@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 from PIL.TiffImagePlugin import TiffImageFile
 
-from ocrray.errors import RecordError
+from ocrray.errors import RecordError, StoreError
 from ocrray.storage import Location, files
 
 Image.init()  # until then Pillow knows only a few formats
@@ -121,6 +121,8 @@ def _open_image(file: BinaryIO, uri: str) -> Image.Image:
     except UnidentifiedImageError:
         file.seek(0)
         raise _unidentified(uri, file.read(16), file) from None
+    except StoreError:  # from reading the file
+        raise
     # Pillow's parsers raise errors of many types on broken headers.
     except Exception as err:
         raise _broken(uri, err) from None
@@ -155,6 +157,8 @@ def _page_frames(image: Image.Image, uri: str) -> list[int]:
             image.seek(frame)
         except EOFError:
             break
+        except StoreError:
+            raise
         # A broken directory ends the chain of frames with errors of many types; the frames before it can still be read.
         except Exception as err:
             raise RecordError(f"{uri}: the directory of frame {frame} is broken: {err}", kind="unreadable") from None

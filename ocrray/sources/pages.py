@@ -116,7 +116,7 @@ class Inspector:
         except RecordError as err:
             return Inspected(found, [page_row(found, family or "unknown", problem=err)])
         except OSError as err:
-            problem = RecordError(f"{found.name}: cannot be read: {err}", kind="unreadable")
+            problem = RecordError(f"{found.name}: cannot be read: {err}", kind=files.READ_ERROR)
             return Inspected(found, [page_row(found, family or "unknown", problem=problem)])
 
     def _inspect_content(self, found: Found, family: str | None) -> Inspected:

@@ -25,8 +25,13 @@ def count_pages(uri: str) -> int:
 
     Raises: RecordError: `missing`, `unreadable`, `encrypted`.
     """
-    with files.open_binary(Location.at(uri)) as file, _pdfium_lock, _open_pdf(file, uri) as document:
-        return check_page_count(len(document), uri)
+    with files.open_binary(Location.at(uri)) as file, _pdfium_lock:
+        try:
+            with _open_pdf(file, uri) as document:
+                return check_page_count(len(document), uri)
+        except RecordError:
+            files.raise_failure(file)  # PDFium calls back to read, and takes every error for a broken file
+            raise
 
 
 def decode_page(data: bytes, page: int, uri: str, max_pixels: int) -> Image.Image:

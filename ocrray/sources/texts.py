@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from gzip import BadGzipFile
 from typing import BinaryIO
 
 import pyarrow as pa
@@ -43,7 +44,7 @@ class TextReader:
         except (RecordError, *BROKEN_GZIP) as err:
             if piece[0] and not rows:  # the first piece says that the file cannot be opened
                 return
-            problem = RecordError(f"{found.name}: cannot be read: {err}", kind=getattr(err, "kind", "unreadable"))
+            problem = RecordError(f"{found.name}: cannot be read: {err}", kind=_kind_of(err))
             yield table_of_rows([page_row(found, kind.name, rows, problem)], self.passthrough)
 
     def _batches(self, file: BinaryIO, found: Found, kind: InputKind, piece: Piece) -> Iterator[Texts]:
@@ -118,6 +119,12 @@ def _columns(table: Table, found: Found, config: InputConfig) -> Columns:
         if not is_text(table.schema.field(name).type):
             raise ConfigError(f"{found.name}: column {name} holds {table.schema.field(name).type}, not text")
     return columns
+
+
+def _kind_of(error: Exception) -> str:
+    if isinstance(error, RecordError):
+        return error.kind
+    return files.READ_ERROR if isinstance(error, OSError) and not isinstance(error, BadGzipFile) else "unreadable"
 
 
 def _image_columns(base: Found, name: str) -> dict[str, str | int] | RecordError:

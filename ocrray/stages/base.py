@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ocrray.errors import EngineError, OcrrayError, RecordError, StoreError
-from ocrray.records import Status
+from ocrray.records import TRANSIENT_KINDS, Status
 from ocrray.stages.tables import scatter, with_columns
 
 ResultT = TypeVar("ResultT")
@@ -27,6 +27,8 @@ CountAttempt = Callable[[str], int]
 _KEYS = ("record_id", "source_uri")
 _FAILURE = ("status", "failed_stage", "error_kind", "error")
 _NAMED_IDS = 3
+_MAX_DOUBTS = 50
+_doubts = [0]  # of this process, whatever blocks it is given
 
 
 class StageError(OcrrayError):
@@ -180,10 +182,12 @@ def attempt(work: Callable[[], ResultT], where: str) -> ResultT | RecordError:
 
     Raises:
         EngineError, StoreError: when `work` raises it; with a broken engine or store every record would fail.
+        StoreError: also where too many records in a row cannot be read.
     """
     try:
-        return work()
+        result = work()
     except RecordError as error:
+        _doubt_store(error)
         return error if where in str(error) else RecordError(f"{where}: {error}", kind=error.kind)
     except (EngineError, StoreError):
         raise
@@ -191,3 +195,16 @@ def attempt(work: Callable[[], ResultT], where: str) -> ResultT | RecordError:
         frame = traceback.extract_tb(error.__traceback__)[-1]
         message = f"{where}: {type(error).__name__}: {error} ({frame.filename}:{frame.lineno}); a bug in ocrray, please report it"
         return RecordError(" ".join(message.split()), kind="internal_error")
+    _doubts[0] = 0
+    return result
+
+
+def _doubt_store(error: RecordError) -> None:
+    """Count the records in a row that this process could not read; with too many, the store is at fault and not the records."""
+    _doubts[0] = _doubts[0] + 1 if error.kind in TRANSIENT_KINDS else 0
+    if _doubts[0] >= _MAX_DOUBTS:
+        _doubts[0] = 0
+        raise StoreError(
+            f"{_MAX_DOUBTS} records in a row cannot be read, the last: {error}. Is the disk or store in order? If these "
+            "files are gone for good, have the input listed again: --set update=true"
+        )

@@ -42,6 +42,10 @@ class StoreAwayError(OSError):
     """A folder is gone or empty that had files before, as that of a share which is not mounted."""
 
 
+class ChangedFileError(OSError):
+    """A file was changed while it was read."""
+
+
 @dataclass(slots=True)
 class Waiting:
     """For how long this process waits for a store, and to whom it says so while it does.
@@ -100,6 +104,8 @@ def classify(error: OSError) -> Fault:
     """Return the cause of an error that the operating system or pyarrow raised for a file operation."""
     if isinstance(error, StoreAwayError):
         return Fault.PASSING
+    if isinstance(error, ChangedFileError):
+        return Fault.OF_FILE
     message = str(error)
     if error.errno is None or "AWS Error" in message or "google::cloud" in message:
         return next((fault for pattern, fault in _MESSAGES if pattern.search(message)), Fault.PASSING)

@@ -17,6 +17,8 @@ from ocrray.storage.filesystems import RetryingReader
 from ocrray.storage.location import Location
 
 _READ_AHEAD_BYTES = 1 << 16
+READ_ERROR = "read_error"
+"""Kind of the error of a record whose file the disk or store does not give; `unreadable` is one whose content is broken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +32,7 @@ class FileStat:
 def stat(location: Location) -> FileStat:
     """Return size and tag of one file.
 
-    Raises: RecordError: `missing`, `not_a_file`, `unreadable`.
+    Raises: RecordError: `missing`, `not_a_file`, `read_error`.
     """
     try:
         if location.prefix:
@@ -55,7 +57,7 @@ def open_binary(location: Location) -> BinaryIO:
 
     Reading from it raises OSError where the file is at fault, StoreError where the store is.
 
-    Raises: RecordError: `missing`, `not_a_file`, `unreadable`; StoreError.
+    Raises: RecordError: `missing`, `not_a_file`, `read_error`; StoreError.
     """
     try:
         if location.is_local:
@@ -63,6 +65,13 @@ def open_binary(location: Location) -> BinaryIO:
         return cast(BinaryIO, io.BufferedReader(RetryingReader(location.filesystem.handler, location.path), _READ_AHEAD_BYTES))
     except (OSError, ValueError) as err:
         raise _unreadable(location, err) from None
+
+
+def raise_failure(file: BinaryIO) -> None:
+    """Raise the error with which reading from a file of `open_binary` failed, if a library that read it has swallowed it."""
+    raw = getattr(file, "raw", None)
+    if isinstance(raw, RetryingReader) and raw.failure:
+        raise raw.failure
 
 
 def read_bytes(location: Location, max_bytes: int) -> bytes:
@@ -127,4 +136,4 @@ def _unreadable(location: Location, err: Exception) -> RecordError:
     if isinstance(err, FileNotFoundError):
         return RecordError(f"{location.uri}: no such file", kind="missing")
     reason = getattr(err, "strerror", None) or " ".join(str(err).split())
-    return RecordError(f"{location.uri}: cannot be read: {reason}", kind="unreadable")
+    return RecordError(f"{location.uri}: cannot be read: {reason}", kind=READ_ERROR)

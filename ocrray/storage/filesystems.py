@@ -8,8 +8,9 @@ from typing import Any, TypeVar
 import pyarrow as pa
 from pyarrow import fs
 
+from ocrray.errors import StoreError
 from ocrray.storage import connections
-from ocrray.storage.faults import StoreAwayError, retrying
+from ocrray.storage.faults import ChangedFileError, StoreAwayError, retrying
 
 ResultT = TypeVar("ResultT")
 
@@ -121,6 +122,7 @@ class RetryingReader(io.RawIOBase):
         self._handler, self._path = handler, path
         self._file: pa.NativeFile | None = None
         self._position = 0
+        self.failure: StoreError | None = None
         self._size = self._attempt(lambda file: int(file.size()))
 
     def _attempt(self, work: Callable[[pa.NativeFile], ResultT]) -> ResultT:
@@ -131,12 +133,16 @@ class RetryingReader(io.RawIOBase):
             self._file = file
             return result
 
-        return self._handler.attempt(on_open_file, self._path, "read", reads=True)
+        try:
+            return self._handler.attempt(on_open_file, self._path, "read", reads=True)
+        except StoreError as error:
+            self.failure = error
+            raise
 
     def _open(self, raw: fs.FileSystem) -> pa.NativeFile:
         file = raw.open_input_file(self._path)
         if self._position and file.size() != self._size:
-            raise OSError(f"{self._path} was changed while it was read")
+            raise ChangedFileError(f"{self._path} was changed while it was read")
         return file
 
     def readable(self) -> bool:

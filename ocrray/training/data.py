@@ -23,7 +23,7 @@ from ocrray.storage import Location, files
 from ocrray.training.samples import ARROW_TYPES, IMAGE, Column, ColumnKind
 from ocrray.training.settings import DataConfig
 
-BREAKS_OFF = ("bad_table", "missing", "unreadable")
+BREAKS_OFF = ("bad_table", "missing", "unreadable", "read_error")
 """Kinds of problems after which nothing more of a file is read."""
 GROUP = "group"
 """Name of the group column in the tables that `Reader` delivers."""
