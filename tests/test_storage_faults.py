@@ -1,6 +1,7 @@
 """Faults of stores are waited out, and end a run when they last; only a fault of one file is an error of that file."""
 
 import errno
+import io
 import os
 import shutil
 import threading
@@ -16,7 +17,7 @@ from PIL import Image
 
 from ocrray.errors import RecordError, StoreError
 from ocrray.sources.pdf import count_pages
-from ocrray.storage import Location, faults, files
+from ocrray.storage import Location, connections, faults, files
 from ocrray.storage.faults import Fault, classify, retrying
 
 MAX_BYTES = 1 << 20
@@ -24,8 +25,10 @@ MAX_BYTES = 1 << 20
 
 @pytest.fixture(autouse=True)
 def waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    """This process waits for a store for a second and a half, as in a run."""
-    monkeypatch.setattr(faults, "_waiting", faults.Waiting(max_wait_s=1.5, denied_wait_s=1.5))
+    """This process waits for a store for a second, as in a run, and pyarrow asks it once instead of three times."""
+    monkeypatch.setattr(faults, "_waiting", faults.Waiting(max_wait_s=1.0, denied_wait_s=1.0))
+    monkeypatch.setattr(connections, "_ATTEMPTS", 1)
+    connections.forget("s3://", "", "")
 
 
 @pytest.fixture
@@ -80,7 +83,7 @@ def test_store_that_fails_for_a_while_is_waited_for(s3: FaultyS3, bucket: Locati
         lambda: bucket.write_text("c.txt", "text"),
     ]
     for operation in operations:
-        s3.fail_for(1.0, status=503)
+        s3.fail_for(0.4, status=503)
         operation()
 
     assert s3.failed >= 3
@@ -111,7 +114,7 @@ def test_reading_goes_on_where_the_connection_broke(s3: FaultyS3, bucket: Locati
 
     with files.open_binary(bucket.child("large.bin")) as file:
         head = file.read(100_000)
-        s3.fail_for(0.7, reset=True)
+        s3.fail_for(0.4, reset=True)
         rest = file.read()
 
     assert head + rest == data
@@ -131,7 +134,7 @@ def test_file_that_changes_while_it_is_read_is_an_error_of_the_file(s3: FaultyS3
 def test_parquet_in_a_store_that_fails_now_and_then_is_written_and_read(s3: FaultyS3, bucket: Location):
     """Whatever goes through the file system of a Location is covered, as Parquet files are."""
     table = pa.table({"a": range(1000)})
-    with s3.failing(status=503, every=2):
+    with s3.failing(status=503, every=3):
         pq.write_table(table, bucket.child("t.parquet").path, filesystem=bucket.filesystem)
         back = pq.read_table(bucket.child("t.parquet").path, filesystem=bucket.filesystem)
 
@@ -152,7 +155,7 @@ def test_credentials_that_are_renewed_are_picked_up(s3: FaultyS3, tmp_path: Path
     place = Location.at(s3.uri(f"{s3.bucket}/in") + "&allow_bucket_creation=false").child("a.txt")  # a connection of its own
     assert files.read_bytes(place, MAX_BYTES) == b"text"
     with s3.failing(status=403, code="ExpiredToken", key="OLD"):
-        threading.Timer(0.5, write_key, ("NEW",)).start()
+        threading.Timer(0.3, write_key, ("NEW",)).start()
 
         assert files.read_bytes(place, MAX_BYTES) == b"text"
 
@@ -193,7 +196,7 @@ def test_file_missing_with_all_its_folder_is_waited_for(tmp_path: Path, emptied:
         shutil.rmtree(tmp_path / "share", ignore_errors=True)
         (tmp_path / "away").rename(tmp_path / "share")
 
-    threading.Timer(0.5, mount).start()
+    threading.Timer(0.3, mount).start()
 
     assert files.read_hashed(Location.at(tmp_path / "share" / "a.txt"), MAX_BYTES)[0] == b"text"
 
@@ -265,8 +268,9 @@ def test_waiting_for_a_store_is_told(monkeypatch: pytest.MonkeyPatch):
 def test_pdf_whose_store_fails_is_not_taken_for_a_broken_one(s3: FaultyS3, bucket: Location):
     """PDFium calls back to read, and swallows the error."""
     page = bucket.child("page.pdf")
-    with bucket.filesystem.open_output_stream(page.path) as stream:
-        Image.new("L", (600, 600), 255).save(stream, "PDF")
+    data = io.BytesIO()
+    Image.new("L", (600, 600), 255).save(data, "PDF")
+    bucket.write_bytes("page.pdf", data.getvalue())
     assert count_pages(page.uri) == 1
     with s3.failing(status=503, methods=["GET"]), pytest.raises(StoreError):
         count_pages(page.uri)
