@@ -5,9 +5,10 @@ import io
 import os
 import posixpath
 import stat as stat_modes
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import BinaryIO, cast
+from typing import BinaryIO, TypeVar, cast
 
 from pyarrow import fs
 
@@ -19,6 +20,9 @@ from ocrray.storage.location import Location
 _READ_AHEAD_BYTES = 1 << 16
 READ_ERROR = "read_error"
 """Kind of the error of a record whose file the disk or store does not give; `unreadable` is one whose content is broken."""
+
+
+ResultT = TypeVar("ResultT")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +61,12 @@ def open_binary(location: Location) -> BinaryIO:
 
     Reading from it raises OSError where the file is at fault, StoreError where the store is.
 
-    Raises: RecordError: `missing`, `not_a_file`, `read_error`; StoreError.
+    Raises: RecordError: `missing`, `not_a_file`, `read_error`; StoreError: also where the file is missing with all its folder.
     """
+    return _unless_away(location, lambda: _open_binary(location))
+
+
+def _open_binary(location: Location) -> BinaryIO:
     try:
         if location.is_local:
             stat(location)  # opening a named pipe would wait for ever
@@ -92,20 +100,25 @@ def read_bytes(location: Location, max_bytes: int) -> bytes:
 
 
 def read_hashed(location: Location, max_bytes: int) -> tuple[bytes, str]:
-    """Return the bytes and sha256 (hex) of a file that was there before; the last result is cached for the next page of it.
+    """Return the file's bytes and their sha256 (hex); the last result is cached for the next page of the same file.
 
-    Raises: RecordError: as `read_bytes` and `stat`; StoreError: also where the file is missing with all that its folder had.
+    Raises: RecordError: as `read_bytes` and `stat`; StoreError.
     """
+    return _unless_away(location, lambda: _read_hashed(location, stat(location).etag, max_bytes))
 
-    def read() -> tuple[bytes, str]:
+
+def _unless_away(location: Location, read: Callable[[], ResultT]) -> ResultT:
+    """Return the result of `read`; where the file is missing with all that its folder had, wait for the folder to come back."""
+
+    def checked() -> ResultT:
         try:
-            return _read_hashed(location, stat(location).etag, max_bytes)
+            return read()
         except RecordError as error:
             if error.kind == "missing":
                 require_store(location)
             raise
 
-    return retrying(read, f"{location.uri}: cannot be read")
+    return retrying(checked, f"{location.prefix}{location.path}: cannot be read")
 
 
 def require_store(location: Location) -> None:
