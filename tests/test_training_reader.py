@@ -62,6 +62,7 @@ def test_reader_gives_clean_texts_and_the_place_of_each_row(tmp_path):
 )
 def test_reader_file_that_cannot_be_read_is_a_problem_and_no_crash(tmp_path, name, problem):
     """A truncated file, or one deleted since it was found, costs its rows and not the run."""
+    (tmp_path / "another.jsonl").touch()
     path = tmp_path / name
     rows = [{"ocr": f"tbe {number}", "gt": f"the {number}", "doc": "a"} for number in range(300)]
     if name == "a.parquet":
