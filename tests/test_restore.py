@@ -216,3 +216,31 @@ def test_restore_export_without_documents_is_refused(run, table, capsys: pytest.
     """A table holds nothing to write corrections back into, which is told before anything starts."""
     assert run(table, "--dry-run", "--set", "export={}")[0] == 2
     assert "export: the input holds no ALTO" in capsys.readouterr().err
+
+
+def test_restore_output_inside_the_input_is_not_read(run, tmp_path: Path):
+    """A folder of texts whose corpus is written below it gives the same corpus again, when the run goes on or is repeated."""
+    folder = tmp_path / "what? [1] ä 50%41"
+    folder.mkdir()
+    (folder / "a.txt").write_text("tbe cat\n")
+    config = {
+        "input": {"paths": [str(folder)]},
+        "recognize": None,
+        "correct": {"engine": "fake", "replace": {"tbe": "the"}},
+        "output": {"path": str(folder / "out?")},
+    }
+    assert run(config)[0] == 0
+    (folder / "out?" / "manifest.json").unlink()
+    assert run(config)[0] == 0
+    rows = pyarrow.dataset.dataset(folder / "out?" / "data").to_table().to_pylist()
+    assert [row["corrected_text"] for row in rows] == ["the cat"]
+
+
+@pytest.mark.parametrize("path", ["out", "out/data", "out/data/*.parquet", "./in/../out", "link/data"])
+def test_restore_input_inside_the_output_is_refused(run, table, path: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """It would be read while it is written, and be another input the next time."""
+    (tmp_path / "out" / "data").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "out")
+    table["input"]["paths"] = [f"{tmp_path}/{path}"]
+    assert run(table)[0] == 2
+    assert f"{path} lies in output.path" in capsys.readouterr().err

@@ -27,7 +27,7 @@ def test_restore_from_and_to_an_object_store_is_complete(tmp_path: Path, monkeyp
     lines = [{"id": f"line-{i}", "ocr": f"tbe line {i}", "gt": f"the line {i}"} for i in range(40)]
     client.put_object(Bucket="archive", Key="in/lines.jsonl", Body="\n".join(map(json.dumps, lines)).encode())
     options = f"?endpoint_override={host}:{port}&scheme=http&region=us-east-1"
-    output = f"s3://archive/out{options}"
+    output = f"s3://archive/my öut? 50%{options}"
     config = tmp_path / "config.yaml"
     settings = {
         "input": {"paths": [f"s3://archive/in/lines.jsonl{options}"], "id_column": "id", "ground_truth_column": "gt"},
@@ -45,6 +45,6 @@ def test_restore_from_and_to_an_object_store_is_complete(tmp_path: Path, monkeyp
     folder = Location.at(output)
     rows = pyarrow.dataset.dataset(f"{folder.path}/data", filesystem=folder.filesystem).to_table().to_pylist()
     assert sorted(row["corrected_text"] for row in rows) == sorted(line["gt"] for line in lines)
-    names = {item["Key"] for item in client.list_objects_v2(Bucket="archive", Prefix="out/")["Contents"]}
-    assert {"out/manifest.json", "out/README.md", "out/report.html"} <= names
+    names = {item["Key"] for item in client.list_objects_v2(Bucket="archive", Prefix="my öut? 50%/")["Contents"]}
+    assert {f"my öut? 50%/{name}" for name in ("manifest.json", "README.md", "report.html")} <= names
     server.stop()

@@ -95,6 +95,11 @@ class Location:
         """Return the folder that contains this location."""
         return replace(self, path=posixpath.dirname(self.path))
 
+    def contains(self, other: "Location") -> bool:
+        """Return whether `other` is this folder or lies in it, by whatever links it is named."""
+        mine, others = (os.path.realpath(place.path) if place.is_local else place.path for place in (self, other))
+        return self.prefix == other.prefix and f"{others}/".startswith(f"{mine}/")
+
     def files(self, suffix: str) -> list[fs.FileInfo]:
         """List the files directly in this folder whose names end with `suffix`, sorted by name, without hidden ones.
 

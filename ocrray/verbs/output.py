@@ -2,9 +2,11 @@
 
 import json
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+import posixpath
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from pyarrow import fs as pafs
 
 from ocrray.corpus.about import About
 from ocrray.corpus.manifest import MANIFEST_NAME, RUN_NAME
-from ocrray.errors import ConfigError, RecordError
+from ocrray.errors import ConfigError, Problems, RecordError
 from ocrray.storage import Location, LocationPath, lease
 from ocrray.verbs import console
 
@@ -103,6 +105,21 @@ def require_writable(output: Location) -> None:
     nearest = next(path for path in (Path(output.path), *Path(output.path).parents) if path.exists())
     if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
         raise ConfigError(f"output.path: {output.path} cannot be written: {nearest} is not a folder, or you may not write to it")
+
+
+def require_apart(output: Location, paths: Sequence[str]) -> None:
+    """Check that no path or glob of `input.paths` leads into the output folder.
+
+    Raises: ConfigError: with a line for each that does.
+    """
+    problems = Problems()
+    for path in paths:
+        with suppress(RecordError):  # it is told where the paths are resolved
+            place = Location.at(path)
+            fixed, *pattern = re.split(r"[*?\[]", place.path, maxsplit=1)
+            if output.contains(replace(place, path=posixpath.dirname(fixed) if pattern else fixed)):
+                problems.append(f"input.paths: {path} lies in output.path, {output.uri}; choose another output")
+    problems.raise_if_any()
 
 
 def read_run(output: Location) -> Run | None:

@@ -151,6 +151,7 @@ def make_plan(config: RestoreConfig, limit: int | None, problems: Problems, *, d
     config = _with_columns_read(config)
     folder = Location.at(config.output.path)
     problems.checked(output.require_writable, folder)
+    problems.checked(output.require_apart, folder, config.input.paths)
     previous = problems.checked(_previous_run, folder)
     problems.checked(require_whole, config.input.paths, "input.paths")
     router = _check(problems, config.route, "route")

@@ -97,6 +97,7 @@ def make_plan(config: SynthesizeConfig, limit: int | None, problems: Problems, *
     """
     folder = Location.at(config.output.path)
     problems.checked(output.require_writable, folder)
+    problems.checked(output.require_apart, folder, config.input.paths)
     previous = problems.checked(output.read_run, folder)
     font_names = problems.checked(_font_names, config.pages) if config.pages else []
     recognizer = problems.checked(_check_recognizer, config.pages) if config.pages else None
