@@ -2,14 +2,21 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from ocrray.errors import ConfigError
+
+LocalPath = Annotated[Path, AfterValidator(Path.expanduser)]
+"""Field type: a path of this machine; `~` is the home folder."""
+
+FolderOrName = Annotated[str, AfterValidator(os.path.expanduser)]
+"""Field type: a local folder, where `~` is the home folder, or another name, such as a hub id."""
 
 
 class StrictModel(BaseModel):

@@ -8,7 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ocrray.config import StrictModel, fingerprint, load
+from ocrray.engines.tesseract import TesseractConfig
 from ocrray.errors import ConfigError
+from ocrray.guard.judge import GuardConfig
+from ocrray.synth.config import NoiseConfig
 
 
 class Inner(StrictModel):
@@ -75,3 +78,15 @@ def test_fingerprint_what_json_cannot_hold_is_refused(value: object):
     """Nothing is hashed by its memory address or by a lossy text of it."""
     with pytest.raises((TypeError, ValueError)):
         fingerprint({"a": value})
+
+
+def test_load_home_folder_is_expanded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """In every field that takes a local path, alone or besides other names."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "guard.yaml").write_text("scorer: ~/scorer")
+    (tmp_path / "tesseract.yaml").write_text("{engine: tesseract, tessdata: ~/data}")
+    (tmp_path / "noise.yaml").write_text("{count: 1, model: ~/noise.json}")
+
+    assert load(tmp_path / "guard.yaml", GuardConfig).scorer == f"{tmp_path}/scorer"
+    assert load(tmp_path / "tesseract.yaml", TesseractConfig).tessdata == f"{tmp_path}/data"
+    assert load(tmp_path / "noise.yaml", NoiseConfig).model == tmp_path / "noise.json"

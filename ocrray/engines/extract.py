@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from pydantic import Field, PositiveInt, field_validator, model_validator
 
-from ocrray.config import StrictModel
+from ocrray.config import FolderOrName, StrictModel
 from ocrray.decoding import Generation, Request, Sampling
 from ocrray.engines.base import EngineConfig, EngineInfo, engine_errors
 from ocrray.errors import ConfigError, EngineError, RecordError
@@ -42,11 +42,11 @@ class ExtractConfig(ExtractionFormat, EngineConfig):
     rows_per_block: ClassVar[int] = 32
     uses_gpu: ClassVar[bool] = True
 
-    model: str
+    model: FolderOrName
     """Folder or hub id; safetensors only."""
     revision: str | None = None
     """Git revision on the hub; null: main."""
-    adapter: str | None = None
+    adapter: FolderOrName | None = None
     """PEFT adapter: a folder or a hub id; safetensors only. Null: none."""
     dtype: Dtype = "auto"
     """Number format of the weights; auto: float32 on a CPU, the checkpoint's own on a GPU."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, Self
 from pydantic import Field, PositiveInt, model_validator
 
 from ocrray import prompts
+from ocrray.config import FolderOrName
 from ocrray.decoding import Generation, Request
 from ocrray.engines.base import CorrectionResult, CorrectorConfig, EngineInfo, engine_errors
 from ocrray.errors import ConfigError
@@ -37,11 +38,11 @@ class HfConfig(CorrectorConfig):
 
     engine: Literal["hf", "padded"]
     """`hf` drafts each output from its source, many at once; `padded` uses transformers' `generate`: the same text, slower."""
-    model: str = "default"
+    model: FolderOrName = "default"
     """`default` (ships with ocrray), a folder or a hub id; safetensors only."""
     revision: str | None = None
     """Git revision on the hub; null: main."""
-    adapter: str | None = None
+    adapter: FolderOrName | None = None
     """PEFT adapter: a folder or a hub id; safetensors only. `hf` merges it into the model when it loads. Null: none."""
     prompt: str | None = None
     """Name of a prompt in `ocrray/prompts`, or a template that holds `{text}`; null: the default model's own."""

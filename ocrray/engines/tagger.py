@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field, PositiveInt
 
-from ocrray.config import fingerprint
+from ocrray.config import FolderOrName, fingerprint
 from ocrray.engines.base import CorrectionResult, CorrectorConfig, EngineInfo, engine_errors
 from ocrray.errors import ConfigError, EngineError
 from ocrray.models.characters import character_encoder, max_text_chars, padded_length, tokenizer_problem
@@ -32,7 +32,7 @@ class TaggerConfig(CorrectorConfig):
     tags_characters: ClassVar[bool] = True
 
     engine: Literal["tagger"]
-    model: str = "default"
+    model: FolderOrName = "default"
     """`default` (ships with ocrray), a folder or a hub id; safetensors only."""
     revision: str | None = None
     """Git revision on the hub; null: main."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from PIL import Image
 from pydantic import Field
 
+from ocrray.config import FolderOrName
 from ocrray.engines.base import EngineInfo, RecognizerConfig
 from ocrray.engines.blank import is_blank
 from ocrray.errors import ConfigError, EngineError, RecordError
@@ -39,7 +40,7 @@ class TesseractConfig(RecognizerConfig):
     """Tesseract's names (`eng`, `frk`, `script/Fraktur`); each must be installed. The first counts most."""
     page_segmentation: Literal[1, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13] = 3
     """Tesseract's `--psm`: 3 finds the layout of a page, 4 assumes one column, 6 one block, 7 one line."""
-    tessdata: str | None = None
+    tessdata: FolderOrName | None = None
     """Folder with the `.traineddata` files; null looks in $TESSDATA_PREFIX and where packages put them."""
     timeout_s: float = Field(default=120, gt=0)
     """Seconds after which a page fails."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import Field, field_validator
 
-from ocrray.config import fingerprint
+from ocrray.config import FolderOrName, fingerprint
 from ocrray.errors import ConfigError
 from ocrray.guard.confusion import Confusions
 from ocrray.guard.evidence import NO_EVIDENCE, ExternalEvidence
@@ -35,7 +35,7 @@ class GuardConfig(Rules):
 
     max_wrong: float | None = Field(0.4, ge=0, le=1)
     """Highest probability (0..1) of being wrong at which an edit is accepted. null: no scorer."""
-    scorer: str = "default"
+    scorer: FolderOrName = "default"
     """`default`, fitted for English print of the 19th century, or a folder that `ocrray fit-guard` wrote."""
     ignore: tuple[str, ...] = ()
     """Families of signals that the scorer leaves out, by the names in `ocrray.guard.signals.FAMILIES`."""

@@ -1,11 +1,10 @@
 """Config sections `pages` and `noise` of `synthesize`."""
 
-from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from ocrray.config import StrictModel
+from ocrray.config import LocalPath, StrictModel
 from ocrray.engines.registry import RecognizeConfig
 from ocrray.engines.tesseract import TesseractConfig
 
@@ -31,7 +30,7 @@ class PagesConfig(StrictModel):
     """Number of pairs to make; dropped pages count too."""
     script: Literal["latin", "devanagari"] = "latin"
     """Script of the installed fonts to use; `ocrray/synth/render.py` lists the fonts and their Debian packages."""
-    fonts: tuple[Path, ...] = ()
+    fonts: tuple[LocalPath, ...] = ()
     """Font files to use instead of those of `script`: your own, or of another script that runs from left to right. They must
     exist under the same path on every machine."""
     languages: list[Annotated[str, Field(pattern=r"^[A-Za-z]\w*(/\w+)?$")]] = Field(default=["eng"], min_length=1)
@@ -86,7 +85,7 @@ class NoiseConfig(StrictModel):
     """Number of pairs to make."""
     fit: FitConfig | None = None
     """Pairs to fit the noise model on; null: `model`, or the `pages` of this run."""
-    model: Path | None = None
+    model: LocalPath | None = None
     """`noise.json` of another run; null: fit a model."""
     chars: CharsRange = (300, 1500)
     """Minimum and maximum characters of a pair."""

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
-from ocrray.config import StrictModel
+from ocrray.config import FolderOrName, StrictModel
 from ocrray.corpus.about import About
 from ocrray.storage import LocationPath
 
@@ -13,13 +13,13 @@ from ocrray.storage import LocationPath
 class ModelConfig(StrictModel):
     """Start of training: a model with pretrained weights, or an architecture with random ones."""
 
-    name: str | None = None
+    name: FolderOrName | None = None
     """A folder or a Hugging Face hub id with safetensors weights; null only with `method.kind: from_scratch`."""
     revision: str | None = None
     """Branch, tag or commit of the hub repository; null: `main`."""
     architecture: dict[str, Any] | None = None
     """Keys of the Hugging Face model config, `model_type` among them; needed by `method.kind: from_scratch`, else null."""
-    tokenizer: str | None = None
+    tokenizer: FolderOrName | None = None
     """`characters` (Unicode code points), `bytes`, a folder or a hub id; null: the tokenizer of `name`."""
     trust_remote_code: bool = False
     """Run Python code from the model's repository; a security risk."""

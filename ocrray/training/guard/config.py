@@ -1,21 +1,19 @@
 """Config sections that say which corrections the guard's scorer is fitted on."""
 
-from pathlib import Path
-
 from pydantic import Field, NonNegativeInt, PositiveInt
 
-from ocrray.config import StrictModel
+from ocrray.config import LocalPath, StrictModel
 
 
 class SyntheticConfig(StrictModel):
     """Corrections made from clean text: a noise model makes the errors, simulated and the shipped correctors correct them."""
 
-    texts: tuple[Path, ...] = Field(min_length=1)
+    texts: tuple[LocalPath, ...] = Field(min_length=1)
     """Clean texts, gzipped or not: a JSONL file with `text` in every line, or plain text. Not those of `language`, or the
     language model would know every correct word."""
-    noise: Path | None = None
+    noise: LocalPath | None = None
     """Noise model (`noise.json`) that `ocrray synthesize` fitted. null: a general one for old print."""
-    pages: tuple[Path, ...] = ()
+    pages: tuple[LocalPath, ...] = ()
     """Output folders of `ocrray synthesize` with rendered and recognized pages, which add the recognizer's confidences."""
     records: PositiveInt = 15_000
     """Excerpts to make for the simulated correctors; the shipped ones get 45 % as many more."""
@@ -24,7 +22,7 @@ class SyntheticConfig(StrictModel):
 class LabelledConfig(StrictModel):
     """Your own corrections with their ground truth, in JSONL files."""
 
-    paths: tuple[Path, ...] = Field(min_length=1)
+    paths: tuple[LocalPath, ...] = Field(min_length=1)
     """JSONL files, one record per line."""
     ocr_column: str = "ocr"
     """Key of the text before the correction."""
@@ -37,7 +35,7 @@ class LabelledConfig(StrictModel):
 class CorrectionsConfig(StrictModel):
     """Corrections to fit on."""
 
-    language: tuple[Path, ...] = ()
+    language: tuple[LocalPath, ...] = ()
     """Clean texts to count n-grams and words in, in the formats of `synthetic.texts`. Empty: the language model of the default
     scorer, English print of the 19th century."""
     synthetic: SyntheticConfig | None = None
