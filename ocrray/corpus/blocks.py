@@ -6,9 +6,9 @@ statistics; a file without a footer that can be read (deleted, or cut short) is 
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -41,13 +41,15 @@ class Block:
 class Footer:
     """Facts about a block's data file; `statistics` is the JSON text given when it was written.
 
-    `pass_number` is 0 for the first run, and counts the replays and updates that have rewritten the file since.
+    `pass_number` is 0 for the first run, and counts the replays and updates that have rewritten the file since; `processed` is
+    the number of rows that the last of them processed.
     """
 
     number: int
     rows: int
     size_bytes: int
     pass_number: int
+    processed: int
     statistics: str
 
 
@@ -102,33 +104,51 @@ def read_rows(work_list: Location, block: Block) -> pa.Table:
         return file.read_row_groups(groups).slice(block.start - skipped, block.rows)
 
 
-def write_block(folder: Location, number: int, table: pa.Table, statistics: str = "", pass_number: int = 0) -> Footer:
-    """Write the data file of a block, replacing an older one, and return its footer."""
-    about = {"number": number, "pass": pass_number, "statistics": statistics}
+def write_block(
+    folder: Location, number: int, table: pa.Table, statistics: str = "", *, pass_number: int = 0, processed: int | None = None
+) -> Footer:
+    """Write the data file of a block, replacing an older one, and return its footer; `processed` is all rows unless given."""
+    processed = len(table) if processed is None else processed
+    footer = Footer(number, len(table), 0, pass_number, processed, statistics)
+    about = {name: value for name, value in asdict(footer).items() if name not in ("rows", "size_bytes")}
     size_bytes = _write(folder, block_file_name(number), table, {FOOTER_KEY: json.dumps(about).encode()})
-    return Footer(number, len(table), size_bytes, pass_number, statistics)
+    return replace(footer, size_bytes=size_bytes)
 
 
-def read_footers(folder: Location, blocks: Iterable[Block]) -> dict[int, Footer]:
-    """Return the footers of the blocks whose files are whole, by number; files are read in parallel.
+def read_block(folder: Location, number: int, columns: Sequence[str] | None = None) -> pa.Table:
+    """Read the data file of a block."""
+    path = folder.child(block_file_name(number)).path
+    table = pq.read_table(path, filesystem=folder.filesystem, columns=columns)
+    metadata = {key: value for key, value in (table.schema.metadata or {}).items() if key != FOOTER_KEY}
+    return table.replace_schema_metadata(metadata)
 
-    A block is left out if its file is missing, cannot be read as Parquet, or has another number of rows.
+
+def read_footers(folder: Location, blocks: Iterable[Block]) -> Iterator[tuple[Block, Footer | None]]:
+    """Yield each block with the footer of its data file, None if that is not whole; files are read in parallel.
+
+    A file is not whole if it is missing, cannot be read as Parquet, or has another number of rows than the block.
     """
     sizes = {info.base_name: info.size for info in folder.files(".parquet")}
-    present = [block for block in blocks if block.file_name in sizes]
+
+    def read(block: Block) -> tuple[Block, Footer | None]:
+        footer = read_footer(folder, block.number) if block.file_name in sizes else None
+        return block, footer if footer and footer.rows == block.rows else None
+
     with ThreadPoolExecutor(_CONCURRENT_READS) as pool:
-        footers = pool.map(lambda block: _read_footer(folder, block, sizes[block.file_name]), present)
-        return {footer.number: footer for footer in footers if footer}
+        yield from pool.map(read, blocks)
 
 
-def _read_footer(folder: Location, block: Block, size_bytes: int) -> Footer | None:
+def read_footer(folder: Location, number: int) -> Footer | None:
+    """Return the footer of the data file of a block; None if it is missing, cut short, or no such file."""
+    path = folder.child(block_file_name(number)).path
     try:
-        metadata = pq.read_metadata(f"{folder.path}/{block.file_name}", filesystem=folder.filesystem)
-        about = json.loads((metadata.metadata or {})[FOOTER_KEY])
-        footer = Footer(about["number"], metadata.num_rows, size_bytes, about["pass"], about["statistics"])
-    except (FileNotFoundError, pa.ArrowInvalid, KeyError, ValueError):
+        with folder.filesystem.open_input_file(path) as file:
+            metadata = pq.read_metadata(file)
+            about = json.loads((metadata.metadata or {})[FOOTER_KEY])
+            footer = Footer(rows=metadata.num_rows, size_bytes=file.size(), **about)
+    except (FileNotFoundError, pa.ArrowInvalid, KeyError, TypeError, ValueError):
         return None
-    return footer if (footer.number, footer.rows) == (block.number, block.rows) else None
+    return footer if footer.number == number else None
 
 
 def _write(folder: Location, name: str, table: pa.Table, metadata: dict[bytes, bytes]) -> int:

@@ -99,6 +99,16 @@ class HasDataFiles(Protocol):
     def data_files(self) -> Sequence[DataFileEntry]: ...
 
 
+class Pass(_Frozen):
+    """Processing of some records once more: `replayed` says which, `changed_settings` what differed from the first run."""
+
+    number: int
+    replayed: str
+    fingerprint: str
+    started: datetime
+    changed_settings: dict[str, Any]
+
+
 class Manifest(_Frozen):
     """Contents of an output folder and the settings that produced it."""
 
@@ -113,6 +123,8 @@ class Manifest(_Frozen):
     data_files: list[DataFileEntry]
     config: dict[str, Any]
     libraries: dict[str, str]
+    passes: list[Pass] = []
+    """What was processed again since the first run, oldest first."""
     timings: dict[str, float] = {}
     """Seconds that the phases of the call took that finished the run."""
     statistics: dict[str, Any] | None = None
@@ -133,6 +145,7 @@ def write_manifest(
     fingerprint: str,
     config: Mapping[str, Any],
     started: datetime,
+    passes: Iterable[Mapping[str, Any]] = (),
     timings: Mapping[str, float] | None = None,
 ) -> Manifest:
     """Write `manifest.json` into the output folder and return it; `config` is the resolved config as a JSON object.
@@ -153,6 +166,7 @@ def write_manifest(
         data_files=entries,
         config=dict(config),
         libraries=library_versions(),
+        passes=[Pass.model_validate(entry) for entry in passes],
         timings={phase: round(seconds, 3) for phase, seconds in (timings or {}).items()},
         statistics=json.loads(statistics),
     )
@@ -246,6 +260,17 @@ def _info_of(output: Location, *names: str) -> list[fs.FileInfo]:
         return list(output.filesystem.get_file_info([output.child(name).path for name in names]))
     except (OSError, RecordError):
         return []  # whoever reads the folder says why that is impossible
+
+
+def require_only(data: Location, files: Iterable[DataFile]) -> None:
+    """Check that the folder `data` holds no other Parquet files than these, which a reader would take for a part of the corpus.
+
+    Raises: OcrrayError: that names others.
+    """
+    foreign = sorted({info.base_name for info in data.files(".parquet")} - {file.name for file in files})
+    if foreign:
+        names = ", ".join(foreign[:3]) + (", ..." if len(foreign) > 3 else "")
+        raise OcrrayError(f"{data.uri}: {len(foreign)} files are not of this run ({names}): move them elsewhere, then run again")
 
 
 def _check(summary: Summary, in_files: int, listed: int) -> None:

@@ -15,7 +15,7 @@ import pyarrow as pa
 import ray
 from ray.data import ActorPoolStrategy, DataContext, Dataset
 
-from ocrray.corpus.blocks import Block, Footer, block_file_name, read_rows, write_block
+from ocrray.corpus.blocks import Block, Footer, read_rows
 from ocrray.errors import EngineError, OcrrayError
 from ocrray.runtime import cluster
 from ocrray.runtime.monitor import MonitorHandle
@@ -24,8 +24,10 @@ from ocrray.storage import Location
 
 Map = Callable[[pa.Table], pa.Table]
 """Function that maps the rows of a block to the same rows."""
-Describe = Callable[[str, pa.Table], str]
-"""Function that returns the statistics, as JSON, of a data file of this name and these rows."""
+Choose = Callable[[int, pa.Table], pa.Table]
+"""Function that returns some of the rows of the block of this number."""
+Commit = Callable[[int, pa.Table], Footer]
+"""Function that writes the data file of the block of this number and these rows."""
 
 _MAX_ACTOR_INIT_DEATHS = 5  # by default, one worker that is killed while it loads ends the run
 _NO_PROGRESS_TIMEOUT_S = 6 * 3600  # the default of 30 minutes ends a run that waits for spot GPUs
@@ -39,18 +41,18 @@ def silence_ray_data() -> None:
     DataContext.get_current().enable_progress_bars = False
 
 
-def read_blocks(work_list: Location, blocks: Sequence[Block]) -> Dataset:
-    """Read these blocks of a work list, a task each, in the order given."""
+def read_blocks(work_list: Location, blocks: Sequence[Block], choose: Choose | None = None) -> Dataset:
+    """Read these blocks of a work list, or the rows of them that `choose` returns, a task each, in the order given."""
     silence_ray_data()
     context = DataContext.get_current()
     context.max_consecutive_actor_init_deaths = _MAX_ACTOR_INIT_DEATHS
     context.execution_no_progress_timeout_s = _NO_PROGRESS_TIMEOUT_S
-    return _mapped(ray.data.range(len(blocks), override_num_blocks=len(blocks)), _Read(work_list, blocks))
+    return _in_tasks(ray.data.range(len(blocks), override_num_blocks=len(blocks)), _Read(work_list, blocks, choose))
 
 
 def map_in_tasks(rows: Dataset, function: Map) -> Dataset:
     """Apply `function`, which is pickled, to every block, in as many tasks as there are free CPUs."""
-    return _mapped(rows, _OnRows(function))
+    return _in_tasks(rows, _OnRows(function))
 
 
 def map_in_pool(
@@ -78,18 +80,17 @@ def map_in_pool(
         enable_true_multi_threading=blocks_at_once > 1 or None,
     )
     resources = {"num_cpus": num_cpus, "num_gpus": num_gpus or None}
-    return _mapped(rows, _WorkerOnRows, fn_constructor_args=(worker, arguments), compute=pool, **resources)
+    # Ray Data wants a batch size where there are GPUs; a batch is one block.
+    return _mapped(rows, _WorkerOnRows, batch_size=1, fn_constructor_args=(worker, arguments), compute=pool, **resources)
 
 
-def write_blocks(
-    rows: Dataset, folder: Location, monitor: MonitorHandle, describe: Describe | None = None, pass_number: int = 0
-) -> Iterator[Footer]:
-    """Run the plan: write each block into `folder`, and yield its footer as soon as it is written.
+def write_blocks(rows: Dataset, commit: Commit, monitor: MonitorHandle) -> Iterator[Footer]:
+    """Run the plan: `commit` each block, and yield its footer as soon as it is written.
 
     Raises:
         EngineError: when the run ends early, with the error that a worker reported to the monitor.
     """
-    written = _mapped(rows, _Write(folder, monitor, describe, pass_number))
+    written = _in_tasks(rows, _Write(commit, monitor))
     try:
         for batch in cast(
             "Iterator[pa.Table]", written.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0)
@@ -115,15 +116,20 @@ def reporting_errors(monitor: MonitorHandle) -> Iterator[None]:
         raise
 
 
+def _in_tasks(rows: Dataset, function: Any) -> Dataset:
+    # With a batch size it would not be fused with the read before it.
+    return _mapped(rows, function, batch_size=None)
+
+
 def _mapped(rows: Dataset, function: Any, **options: Any) -> Dataset:
-    return rows.map_batches(function, batch_size=1, batch_format="pyarrow", zero_copy_batch=True, **options)
+    return rows.map_batches(function, batch_format="pyarrow", zero_copy_batch=True, **options)
 
 
 class _Read:
     """First map: the rows of the block at each position of the range."""
 
-    def __init__(self, work_list: Location, blocks: Sequence[Block]) -> None:
-        self.work_list = work_list
+    def __init__(self, work_list: Location, blocks: Sequence[Block], choose: Choose | None) -> None:
+        self.work_list, self.choose = work_list, choose
         # Pickled with every task: as arrays, 20,000 blocks cost a fraction of a millisecond.
         self.parts = list(dict.fromkeys(block.part for block in blocks))
         place = {part: i for i, part in enumerate(self.parts)}
@@ -131,8 +137,12 @@ class _Read:
         self.blocks = np.array(rows, dtype=np.int64).reshape(-1, 4)
 
     def __call__(self, batch: pa.Table) -> pa.Table:
-        number, part, start, rows = self.blocks[batch["id"][0].as_py()].tolist()
-        return _packed(number, read_rows(self.work_list, Block(number, self.parts[part], start, rows)))
+        return pa.concat_tables(map(self._read, batch["id"].to_pylist()))
+
+    def _read(self, position: int) -> pa.Table:
+        number, part, start, rows = self.blocks[position].tolist()
+        work = read_rows(self.work_list, Block(number, self.parts[part], start, rows))
+        return _packed(number, self.choose(number, work) if self.choose else work)
 
 
 class _OnRows:
@@ -142,8 +152,7 @@ class _OnRows:
         self.function = function
 
     def __call__(self, batch: pa.Table) -> pa.Table:
-        number, rows = _unpacked(batch)
-        return _packed(number, self.function(rows))
+        return pa.concat_tables(_packed(number, self.function(rows)) for number, rows in _unpacked(batch))
 
 
 class _WorkerOnRows(_OnRows):
@@ -154,17 +163,15 @@ class _WorkerOnRows(_OnRows):
 
 
 class _Write:
-    """Last map: write the block's file."""
+    """Last map: commit the block, and pass on its footer."""
 
-    def __init__(self, folder: Location, monitor: MonitorHandle, describe: Describe | None, pass_number: int) -> None:
-        self.folder, self.monitor, self.describe, self.pass_number = folder, monitor, describe, pass_number
+    def __init__(self, commit: Commit, monitor: MonitorHandle) -> None:
+        self.commit, self.monitor = commit, monitor
 
     def __call__(self, batch: pa.Table) -> pa.Table:
-        number, rows = _unpacked(batch)
         with reporting_errors(self.monitor):
-            statistics = self.describe(block_file_name(number), rows) if self.describe else ""
-            footer = write_block(self.folder, number, rows, statistics, self.pass_number)
-        return pa.Table.from_pylist([asdict(footer)])
+            footers = [asdict(self.commit(number, rows)) for number, rows in _unpacked(batch)]
+        return pa.Table.from_pylist(footers)
 
 
 def _packed(number: int, rows: pa.Table) -> pa.Table:
@@ -177,6 +184,7 @@ def _packed(number: int, rows: pa.Table) -> pa.Table:
     return pa.table({"number": pa.array([number], pa.int64()), "rows": values})
 
 
-def _unpacked(batch: pa.Table) -> tuple[int, pa.Table]:
-    with pa.ipc.open_stream(batch["rows"][0].as_buffer()) as reader:
-        return batch["number"][0].as_py(), reader.read_all()
+def _unpacked(batch: pa.Table) -> Iterator[tuple[int, pa.Table]]:
+    for number, rows in zip(batch["number"].to_pylist(), batch["rows"], strict=True):
+        with pa.ipc.open_stream(rows.as_buffer()) as reader:
+            yield number, reader.read_all()

@@ -16,7 +16,7 @@ from ray.data import Dataset
 from ocrray.corpus.blocks import Block, Footer
 from ocrray.errors import EngineError
 from ocrray.runtime import blocks, cluster
-from ocrray.runtime.blocks import Describe, reporting_errors
+from ocrray.runtime.blocks import Choose, Commit, reporting_errors
 from ocrray.runtime.monitor import MonitorHandle
 from ocrray.sources.kinds import IMAGE_KINDS
 from ocrray.stages.spec import OpenStages, StageSpec
@@ -26,24 +26,28 @@ from ocrray.storage import Location
 
 @dataclass(frozen=True)
 class Pipeline:
-    """Stages of a run in their order, and the statistics of a data file; on a cluster pools grow and shrink with it."""
+    """Stages of a run in their order, and its output folder; on a cluster pools grow and shrink with it."""
 
     stages: Sequence[StageSpec]
-    describe: Describe
+    output: Location
     on_cluster: bool
 
 
-def run_pipeline(pipeline: Pipeline, output: Location, work: Sequence[Block], monitor: MonitorHandle) -> Iterator[Footer]:
-    """Process these blocks of `output`'s work list; yields the footer of each when its data file is written.
+def run_pipeline(
+    pipeline: Pipeline, work: Sequence[Block], commit: Commit, monitor: MonitorHandle, choose: Choose | None = None
+) -> Iterator[Footer]:
+    """Process these blocks of the work list, or the rows of them that `choose` returns; `commit` writes their data files.
+
+    Yields the footer of each data file when it is written.
 
     Raises:
         EngineError: when the run ends early.
     """
-    rows = blocks.read_blocks(output.child("_work_list"), work)
+    rows = blocks.read_blocks(pipeline.output.child("_work_list"), work, choose)
     for spec in pipeline.stages:
         rows = _mapped(rows, spec, pipeline, monitor)
     rows = blocks.map_in_tasks(rows, Finish(monitor))
-    yield from blocks.write_blocks(rows, output.child("data"), monitor, pipeline.describe)
+    yield from blocks.write_blocks(rows, commit, monitor)
 
 
 def _mapped(rows: Dataset, spec: StageSpec, pipeline: Pipeline, monitor: MonitorHandle) -> Dataset:

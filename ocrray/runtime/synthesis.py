@@ -16,7 +16,7 @@ import pyarrow as pa
 import ray
 from PIL import Image
 
-from ocrray.corpus.blocks import Block
+from ocrray.corpus.blocks import Block, write_block
 from ocrray.corpus.pairs import MADE_SCHEMA
 from ocrray.errors import ConfigError, RecordError
 from ocrray.runtime import blocks
@@ -50,7 +50,7 @@ def run_phase(
     rows = blocks.map_in_pool(rows, worker, (*arguments, monitor), num_cpus=1, **pool)
     made = output.child("_made").child(name)
     made.filesystem.create_dir(made.path)
-    for _ in blocks.write_blocks(rows, made, monitor):
+    for _ in blocks.write_blocks(rows, partial(write_block, made), monitor):
         pass
 
 

@@ -9,6 +9,7 @@ Credentials come from the environment: a URI is written into the corpus.
 import os
 import posixpath
 import re
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
@@ -140,6 +141,14 @@ class Location:
             stream.write(data)
         if self.is_local:
             self.filesystem.move(temporary, target)
+
+    def delete(self, name: str) -> None:
+        """Delete the file `name` of this folder, if it exists.
+
+        Raises: OSError: when it cannot be deleted.
+        """
+        with suppress(FileNotFoundError):
+            self.filesystem.delete_file(self.child(name).path)
 
 
 def _parsable(text: str) -> str:

@@ -11,7 +11,7 @@ from ocrray.config import StrictModel, fingerprint
 from ocrray.errors import Problems
 from ocrray.storage import Location
 from ocrray.verbs.console import Rows
-from ocrray.verbs.output import Run
+from ocrray.verbs.output import Run, require_same
 
 
 class OutputSection(Protocol):
@@ -41,6 +41,13 @@ class Plan(ABC):
     def fingerprint(self) -> str:
         """Return the sha256 of `settings`."""
         return fingerprint(self.settings)
+
+    def require_resumable(self, previous: Run, folder: Location) -> None:
+        """Check that this plan can go on with the earlier run in `folder`.
+
+        Raises: ConfigError: that lists the settings that differ.
+        """
+        require_same(folder, previous, self.fingerprint, self.settings)
 
     @abstractmethod
     def rows(self) -> Rows:

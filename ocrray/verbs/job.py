@@ -49,7 +49,7 @@ def _print_plan(verb: Verb, config: StrictModel, limit: int | None) -> None:
 def _planned(verb: Verb, config: StrictModel, limit: int | None, problems: Problems, *, dry_run: bool) -> Plan:
     plan = _planner(verb).make_plan(config, limit, problems, dry_run=dry_run)
     if plan.previous:
-        output.require_same(Location.at(_output_path(config)), plan.previous, plan.fingerprint, plan.settings)
+        plan.require_resumable(plan.previous, Location.at(_output_path(config)))
     return plan
 
 

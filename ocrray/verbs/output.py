@@ -34,12 +34,16 @@ class OutputConfig(About):
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Record of the run that fills an output folder; `session` names the Ray session it started, empty on a cluster."""
+    """Record of the run that fills an output folder; `session` names the Ray session it started, empty on a cluster.
+
+    `passes`: what was processed again since, oldest first, in the form of `corpus.manifest.Pass`.
+    """
 
     fingerprint: str
     settings: Mapping[str, Any]
     started_at: str
     session: str
+    passes: Sequence[Mapping[str, Any]] = ()
 
 
 @contextmanager
@@ -154,23 +158,27 @@ def require_same(output: Location, previous: Run, fingerprint: str, settings: Ma
     """
     if previous.fingerprint == fingerprint:
         return
-    before, now = _flat(previous.settings), _flat(settings)
-    was, is_now = before.get("schema_version"), now.get("schema_version")
+    was, is_now = previous.settings.get("schema_version"), settings.get("schema_version")
     if was != is_now:
         raise ConfigError(
             f"output.path: {output.path} was begun with version {was} of the columns, and this ocrray writes version {is_now}; "
             "choose another folder, or go on with the ocrray that began it"
         )
     differences = [
-        f"  {key}: was {before.get(key)!r}, is {now.get(key)!r}"
-        for key in sorted(before.keys() | now.keys())
-        if before.get(key) != now.get(key)
+        f"  {key}: was {before!r}, is {now!r}" for key, (before, now) in differing(previous.settings, settings).items()
     ]
     headline = (
         f"output.path: {output.path} belongs to another run and cannot be resumed with this config "
         f"(fingerprint {previous.fingerprint[:12]} there, {fingerprint[:12]} here); choose another folder. Differences:"
     )
     raise ConfigError("\n".join([headline, *differences]))
+
+
+def differing(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Return the settings that differ, by their keys joined with dots: the value before, and now."""
+    flat_before, flat_now = _flat(before), _flat(now)
+    keys = sorted(flat_before.keys() | flat_now.keys())
+    return {key: (flat_before.get(key), flat_now.get(key)) for key in keys if flat_before.get(key) != flat_now.get(key)}
 
 
 def is_finished(output: Location) -> bool:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -30,9 +31,9 @@ def ray_session(
     before = read_run(folder)
     if before:
         cluster.end_session(before.session)
-    started_at = plan.previous.started_at if plan.previous else datetime.now(UTC).isoformat(timespec="seconds")
+    run = plan.previous or Run(plan.fingerprint, plan.settings, datetime.now(UTC).isoformat(timespec="seconds"), "")
     with cluster.connected(local_cpus) as session, monitored(folder, monitor or RunMonitor, *monitor_arguments) as actor:
-        write_run(folder, Run(plan.fingerprint, plan.settings, started_at, session))
+        write_run(folder, replace(run, session=session))
         yield actor
 
 

@@ -62,7 +62,7 @@ def test_read_footers_only_whole_files_of_the_right_size_count(tmp_path: Path):
     pq.write_table(pa.table({"n": range(10)}), files[3])  # not written by a run
     blocks.write_block(folder, 4, pa.table({"n": range(9)}))
 
-    footers = blocks.read_footers(folder, work)
+    footers = {block.number: footer for block, footer in blocks.read_footers(folder, work) if footer}
 
     assert list(footers) == [5]
     assert footers[5].statistics == '{"number": 5}'

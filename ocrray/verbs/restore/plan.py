@@ -1,16 +1,18 @@
 """Planning `restore`: its config, and the checks that need no process."""
 
 from collections import Counter
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from ocrray.config import StrictModel
+from ocrray.config import StrictModel, fingerprint
 from ocrray.corpus.blocks import read_index
 from ocrray.corpus.export.corpus import ExportConfig
 from ocrray.corpus.manifest import require_whole
+from ocrray.corpus.replay import Selection
 from ocrray.engines.base import EngineConfig, EngineInfo
 from ocrray.engines.extract import ExtractConfig
 from ocrray.engines.registry import CorrectConfig, RecognizeConfig
@@ -30,7 +32,7 @@ from ocrray.storage import Location
 from ocrray.verbs import console, output
 from ocrray.verbs.base import Plan
 from ocrray.verbs.console import Rows
-from ocrray.verbs.output import OutputConfig, Run
+from ocrray.verbs.output import OutputConfig, Run, require_same
 
 
 class RestoreConfig(StrictModel):
@@ -52,10 +54,25 @@ class RestoreConfig(StrictModel):
     """Location of the corpus."""
     export: ExportConfig | None = None
     """Corrected copies of the ALTO, PAGE and hOCR files that the text came from; a finished run can be exported later."""
+    replay: list[str] = Field(default_factory=list)
+    """Records of the earlier run in `output.path` to process again, in place, by their outcome: a status (`failed`, `kept_raw`),
+    a kind of error, or `COLUMN=VALUE` with `status`, `error_kind`, `failed_stage` or `guard_reason`; one term or a list.
+    Engines, models and other settings may differ from the first run's; the rows replaced are kept in `<output>/history`."""
     workers: WorkersConfig = WorkersConfig()
     """Processes and their CPUs and GPUs."""
     max_failed_frac: float = Field(0.01, ge=0, le=1)
     """Maximum fraction of failed records (0..1); above it the exit code is 1."""
+
+    @field_validator("replay", mode="before")
+    @classmethod
+    def _one_term_or_more(cls, value: Any) -> Any:
+        return [value] if isinstance(value, str) else value
+
+    @field_validator("replay")
+    @classmethod
+    def _known_terms(cls, terms: list[str]) -> list[str]:
+        Selection.parse(terms)
+        return terms
 
     @model_validator(mode="after")
     def _one_rewrites(self) -> Self:
@@ -87,6 +104,8 @@ class RestoreConfig(StrictModel):
 
 Config = RestoreConfig
 
+_KEPT_IN_REPLAY = ("input", "limit", "schema_version")
+
 
 @dataclass(frozen=True, kw_only=True)
 class RestorePlan(Plan):
@@ -107,6 +126,24 @@ class RestorePlan(Plan):
         """Return the configs of the engines that process all records, or some."""
         recognize = self.config.recognize if self.recognizer else None
         return [config for config in (recognize, self.config.route, self.config.extract or self.config.correct) if config]
+
+    @property
+    def selection(self) -> Selection | None:
+        """Return which records are processed again: those asked for, or else those that failed for a passing reason."""
+        if self.config.replay:
+            return Selection.parse(self.config.replay)
+        return Selection.transient() if self.previous else None
+
+    def require_resumable(self, previous: Run, folder: Location) -> None:
+        """Check that the settings are those of the earlier run; a replay may change all that does not define rows and columns."""
+        if not self.config.replay:
+            super().require_resumable(previous, folder)
+            return
+        before, now = (
+            {**{key: settings[key] for key in _KEPT_IN_REPLAY}, "extract": _columns_of(settings["extract"])}
+            for settings in (previous.settings, self.settings)
+        )
+        require_same(folder, replace(previous, fingerprint=fingerprint(before), settings=before), fingerprint(now), now)
 
     @property
     def unit(self) -> str:
@@ -165,6 +202,8 @@ def make_plan(config: RestoreConfig, limit: int | None, problems: Problems, *, d
     recognizer = _check(problems, config.recognize, "recognize") if _reads_images(config, files, previous) else None
     if files:
         problems += _problems_of_files(config, files)
+    if config.replay and not previous:
+        problems.append(f"replay: there is no earlier run in {config.output.path}")
     problems += config.workers.gpu_problems(config.extract or config.correct)
     problems.raise_if_any()
     listing = _counted(config, limit) if dry_run else None
@@ -236,6 +275,10 @@ def _require_unchanged(files: InputFiles, folder: Location, path: str) -> None:
     work_list = folder.child("_work_list")
     if listing := Listing.load(work_list):
         require_unchanged(files, listing.digest, work_list, path)
+
+
+def _columns_of(extract: Mapping[str, Any] | None) -> Any:
+    return extract and {"fields": extract["fields"], "columns": extract["columns"]}
 
 
 def _check(problems: Problems, engine: EngineConfig | None, section: str) -> EngineInfo | None:

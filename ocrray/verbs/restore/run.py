@@ -2,44 +2,54 @@
 
 import io
 import time
+from contextlib import nullcontext
 from datetime import datetime
 
-from ocrray.corpus.blocks import Block, cut_blocks, read_footers, read_index, write_index
 from ocrray.corpus.card import write_card
+from ocrray.corpus.commits import Exchange, NewFile
+from ocrray.corpus.export.corpus import NAME as EXPORT_NAME
 from ocrray.corpus.export.corpus import Exported, export_corpus, read_export
-from ocrray.corpus.manifest import data_files, read_manifest, write_manifest
+from ocrray.corpus.manifest import missing_files, read_manifest, require_only, write_manifest
+from ocrray.corpus.replay import Chosen
 from ocrray.corpus.report import write_report
 from ocrray.corpus.summary import Summary, summarise
 from ocrray.errors import RecordError
 from ocrray.runtime.resources import local_cpus
 from ocrray.sources.input import InputConfig
-from ocrray.sources.input_files import walk_input
 from ocrray.sources.open_page import open_image
 from ocrray.storage import Location
 from ocrray.verbs import console
 from ocrray.verbs.base import Result
+from ocrray.verbs.output import read_run
 from ocrray.verbs.restore.plan import RestoreConfig, RestorePlan
 from ocrray.verbs.restore.stages import stage_specs
 from ocrray.verbs.restore.tables import Throughput, result_rows
-from ocrray.verbs.session import ray_session, started_at
+from ocrray.verbs.restore.work import Work, find_work, listed_blocks, record_pass
+from ocrray.verbs.session import ray_session
 
 
 def run(plan: RestorePlan, folder: Location) -> Result:
-    """Process the records that are not committed yet, then write report, card, manifest and export.
+    """Process the records that are not in the corpus yet, or chosen for replay, then write report, card, manifest and export.
 
     The exit code is 1 where more records, or exported files, failed than `max_failed_frac` allows.
     """
-    listed, throughput = _process(plan, folder)
-    summary = _summarised(folder)
+    work, throughput = _process(plan, folder)
     with console.working("Writing the report"):
-        _write_companions(plan, folder, summary, listed)
-    return _result(plan, folder, summary, throughput)
+        _write_companions(plan, folder, work)
+    return _result(plan, folder, work.summary, throughput)
 
 
 def show(plan: RestorePlan, folder: Location) -> Result:
-    """Return the results of a finished run, after exporting the corpus if that is still to be done."""
+    """Return the results of a finished run, after exporting the corpus if that is still to be done.
+
+    Records that are missing since, failed for a passing reason, or are chosen for replay are processed first.
+    """
     manifest = read_manifest(folder)
-    return _result(plan, folder, (manifest and manifest.summary) or _summarised(folder), None)
+    assert manifest is not None
+    summary = manifest.summary or _summarised(folder)
+    if missing_files(folder, manifest) or (plan.selection and plan.selection.count(summary)):
+        return run(plan, folder)
+    return _result(plan, folder, summary, None)
 
 
 def _summarised(folder: Location) -> Summary:
@@ -56,62 +66,54 @@ def _result(plan: RestorePlan, folder: Location, summary: Summary, throughput: T
     return Result([console.two_columns(rows)], exit_code=int(too_many_failed or too_many_lost))
 
 
-def _process(plan: RestorePlan, folder: Location) -> tuple[int, Throughput]:
+def _process(plan: RestorePlan, folder: Location) -> tuple[Work, Throughput]:
     # Late, because Ray takes a second to import and a plan needs none of it.
     from ocrray.runtime import cluster, monitor
     from ocrray.runtime.pipeline import Pipeline, run_pipeline
 
-    pipeline = Pipeline(stage_specs(plan), lambda *_: "", on_cluster=cluster.is_remote())
+    pipeline = Pipeline(stage_specs(plan), folder, on_cluster=cluster.is_remote())
     pools = [spec.pool for spec in pipeline.stages if spec.pool]
     with ray_session(plan, folder, local_cpus(pools)) as run_monitor:
-        blocks = _blocks(plan, folder)
-        written = read_footers(folder.child("data"), blocks)
-        done = sum(footer.rows for footer in written.values())
-        listed = sum(block.rows for block in blocks)
+        work = find_work(plan, folder, listed_blocks(plan, folder))
         begun = time.monotonic()
-        if missing := [block for block in blocks if block.number not in written]:
-            with monitor.ProgressDisplay(run_monitor, listed, done, plan.unit):
-                for _ in run_pipeline(pipeline, folder, missing, run_monitor):
-                    pass
-        return listed, Throughput(listed - done, time.monotonic() - begun)
+        record_pass(plan, folder, work)
+        display = monitor.ProgressDisplay(run_monitor, work.listed, work.listed - work.records, plan.unit)
+        with display if work.records else nullcontext():
+            if work.missing:
+                work.add_all(run_pipeline(pipeline, work.missing, NewFile(folder), run_monitor))
+            if plan.selection and work.replayed:
+                choose, commit = Chosen(folder.child("data"), plan.selection), Exchange(folder, work.pass_number)
+                work.add_all(run_pipeline(pipeline, work.replayed, commit, run_monitor, choose))
+    return work, Throughput(work.processed, time.monotonic() - begun)
 
 
-def _blocks(plan: RestorePlan, folder: Location) -> list[Block]:
-    """Return the blocks of the work list, which is made and cut once: a resumed run keeps them."""
-    from ocrray.runtime.listing import list_rows
-
-    work_list = folder.child("_work_list")
-    if (blocks := read_index(work_list)) is None:
-        config, images = plan.config.input, plan.config.recognize is not None
-        files = plan.files or walk_input(config, images=images, limit=plan.limit)
-        listing, parts = list_rows(files, config, work_list, images=images, limit=plan.limit)
-        plan.require_usable(listing)
-        wanted = (engine.rows_per_block for engine in plan.engines)
-        blocks = cut_blocks(parts, plan.config.workers.block_rows(listing.records, wanted))
-        write_index(work_list, blocks)
-    return blocks
-
-
-def _write_companions(plan: RestorePlan, folder: Location, summary: Summary, listed: int) -> None:
+def _write_companions(plan: RestorePlan, folder: Location, work: Work) -> None:
     """Write report, card and, last, the manifest: a folder that has one is complete."""
     config, resolved = plan.config, plan.resolved()
+    require_only(folder.child("data"), work.files)
     write_report(
         folder,
-        summary=summary,
+        summary=work.summary,
         config_yaml=console.as_yaml(resolved),
         title=config.output.title,
         thumbnail=lambda uri, page: _thumbnail(uri, page, config.input),
     )
-    write_card(folder, summary=summary, about=config.output)
+    write_card(folder, summary=work.summary, about=config.output)
+    run = read_run(folder)
+    before = read_manifest(folder)
+    assert run is not None
     write_manifest(
         folder,
-        summary=summary,
-        files=data_files(folder.child("data")),
-        listed=listed,
-        fingerprint=plan.fingerprint,
-        config=resolved,
-        started=started_at(folder),
+        summary=work.summary,
+        files=work.files,
+        listed=work.listed,
+        fingerprint=run.fingerprint,
+        config=before.config if before and config.replay else resolved,  # what a replay changed stands in its pass
+        started=datetime.fromisoformat(run.started_at),
+        passes=run.passes,
     )
+    if work.processed:
+        folder.delete(EXPORT_NAME)  # of a corpus that has changed
 
 
 def _export(config: RestoreConfig, folder: Location) -> Exported | None:

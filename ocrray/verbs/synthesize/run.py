@@ -91,10 +91,10 @@ def _run_phase(
         least, most = _BLOCK_ROWS[phase]
         blocks = cut_blocks(part_rows(work_list), max(least, block_rows(count, most)))
         write_index(work_list, blocks)
-    made = read_footers(folder.child("_made").child(phase), blocks)
-    if not (missing := [block for block in blocks if block.number not in made]):
+    made = folder.child("_made").child(phase)
+    if not (missing := [block for block, footer in read_footers(made, blocks) if footer is None]):
         return
-    done = sum(footer.rows for footer in made.values())
+    done = count - sum(block.rows for block in missing)
     with ProgressDisplay(monitor, count, done, phase, statuses=synthesis.STATUSES):
         workers, on_cluster = plan.config.workers, cluster.is_remote()
         synthesis.run_phase(phase, worker, arguments, folder, missing, monitor, workers=workers, on_cluster=on_cluster)

@@ -1,0 +1,81 @@
+"""Replay: rows of a corpus that are processed again, chosen by their outcome."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ocrray.corpus.blocks import read_block
+from ocrray.corpus.summary import Summary
+from ocrray.records import STATUSES, TRANSIENT_KINDS
+from ocrray.storage import Location
+
+_COLUMNS = ("status", "error_kind", "failed_stage", "guard_reason")
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Rows that have one of some values in one of the columns `status`, `error_kind`, `failed_stage` and `guard_reason`."""
+
+    terms: tuple[tuple[str, str], ...]
+
+    @classmethod
+    def parse(cls, terms: Sequence[str]) -> Self:
+        """Parse `COLUMN=VALUE`, the name of a status, or the name of a kind of error.
+
+        Raises: ValueError: for an unknown column or an empty value.
+        """
+        return cls(tuple(map(_parsed, terms)))
+
+    @classmethod
+    def transient(cls) -> Self:
+        """Return the selection of records that failed for a reason that may have passed."""
+        return cls(tuple(("error_kind", kind) for kind in sorted(TRANSIENT_KINDS)))
+
+    def __str__(self) -> str:
+        return ", ".join(f"{column}={value}" for column, value in self.terms)
+
+    def mask(self, rows: pa.Table) -> pa.ChunkedArray:
+        """Return where a row is selected."""
+        masks = (pc.fill_null(pc.equal(rows[column], value), False) for column, value in self.terms)
+        chosen = next(masks)
+        for mask in masks:
+            chosen = pc.or_(chosen, mask)
+        return chosen
+
+    def count(self, summary: Summary) -> int:
+        """Return the number of selected rows, or a little more where terms overlap."""
+        return min(summary.records, sum(_count(summary, column, value) for column, value in self.terms))
+
+
+def _parsed(term: str) -> tuple[str, str]:
+    column, equals, value = term.partition("=")
+    if not equals:
+        return ("status" if term in STATUSES else "error_kind", term)
+    if column not in _COLUMNS or not value:
+        raise ValueError(f"{term}: write a status, a kind of error, or COLUMN=VALUE with one of {', '.join(_COLUMNS)}")
+    return column, value
+
+
+def _count(summary: Summary, column: str, value: str) -> int:
+    if column == "status":
+        return summary.status[value]
+    if column == "guard_reason":
+        return summary.kept_raw[value]
+    position = ("failed_stage", "error_kind").index(column)
+    return sum(records for key, records in summary.failed.items() if key[position] == value)
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Chooses the rows of a block's work list that are to be processed again, by what its data file says of them."""
+
+    data: Location
+    selection: Selection
+
+    def __call__(self, number: int, work: pa.Table) -> pa.Table:
+        """Return the rows of `work` whose records are selected."""
+        rows = read_block(self.data, number, columns=["record_id", *_COLUMNS])
+        return work.filter(pc.is_in(work["record_id"], rows["record_id"].filter(self.selection.mask(rows)).combine_chunks()))
