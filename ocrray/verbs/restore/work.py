@@ -19,8 +19,8 @@ from ocrray.verbs.restore.plan import RestorePlan
 class Work:
     """Blocks whose data files are to be made, and those of which some rows are to be processed again.
 
-    `listed` is the number of records of the work list. `summary` and `files` are of the blocks that are as they are to be, and grow with each that is written; `records` is the
-    number of records that will be processed, `processed` of those that were.
+    `listed` is the number of records of the work list. `summary` and `files` are of the blocks that are as they are to be, and
+    grow with each that is written; `records` is the number of records that will be processed, `processed` of those that were.
     """
 
     pass_number: int
