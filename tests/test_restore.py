@@ -190,8 +190,12 @@ def test_restore_output_below_a_file_is_refused_even_in_a_dry_run(run, table, tm
     assert "cannot be written" in capsys.readouterr().err
 
 
-def test_restore_finished_run_is_exported_when_asked(run, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    """`export` is no part of the fingerprint: a finished run writes its documents later, once, and says what failed."""
+def test_restore_finished_run_is_exported_when_asked(run, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch):
+    """`export` is no part of the fingerprint: a finished run writes its documents later, once, and says what failed.
+
+    As many documents are written on Ray, so are these.
+    """
+    monkeypatch.setattr("ocrray.verbs.restore.export._MAX_PAGES_HERE", 1)
     documents = tmp_path / "documents"
     documents.mkdir()
     (documents / "a.xml").write_text(hostile.ALTO.format(hostile.ALTO_LINE.format("tbe")))

@@ -8,7 +8,6 @@ from datetime import datetime
 from ocrray.corpus.card import write_card
 from ocrray.corpus.commits import Exchange, NewFile
 from ocrray.corpus.export.corpus import NAME as EXPORT_NAME
-from ocrray.corpus.export.corpus import Exported, export_corpus, read_export
 from ocrray.corpus.manifest import missing_files, read_manifest, require_only, write_manifest
 from ocrray.corpus.replay import Chosen
 from ocrray.corpus.report import write_report
@@ -21,7 +20,8 @@ from ocrray.storage import Location
 from ocrray.verbs import console
 from ocrray.verbs.base import Result
 from ocrray.verbs.output import read_run
-from ocrray.verbs.restore.plan import RestoreConfig, RestorePlan
+from ocrray.verbs.restore.export import export
+from ocrray.verbs.restore.plan import RestorePlan
 from ocrray.verbs.restore.stages import stage_specs
 from ocrray.verbs.restore.tables import Throughput, result_rows
 from ocrray.verbs.restore.work import Work, find_work, listed_blocks, record_pass
@@ -59,7 +59,7 @@ def _summarised(folder: Location) -> Summary:
 
 def _result(plan: RestorePlan, folder: Location, summary: Summary, throughput: Throughput | None) -> Result:
     config = plan.config
-    exported = _export(config, folder)
+    exported = export(config, folder, summary)
     rows = result_rows(summary, config.output.path, unit=plan.unit, throughput=throughput, exported=exported)
     too_many_failed = summary.status["failed"] > config.max_failed_frac * summary.records
     too_many_lost = exported is not None and exported.failed > config.max_failed_frac * exported.documents
@@ -116,16 +116,6 @@ def _write_companions(plan: RestorePlan, folder: Location, work: Work) -> None:
         folder.delete(EXPORT_NAME)  # of a corpus that has changed
 
 
-def _export(config: RestoreConfig, folder: Location) -> Exported | None:
-    """Write the export, unless an earlier call did; after the manifest, because the corpus is whole without it."""
-    if config.export is None:
-        return None
-    if (exported := read_export(folder, config.export)) is not None:
-        return exported
-    with console.working("Writing the corrections back into the files"):
-        return export_corpus(folder, config.export, finished=_finished_at(folder), max_file_bytes=config.input.max_file_bytes)
-
-
 def _thumbnail(uri: str, page: int, limits: InputConfig) -> bytes | None:
     try:
         image, _ = open_image(uri, page, max_pixels=limits.max_pixels, max_file_bytes=limits.max_file_bytes)
@@ -136,9 +126,3 @@ def _thumbnail(uri: str, page: int, limits: InputConfig) -> bytes | None:
     data = io.BytesIO()
     image.save(data, "JPEG", quality=60, optimize=True)
     return data.getvalue()
-
-
-def _finished_at(folder: Location) -> datetime:
-    manifest = read_manifest(folder)
-    assert manifest is not None
-    return manifest.finished
