@@ -126,7 +126,7 @@ class Manifest(_Frozen):
     passes: list[Pass] = []
     """What was processed again since the first run, oldest first."""
     timings: dict[str, float] = {}
-    """Seconds that the phases of the call took that finished the run."""
+    """Seconds of the phases of the call that finished the run: plan, start (of Ray), listing, blocks, stop (of Ray), report."""
     statistics: dict[str, Any] | None = None
     """Summary of all records, as `Summary.to_json` writes it; None in a manifest of an earlier version."""
 
@@ -152,7 +152,7 @@ def write_manifest(
 
     Raises: OcrrayError: when not every listed record is in the corpus with a known status; nothing is written then.
     """
-    entries = data_file_entries(files)
+    entries = sorted(data_file_entries(files), key=lambda entry: entry.path)
     _check(summary, sum(entry.rows for entry in entries), listed)
     statistics = summary.to_json()
     manifest = Manifest(

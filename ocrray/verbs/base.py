@@ -36,6 +36,8 @@ class Plan(ABC):
     """Everything that determines the output: only a run with equal settings is resumed. Empty for a verb that does not resume."""
     previous: Run | None = None
     """Earlier run in the output folder, which this one continues; None for a new one."""
+    planned_s: float = 0.0
+    """Seconds that planning took."""
 
     @property
     def fingerprint(self) -> str:

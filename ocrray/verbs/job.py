@@ -1,6 +1,8 @@
 """Running any verb: load the config, lock the output, plan, resume or refuse, run, print."""
 
+import time
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib import import_module
 from typing import cast
 
@@ -32,7 +34,9 @@ def run_config(verb: Verb, config: StrictModel, limit: int | None = None) -> Res
     folder = Location.at(_output_path(config))
     with output.locked(folder) as lock_problems:
         with console.working("Reading the input"):
+            begun = time.monotonic()
             plan = _planned(verb, config, limit, Problems(lock_problems), dry_run=False)
+            plan = replace(plan, planned_s=time.monotonic() - begun)
         runner = cast("RunModule", import_module(f"{verb.package}.run"))
         finished = verb.resumes and plan.previous is not None and output.is_finished(folder)
         return runner.show(plan, folder) if finished else runner.run(plan, folder)

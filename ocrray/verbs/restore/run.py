@@ -26,6 +26,7 @@ from ocrray.verbs.restore.stages import stage_specs
 from ocrray.verbs.restore.tables import Throughput, result_rows
 from ocrray.verbs.restore.work import Work, find_work, listed_blocks, record_pass
 from ocrray.verbs.session import ray_session
+from ocrray.verbs.stopwatch import Stopwatch
 
 
 def run(plan: RestorePlan, folder: Location) -> Result:
@@ -33,9 +34,10 @@ def run(plan: RestorePlan, folder: Location) -> Result:
 
     The exit code is 1 where more records, or exported files, failed than `max_failed_frac` allows.
     """
-    work, throughput = _process(plan, folder)
+    watch = Stopwatch({"plan": plan.planned_s})
+    work, throughput = _process(plan, folder, watch)
     with console.working("Writing the report"):
-        _write_companions(plan, folder, work)
+        _write_companions(plan, folder, work, watch)
     return _result(plan, folder, work.summary, throughput)
 
 
@@ -66,7 +68,7 @@ def _result(plan: RestorePlan, folder: Location, summary: Summary, throughput: T
     return Result([console.two_columns(rows)], exit_code=int(too_many_failed or too_many_lost))
 
 
-def _process(plan: RestorePlan, folder: Location) -> tuple[Work, Throughput]:
+def _process(plan: RestorePlan, folder: Location, watch: Stopwatch) -> tuple[Work, Throughput]:
     # Late, because Ray takes a second to import and a plan needs none of it.
     from ocrray.runtime import cluster, monitor
     from ocrray.runtime.pipeline import Pipeline, run_pipeline
@@ -74,7 +76,10 @@ def _process(plan: RestorePlan, folder: Location) -> tuple[Work, Throughput]:
     pipeline = Pipeline(stage_specs(plan), folder, on_cluster=cluster.is_remote())
     pools = [spec.pool for spec in pipeline.stages if spec.pool]
     with ray_session(plan, folder, local_cpus(pools)) as run_monitor:
-        work = find_work(plan, folder, listed_blocks(plan, folder))
+        watch.lap("start")
+        blocks = listed_blocks(plan, folder)
+        watch.lap("listing")
+        work = find_work(plan, folder, blocks)
         begun = time.monotonic()
         record_pass(plan, folder, work)
         display = monitor.ProgressDisplay(run_monitor, work.listed, work.listed - work.records, plan.unit)
@@ -84,10 +89,13 @@ def _process(plan: RestorePlan, folder: Location) -> tuple[Work, Throughput]:
             if plan.selection and work.replayed:
                 choose, commit = Chosen(folder.child("data"), plan.selection), Exchange(folder, work.pass_number)
                 work.add_all(run_pipeline(pipeline, work.replayed, commit, run_monitor, choose))
-    return work, Throughput(work.processed, time.monotonic() - begun)
+        watch.lap("blocks")
+        throughput = Throughput(work.processed, time.monotonic() - begun)
+    watch.lap("stop")
+    return work, throughput
 
 
-def _write_companions(plan: RestorePlan, folder: Location, work: Work) -> None:
+def _write_companions(plan: RestorePlan, folder: Location, work: Work, watch: Stopwatch) -> None:
     """Write report, card and, last, the manifest: a folder that has one is complete."""
     config, resolved = plan.config, plan.resolved()
     require_only(folder.child("data"), work.files)
@@ -102,6 +110,7 @@ def _write_companions(plan: RestorePlan, folder: Location, work: Work) -> None:
     run = read_run(folder)
     before = read_manifest(folder)
     assert run is not None
+    watch.lap("report")
     write_manifest(
         folder,
         summary=work.summary,
@@ -111,6 +120,7 @@ def _write_companions(plan: RestorePlan, folder: Location, work: Work) -> None:
         config=before.config if before and config.replay else resolved,  # what a replay changed stands in its pass
         started=datetime.fromisoformat(run.started_at),
         passes=run.passes,
+        timings=watch.seconds,
     )
     if work.processed:
         folder.delete(EXPORT_NAME)  # of a corpus that has changed
