@@ -55,6 +55,10 @@ class Plan(ABC):
     def rows(self) -> Rows:
         """Return the rows that a dry run prints below the resolved config."""
 
+    def input_samples(self) -> Sequence[Location]:
+        """Return some of the files that workers read: all machines of a cluster must see them."""
+        return ()
+
     def resolved(self) -> dict[str, Any]:
         """Return the config with all defaults filled in, as JSON types."""
         return self.config.model_dump(mode="json")

@@ -20,7 +20,8 @@ from ocrray.storage import Location, LocationPath, lease
 from ocrray.verbs import console
 
 _LOCK_FILE = ".lock"
-_WRITTEN_BEFORE_RUN_FILE = {"_work_list", _LOCK_FILE, lease.FOLDER_NAME}
+_PACKAGE_FOLDERS = "/runtime_resources/working_dir_files/"
+_WRITTEN_BEFORE_RUN_FILE = {"_work_list", "_probe", _LOCK_FILE, lease.FOLDER_NAME}
 
 
 class OutputConfig(About):
@@ -100,12 +101,17 @@ def _hold(stack: ExitStack, output: Location) -> None:
 
 
 def require_writable(output: Location) -> None:
-    """Check that a local folder, or its nearest ancestor that exists, can be written; change nothing.
+    """Check that a local folder will last, and that it, or its nearest ancestor that exists, can be written; change nothing.
 
     Raises: ConfigError: when it cannot.
     """
     if not output.is_local:
         return
+    if _PACKAGE_FOLDERS in output.path:
+        raise ConfigError(
+            f"output.path: {output.path} is in Ray's copy of the submitted job, on one machine, and deleted with it; "
+            "use an absolute path that all machines share, or an object store"
+        )
     nearest = next(path for path in (Path(output.path), *Path(output.path).parents) if path.exists())
     if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
         raise ConfigError(f"output.path: {output.path} cannot be written: {nearest} is not a folder, or you may not write to it")

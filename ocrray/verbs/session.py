@@ -22,19 +22,23 @@ def ray_session(
 
     `local_cpus`: logical CPUs of a cluster started on this machine. `monitor`: the actor class, RunMonitor unless given.
 
-    Raises: ConfigError: when Ray cannot be reached, or another run of this cluster writes to `folder`.
+    Raises: ConfigError: when Ray cannot be reached, a machine does not see `folder` or the input, or another run of this cluster
+        writes to `folder`.
     """
     # Late, because Ray takes a second to import and a plan needs none of it.
-    from ocrray.runtime import cluster
+    from ocrray.runtime import cluster, probe
     from ocrray.runtime.monitor import RunMonitor, monitored
 
     before = read_run(folder)
     if before:
         cluster.end_session(before.session)
     run = plan.previous or Run(plan.fingerprint, plan.settings, datetime.now(UTC).isoformat(timespec="seconds"), "")
-    with cluster.connected(local_cpus) as session, monitored(folder, monitor or RunMonitor, *monitor_arguments) as actor:
-        write_run(folder, replace(run, session=session))
-        yield actor
+    with cluster.connected(local_cpus) as session:
+        if cluster.is_remote():
+            probe.require_shared(folder, plan.input_samples)
+        with monitored(folder, monitor or RunMonitor, *monitor_arguments) as actor:
+            write_run(folder, replace(run, session=session))
+            yield actor
 
 
 def started_at(folder: Location) -> datetime:

@@ -1,7 +1,7 @@
 """Planning `restore`: its config, and the checks that need no process."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any, Self
@@ -27,12 +27,16 @@ from ocrray.sources.input import InputConfig
 from ocrray.sources.input_changes import require_unchanged
 from ocrray.sources.input_files import InputFiles, walk_input
 from ocrray.sources.kinds import EXPORTED_KINDS, IMAGE_KINDS, KINDS
+from ocrray.sources.walk import Walk
 from ocrray.sources.worklist import Listing, count_records
 from ocrray.storage import Location
+from ocrray.storage.files import FileStat
 from ocrray.verbs import console, output
 from ocrray.verbs.base import Plan
 from ocrray.verbs.console import Rows
 from ocrray.verbs.output import OutputConfig, Run, require_same
+
+_SAMPLED_PATHS = 16
 
 
 class RestoreConfig(StrictModel):
@@ -159,6 +163,11 @@ class RestorePlan(Plan):
         if not self.recognizer and any(listing.counts[kind] for kind in IMAGE_KINDS):
             problems.append("input.paths: a METS file names scans, which its name does not show: put `mets` into its name")
         problems.raise_if_any()
+
+    def input_samples(self) -> Sequence[Location]:
+        """Return the first file of each of the first few paths."""
+        firsts = (next(Walk([path]).batches(Counter()))[0] for path in self.config.input.paths[:_SAMPLED_PATHS])
+        return [found.location for found in firsts if isinstance(found.stat, FileStat)]
 
     def rows(self) -> Rows:
         config, listing = self.config, self.listing or Listing()

@@ -40,6 +40,10 @@ class TrainPlan(Plan):
         rendered = deepspeed.render(self.config)
         return super().resolved() | ({"deepspeed_json": rendered} if rendered else {})
 
+    def input_samples(self) -> Sequence[Location]:
+        """Return the first file of each part."""
+        return [files[0].location for files in self.files.values() if files]
+
     def rows(self) -> Rows:
         config, rows = self.config, []
         for part, files in self.files.items():
