@@ -20,7 +20,7 @@ from ocrray.errors import EngineError, OcrrayError
 from ocrray.runtime import cluster
 from ocrray.runtime.monitor import MonitorHandle
 from ocrray.runtime.resources import local_workers
-from ocrray.storage import Location
+from ocrray.storage import Location, faults
 
 Map = Callable[[pa.Table], pa.Table]
 """Function that maps the rows of a block to the same rows."""
@@ -30,6 +30,7 @@ Commit = Callable[[int, pa.Table], Footer]
 """Function that writes the data file of the block of this number and these rows."""
 
 _MAX_ACTOR_INIT_DEATHS = 5  # by default, one worker that is killed while it loads ends the run
+_MAX_WAIT_KEY = "ocrray_max_wait_s"
 _NO_PROGRESS_TIMEOUT_S = 6 * 3600  # the default of 30 minutes ends a run that waits for spot GPUs
 
 
@@ -41,13 +42,17 @@ def silence_ray_data() -> None:
     DataContext.get_current().enable_progress_bars = False
 
 
-def read_blocks(work_list: Location, blocks: Sequence[Block], choose: Choose | None = None) -> Dataset:
+def read_blocks(
+    work_list: Location, blocks: Sequence[Block], monitor: MonitorHandle, choose: Choose | None = None
+) -> Dataset:
     """Read these blocks of a work list, or the rows of them that `choose` returns, a task each, in the order given."""
     silence_ray_data()
     context = DataContext.get_current()
     context.max_consecutive_actor_init_deaths = _MAX_ACTOR_INIT_DEATHS
     context.execution_no_progress_timeout_s = _NO_PROGRESS_TIMEOUT_S
-    return _in_tasks(ray.data.range(len(blocks), override_num_blocks=len(blocks)), _Read(work_list, blocks, choose))
+    context.set_config(_MAX_WAIT_KEY, faults.max_wait_s())  # Ray Data sends its context to the workers
+    positions = ray.data.range(len(blocks), override_num_blocks=len(blocks))
+    return _in_tasks(positions, _Read(work_list, blocks, monitor, choose))
 
 
 def map_in_tasks(rows: Dataset, function: Map) -> Dataset:
@@ -107,7 +112,12 @@ def write_blocks(rows: Dataset, commit: Commit, monitor: MonitorHandle) -> Itera
 
 @contextmanager
 def reporting_errors(monitor: MonitorHandle) -> Iterator[None]:
-    """Report the message of an error that ends the run to the monitor; Ray Data would pass on only a traceback."""
+    """Report the message of an error that ends the run to the monitor; Ray Data would pass on only a traceback.
+
+    Within it a worker waits for stores as long as the driver does, and tells the monitor.
+    """
+    limit_s = DataContext.get_current().get_config(_MAX_WAIT_KEY, faults.DEFAULT_MAX_WAIT_S)
+    faults.wait_for_stores(limit_s, monitor.report_waiting.remote)
     try:
         yield
     except OcrrayError as error:
@@ -128,8 +138,10 @@ def _mapped(rows: Dataset, function: Any, **options: Any) -> Dataset:
 class _Read:
     """First map: the rows of the block at each position of the range."""
 
-    def __init__(self, work_list: Location, blocks: Sequence[Block], choose: Choose | None) -> None:
-        self.work_list, self.choose = work_list, choose
+    def __init__(
+        self, work_list: Location, blocks: Sequence[Block], monitor: MonitorHandle, choose: Choose | None
+    ) -> None:
+        self.work_list, self.monitor, self.choose = work_list, monitor, choose
         # Pickled with every task: as arrays, 20,000 blocks cost a fraction of a millisecond.
         self.parts = list(dict.fromkeys(block.part for block in blocks))
         place = {part: i for i, part in enumerate(self.parts)}
@@ -137,7 +149,8 @@ class _Read:
         self.blocks = np.array(rows, dtype=np.int64).reshape(-1, 4)
 
     def __call__(self, batch: pa.Table) -> pa.Table:
-        return pa.concat_tables(map(self._read, batch["id"].to_pylist()))
+        with reporting_errors(self.monitor):
+            return pa.concat_tables(map(self._read, batch["id"].to_pylist()))
 
     def _read(self, position: int) -> pa.Table:
         number, part, start, rows = self.blocks[position].tolist()

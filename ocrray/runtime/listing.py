@@ -21,7 +21,7 @@ from ocrray.sources.input import InputConfig
 from ocrray.sources.input_files import InputFiles
 from ocrray.sources.listing import ListingJob, list_input
 from ocrray.sources.worklist import Listing
-from ocrray.storage import Location
+from ocrray.storage import Location, faults
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -64,7 +64,7 @@ def in_tasks(function: Callable[[A], B], arguments: Iterable[A], /) -> Iterator[
     try:
         while True:
             while len(running) < most and (argument := next(waiting, None)) is not None:
-                running.append(task.remote(function, argument))
+                running.append(task.remote(function, argument, faults.max_wait_s()))
             if not running:
                 return
             result = ray.get(running[0])
@@ -79,7 +79,8 @@ def in_tasks(function: Callable[[A], B], arguments: Iterable[A], /) -> Iterator[
         _end(running)
 
 
-def _caught(function: Callable[[A], B], argument: A) -> B | OcrrayError:
+def _caught(function: Callable[[A], B], argument: A, max_wait_s: float) -> B | OcrrayError:
+    faults.wait_for_stores(max_wait_s)
     try:
         return function(argument)
     except OcrrayError as error:  # as a result: Ray would wrap it into one of its own

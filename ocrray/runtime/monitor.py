@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Any, Self, TypeAlias
 
 import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
@@ -24,6 +25,7 @@ MonitorHandle: TypeAlias = "ray.actor.ActorHandle[Any]"
 """A running RunMonitor or TrainMonitor."""
 
 _SHOW_EVERY_S = 1.0
+_WAITING_SHOWN_S = 70.0  # a worker says every minute that it still waits
 _LOG_EVERY_S = 10.0  # one JSON line; a log file of a run of days stays readable
 
 
@@ -39,6 +41,8 @@ class RunMonitor:
         self.finished: Counter[str] = Counter()
         self.attempts: Counter[str] = Counter()
         self.error = ""
+        self.waiting = ""
+        self.waiting_since_s = 0.0
 
     def finish(self, counts: Mapping[str, int], record_ids: list[str]) -> None:
         """Add a block that passed every stage, and forget the attempts at its pages."""
@@ -63,9 +67,14 @@ class RunMonitor:
         """Return the first message of `report_error`, empty if there was none."""
         return self.error
 
-    def snapshot(self) -> tuple[dict[str, int], int]:
-        """Return the finished records by status, and the number of pages that are begun and not finished."""
-        return dict(self.finished), len(self.attempts)
+    def report_waiting(self, line: str) -> None:
+        """Keep the line with which a worker says that it waits for a store."""
+        self.waiting, self.waiting_since_s = line, time.monotonic()
+
+    def snapshot(self) -> tuple[dict[str, int], int, str]:
+        """Return the finished records by status, the number of pages begun and not finished, and what a worker waits for."""
+        is_old = time.monotonic() - self.waiting_since_s > _WAITING_SHOWN_S
+        return dict(self.finished), len(self.attempts), "" if is_old else self.waiting
 
 
 class Display(ABC):
@@ -135,8 +144,8 @@ class ProgressDisplay(Display):
         self.unit = unit
         self.started = time.monotonic()
 
-    def state(self, snapshot: tuple[dict[str, int], int]) -> dict[str, int | float | None]:
-        counts, in_flight = snapshot
+    def state(self, snapshot: tuple[dict[str, int], int, str]) -> dict[str, int | float | str | None]:
+        counts, in_flight, waiting = snapshot
         finished = sum(counts.values())
         rate = finished / (time.monotonic() - self.started)
         remaining = self.total - self.already_done - finished
@@ -147,6 +156,7 @@ class ProgressDisplay(Display):
             "eta_s": round(remaining / rate) if rate else None,
             "in_flight": in_flight,
             **{status: counts.get(status, 0) for status in self.statuses},
+            **({"waiting": waiting} if waiting else {}),
         }
 
     def describe(self, state: Mapping[str, Any]) -> str:
@@ -154,7 +164,8 @@ class ProgressDisplay(Display):
         rate = f"{state['records_per_s']:.1f} {self.unit}/s" if state["records_per_s"] else self.starting
         eta = f" · ETA {clock(state['eta_s'])}" if state["eta_s"] is not None else ""
         flight = f" · {state['in_flight']} in flight" if state["in_flight"] else ""
-        return f"{rate}{eta}{flight}  {counts}"
+        waiting = f" · {state['waiting']}" if "waiting" in state else ""
+        return f"{rate}{eta}{flight}  {counts}{waiting}"
 
 
 @contextmanager
@@ -166,7 +177,8 @@ def monitored(output: Location, actor: Any = RunMonitor, *arguments: Any) -> Ite
     """
     name = hashlib.sha256(f"{output.filesystem.type_name}:{output.path}".encode()).hexdigest()
     try:
-        monitor = actor.options(name=name, namespace="ocrray").remote(*arguments)
+        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)  # other nodes come and go
+        monitor = actor.options(name=name, namespace="ocrray", scheduling_strategy=here).remote(*arguments)
     except ValueError:
         raise ConfigError(f"output.path: another job of this cluster writes to {output.path}; wait for it or stop it") from None
     try:

@@ -43,7 +43,7 @@ def run_pipeline(
     Raises:
         EngineError: when the run ends early.
     """
-    rows = blocks.read_blocks(pipeline.output.child("_work_list"), work, choose)
+    rows = blocks.read_blocks(pipeline.output.child("_work_list"), work, monitor, choose)
     for spec in pipeline.stages:
         rows = _mapped(rows, spec, pipeline, monitor)
     rows = blocks.map_in_tasks(rows, Finish(monitor))

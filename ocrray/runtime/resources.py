@@ -9,6 +9,7 @@ from pydantic import Field
 from ocrray.config import StrictModel
 from ocrray.engines.base import EngineConfig
 from ocrray.stages.spec import Pool
+from ocrray.storage.faults import DEFAULT_MAX_WAIT_S
 
 _MAX_BLOCKS = 20_000  # a corpus of more files than this is slow to open
 _MIN_BLOCKS = 16  # even a small run commits its work in steps
@@ -70,6 +71,9 @@ class WorkersConfig(StrictModel):
     """GPUs of one corrector process."""
     rows_per_block: int | None = Field(None, ge=1)
     """Records that are committed, and after a kill repeated, together; null: by the slowest engine."""
+    max_wait_s: float = Field(DEFAULT_MAX_WAIT_S, ge=0)
+    """Seconds to wait for a disk or object store, of the input or the output, that is overloaded, out of reach, or refuses its
+    credentials; then the run ends, and can be resumed."""
 
     def block_rows(self, records: int, rows_per_block: Iterable[int]) -> int:
         """Return the rows of a block of `records`; `rows_per_block` is that of each engine, of which the slowest decides."""

@@ -46,7 +46,7 @@ def run_phase(
 ) -> None:
     """Make the pairs of these blocks of `output`'s work list `name`; `pool` as for `blocks.map_in_pool`."""
     ray.get(monitor.begin_phase.remote())
-    rows = blocks.read_blocks(output.child("_work_list").child(name), work)
+    rows = blocks.read_blocks(output.child("_work_list").child(name), work, monitor)
     rows = blocks.map_in_pool(rows, worker, (*arguments, monitor), num_cpus=1, **pool)
     made = output.child("_made").child(name)
     made.filesystem.create_dir(made.path)

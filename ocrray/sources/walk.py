@@ -17,6 +17,7 @@ from pyarrow import fs
 from ocrray.errors import ConfigError, RecordError
 from ocrray.storage import Location, files
 from ocrray.storage.files import FileStat
+from ocrray.storage.faults import retrying
 from ocrray.storage.location import UNREADABLE_PARTS
 
 _WILD = re.compile(r"[*?\[]")
@@ -256,7 +257,9 @@ def _named_below(pattern: Sequence[str], output: _Folder, folders: dict[str, boo
 
 
 def _list_folder(folder: Location) -> _Members:
-    return _list_keys(folder) if folder.prefix else _list_directory(folder)
+    if folder.prefix:
+        return _list_keys(folder)
+    return retrying(lambda: _list_directory(folder), f"{folder.path}: cannot be listed")
 
 
 def _list_directory(folder: Location) -> _Members:

@@ -67,6 +67,11 @@ def wait_for_stores(max_wait_s: float, report: Callable[[str], object] | None = 
     _waiting = Waiting(max_wait_s, max_wait_s, report or Waiting().report)
 
 
+def max_wait_s() -> float:
+    """Return the seconds for which this process waits at most."""
+    return _waiting.max_wait_s
+
+
 _OF_FILE = {
     errno.ENOENT,
     errno.ENOTDIR,

@@ -10,6 +10,7 @@ from rich.console import RenderableType
 from ocrray.config import StrictModel, fingerprint
 from ocrray.errors import Problems
 from ocrray.storage import Location
+from ocrray.storage.faults import DEFAULT_MAX_WAIT_S
 from ocrray.verbs.console import Rows
 from ocrray.verbs.output import Run, require_same
 
@@ -43,6 +44,11 @@ class Plan(ABC):
     def fingerprint(self) -> str:
         """Return the sha256 of `settings`."""
         return fingerprint(self.settings)
+
+    @property
+    def max_wait_s(self) -> float:
+        """Return the seconds to wait for a store before the run ends."""
+        return DEFAULT_MAX_WAIT_S
 
     def require_resumable(self, previous: Run, folder: Location) -> None:
         """Check that this plan can go on with the earlier run in `folder`.

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from ocrray.storage import Location
+from ocrray.storage.faults import wait_for_stores
 from ocrray.verbs.base import Plan
 from ocrray.verbs.output import Run, read_run, write_run
 
@@ -29,6 +30,7 @@ def ray_session(
     from ocrray.runtime import cluster, probe
     from ocrray.runtime.monitor import RunMonitor, monitored
 
+    wait_for_stores(plan.max_wait_s)
     before = read_run(folder)
     if before:
         cluster.end_session(before.session)
@@ -38,7 +40,10 @@ def ray_session(
             probe.require_shared(folder, plan.input_samples)
         with monitored(folder, monitor or RunMonitor, *monitor_arguments) as actor:
             write_run(folder, replace(run, session=session))
-            yield actor
+            try:
+                yield actor
+            finally:
+                wait_for_stores(plan.max_wait_s)  # the workers' monitor, to whom this process may have reported, ends
 
 
 def started_at(folder: Location) -> datetime:

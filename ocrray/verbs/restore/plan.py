@@ -164,6 +164,10 @@ class RestorePlan(Plan):
             problems.append("input.paths: a METS file names scans, which its name does not show: put `mets` into its name")
         problems.raise_if_any()
 
+    @property
+    def max_wait_s(self) -> float:
+        return self.config.workers.max_wait_s
+
     def input_samples(self) -> Sequence[Location]:
         """Return the first file of each of the first few paths."""
         firsts = (next(Walk([path]).batches(Counter()))[0] for path in self.config.input.paths[:_SAMPLED_PATHS])
