@@ -1,5 +1,6 @@
 """What every test may use."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,11 +21,21 @@ def shared_data() -> Path:
     return folder
 
 
+@pytest.fixture(autouse=True)
+def planning(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a run has set in this process, to wait long for stores, ends with its test."""
+    from ocrray.storage import faults
+
+    monkeypatch.setattr(faults, "_waiting", faults.Waiting())
+
+
 @pytest.fixture(scope="session")
 def ray_cluster() -> Iterator[str]:
     """The one Ray cluster of the test session, with more logical CPUs than cores, and a GPU only in name; yields its address."""
+    from faulty_s3 import KEYS
     from ray.cluster_utils import Cluster
 
+    os.environ.update(KEYS)  # workers inherit the environment of the cluster
     head = {"num_cpus": 8, "num_gpus": 1, "object_store_memory": 512 << 20, "include_dashboard": False}
     cluster = Cluster(initialize_head=True, head_node_args=head)
     yield cluster.address

@@ -88,8 +88,13 @@ class FaultyS3:
 
     def fail_for(self, duration_s: float, **fault: Any) -> None:
         """Fail so from now on, for this time, and return at once."""
-        self.fault = Fault(**fault)
-        timer = threading.Timer(duration_s, setattr, (self, "fault", None))
+        failing = self.fault = Fault(**fault)
+
+        def end() -> None:
+            if self.fault is failing:
+                self.fault = None
+
+        timer = threading.Timer(duration_s, end)
         timer.daemon = True
         timer.start()
 

@@ -16,8 +16,8 @@ from pyarrow import fs
 
 from ocrray.errors import ConfigError, RecordError
 from ocrray.storage import Location, files
-from ocrray.storage.files import FileStat
 from ocrray.storage.faults import retrying
+from ocrray.storage.files import FileStat
 from ocrray.storage.location import UNREADABLE_PARTS
 
 _WILD = re.compile(r"[*?\[]")
