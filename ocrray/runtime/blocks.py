@@ -42,9 +42,7 @@ def silence_ray_data() -> None:
     DataContext.get_current().enable_progress_bars = False
 
 
-def read_blocks(
-    work_list: Location, blocks: Sequence[Block], monitor: MonitorHandle, choose: Choose | None = None
-) -> Dataset:
+def read_blocks(work_list: Location, blocks: Sequence[Block], monitor: MonitorHandle, choose: Choose | None = None) -> Dataset:
     """Read these blocks of a work list, or the rows of them that `choose` returns, a task each, in the order given."""
     silence_ray_data()
     context = DataContext.get_current()
@@ -138,9 +136,7 @@ def _mapped(rows: Dataset, function: Any, **options: Any) -> Dataset:
 class _Read:
     """First map: the rows of the block at each position of the range."""
 
-    def __init__(
-        self, work_list: Location, blocks: Sequence[Block], monitor: MonitorHandle, choose: Choose | None
-    ) -> None:
+    def __init__(self, work_list: Location, blocks: Sequence[Block], monitor: MonitorHandle, choose: Choose | None) -> None:
         self.work_list, self.monitor, self.choose = work_list, monitor, choose
         # Pickled with every task: as arrays, 20,000 blocks cost a fraction of a millisecond.
         self.parts = list(dict.fromkeys(block.part for block in blocks))
