@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 
 Status = Literal["corrected", "unchanged", "kept_raw", "failed"]
 STATUS_MEANINGS: dict[Status, str] = {
@@ -198,6 +198,7 @@ COLUMNS = (
     ),
     Column("raw_distance", pa.int32(), "Levenshtein distance of `raw_text` to the ground truth, normalised alike"),
     Column("corrected_distance", pa.int32(), "Levenshtein distance of `corrected_text` to the ground truth, normalised alike"),
+    Column("gone", pa.bool_(), "true where an update (`update: true`) found the input without this record"),
 )
 """Columns of the corpus in their order: the only place that a new one is defined; card and docs list them from here."""
 
@@ -231,6 +232,7 @@ WORK_LIST_SCHEMA = pa.schema(
         ("image_uri", pa.string()),
         ("error_kind", pa.string()),  # set when listing already found the record unusable (a duplicate id, a missing page)
         ("error", pa.string()),
+        ("gone", pa.bool_()),  # an update found the input without it
     ]
 )
 

@@ -18,6 +18,7 @@ from ocrray.storage import Location
 FOOTER_KEY = b"ocrray.block"
 """Key of the Parquet footer's metadata under which a block's number, pass and statistics stand, as JSON."""
 
+_UPDATE_KEY = b"ocrray.update"
 _INDEX_NAME = "_blocks.parquet"
 _CONCURRENT_READS = 32  # object stores answer slowly, but many at a time
 
@@ -69,10 +70,31 @@ def cut_blocks(parts: Iterable[tuple[str, int]], rows_per_block: int) -> list[Bl
     return blocks
 
 
-def write_index(work_list: Location, blocks: Sequence[Block]) -> None:
-    """Record the blocks; a work list with an index is complete, and keeps its blocks however it is run."""
+@dataclass(frozen=True, slots=True)
+class UpdateState:
+    """Number of the last update of a work list, 0 if there was none, and the pass of the data files that it began.
+
+    `redo_all`: all records are processed again in that pass, because the settings have changed.
+    """
+
+    version: int = 0
+    pass_number: int = 0
+    redo_all: bool = False
+
+
+def write_index(work_list: Location, blocks: Sequence[Block], update: UpdateState | None = None) -> None:
+    """Record the blocks; a work list with an index is complete, and keeps its blocks however it is run, until it is updated."""
     table = pa.Table.from_pylist([asdict(block) for block in blocks], schema=_INDEX_SCHEMA)
-    _write(work_list, _INDEX_NAME, table, {})
+    _write(work_list, _INDEX_NAME, table, {_UPDATE_KEY: json.dumps(asdict(update)).encode()} if update else {})
+
+
+def read_update(work_list: Location) -> UpdateState:
+    """Return the state of a work list, which need not be complete."""
+    try:
+        footer = pq.read_metadata(work_list.child(_INDEX_NAME).path, filesystem=work_list.filesystem)
+    except FileNotFoundError:
+        return UpdateState()
+    return UpdateState(**json.loads((footer.metadata or {}).get(_UPDATE_KEY, b"{}")))
 
 
 def part_rows(work_list: Location) -> list[tuple[str, int]]:

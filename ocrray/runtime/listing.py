@@ -12,13 +12,16 @@ import ray
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from ocrray.corpus.blocks import read_update
+from ocrray.corpus.update import Updated, update_work_list
 from ocrray.errors import EngineError, OcrrayError
 from ocrray.runtime import cluster
 from ocrray.runtime.monitor import clock
 from ocrray.sources.file_record import Part
 from ocrray.sources.groups import cut_groups, weight
 from ocrray.sources.input import InputConfig
-from ocrray.sources.input_files import InputFiles
+from ocrray.sources.input_changes import InputChanges
+from ocrray.sources.input_files import InputFile, InputFiles
 from ocrray.sources.listing import ListingJob, list_input
 from ocrray.sources.worklist import Listing
 from ocrray.storage import Location, faults
@@ -47,6 +50,22 @@ def list_rows(
     with _progress(files) as on_group:
         job = ListingJob(config=config, work_list=work_list, images=images, limit=limit, in_order=in_tasks, on_group=on_group)
         return list_input(files, job)
+
+
+def update_rows(
+    files: InputFiles, config: InputConfig, output: Location, *, images: bool, pass_number: int, redo_all: bool
+) -> Updated | None:
+    """Take the changes of the input into the work list of `output`; see `corpus.update.update_work_list`.
+
+    Raises:
+        ConfigError: when a table lacks a column.
+        EngineError: when Ray gives up.
+    """
+    work_list = output.child("_work_list")
+    changes = InputChanges(files, work_list, read_update(work_list).version)
+    with _progress(changes.new_or_changed) as on_group:
+        job = ListingJob(config=config, work_list=work_list, images=images, in_order=in_tasks, on_group=on_group)
+        return update_work_list(files, job, output, pass_number, redo_all=redo_all)
 
 
 def in_tasks(function: Callable[[A], B], arguments: Iterable[A], /) -> Iterator[B]:
@@ -98,7 +117,7 @@ def _end(running: Iterable[Any]) -> None:
 
 
 @contextmanager
-def _progress(files: InputFiles) -> Iterator[Callable[[int, int], None]]:
+def _progress(files: Iterable[InputFile]) -> Iterator[Callable[[int, int], None]]:
     """Show records, their rate and the time to the end on standard error, where listing takes longer than a few seconds."""
     total = sum(weight(group) for group in cut_groups(files))
     begun = shown = time.monotonic()

@@ -10,6 +10,8 @@ import pyarrow.parquet as pq
 from ocrray.sources.input_files import InputFile
 from ocrray.storage import Location
 
+GONE_KIND = "gone"
+"""Kind of a file that an update found to be gone."""
 _ROWS_PER_GROUP = 4096
 
 FILES_SCHEMA = pa.schema(

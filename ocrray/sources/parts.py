@@ -9,7 +9,7 @@ import pyarrow as pa
 from ocrray.sources.file_record import Part
 from ocrray.sources.groups import FileRows, Group, GroupReader
 from ocrray.sources.input import InputConfig
-from ocrray.sources.record_ids import Run, hash_ids, write_run
+from ocrray.sources.record_ids import RUN_PREFIX, Run, hash_ids, write_run
 from ocrray.sources.worklist import PART_BYTES, PART_ROWS, Listing, cut_tables, first_rows, write_part
 from ocrray.storage import Location
 
@@ -67,6 +67,6 @@ def write_group(task: GroupTask) -> Written:
 
 
 def _write_run(task: GroupTask, number: int, parts: Sequence[Part], hashes: Sequence[np.ndarray]) -> Run:
-    name = f"_ids-{task.prefix}{task.group.number:06d}-{number:05d}"
+    name = f"{RUN_PREFIX}{task.prefix}{task.group.number:06d}-{number:05d}"
     write_run(task.work_list, name, np.concatenate(hashes))
     return Run(name, tuple(name for name, _ in parts), sum(rows for _, rows in parts))

@@ -5,7 +5,7 @@ of hashes, and for the end, the position of its first hash. Every task can read 
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise, repeat
 from typing import NamedTuple, Protocol, TypeVar
@@ -15,12 +15,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import xxhash
+from pyarrow import fs
 
 from ocrray.sources.worklist import write_part
 from ocrray.storage import Location
 
 A = TypeVar("A")
 B = TypeVar("B")
+RUN_PREFIX = "_ids-"
 _SLICES = 256
 _HEADER_BYTES = 8 * (_SLICES + 1)
 _HASHES_PER_TASK = 1 << 22
@@ -84,13 +86,42 @@ def rename_repeated(work_list: Location, runs: Sequence[Run], in_order: InOrder)
 
     Returns the number of rows that were usable before.
     """
-    suspects = np.concatenate([np.empty(0, np.uint64), *in_order(_repeated, _slices(work_list, runs))])
+    if not runs:
+        return 0
+    suspects = np.concatenate(list(in_order(_repeated, _slices(work_list, runs))))
     if not len(suspects):
         return 0
     times = Counter(row.record_id for row in _rows(work_list, runs, suspects))
     missing = {record_id: count - 1 for record_id, count in times.items() if count > 1}
     free = _free_names(missing, work_list, runs, in_order)
-    return sum(in_order(_rename, _renamings(work_list, _rows(work_list, runs, suspects), free)))
+    newly_failed: Iterable[int] = in_order(_rename, _renamings(work_list, _rows(work_list, runs, suspects), free))
+    return sum(newly_failed)
+
+
+def rename_rows(work_list: Location, rows: Mapping[str, Sequence[int]], runs: Sequence[Run], in_order: InOrder) -> int:
+    """Rename rows whose ids other records have, as `rename_repeated` does; `rows` are positions by part.
+
+    Returns the number of rows that were usable before.
+    """
+    repeated = [row for part, positions in rows.items() for row in _rows_at(work_list, part, positions)]
+    times = Counter(row.record_id for row in repeated)
+    free = _free_names(times, work_list, runs, in_order)
+    newly_failed: Iterable[int] = in_order(_rename, _renamings(work_list, repeated, free, set(times)))
+    return sum(newly_failed)
+
+
+def hashes_present(work_list: Location, wanted: np.ndarray, runs: Sequence[Run], in_order: InOrder) -> np.ndarray:
+    """Return those of the wanted hashes that occur in the runs."""
+    if not runs or not len(wanted):
+        return np.empty(0, np.uint64)
+    return np.concatenate(list(in_order(_present, _slices(work_list, runs, np.unique(wanted)))))
+
+
+def stored_runs(work_list: Location) -> list[Run]:
+    """Return the runs of a work list, without the names of their parts."""
+    found = work_list.filesystem.get_file_info(fs.FileSelector(work_list.path))
+    sizes = {info.base_name: info.size for info in found if info.base_name.startswith(RUN_PREFIX)}
+    return [Run(name, (), (size - _HEADER_BYTES) // 8) for name, size in sorted(sizes.items())]
 
 
 def _slices(work_list: Location, runs: Sequence[Run], wanted: np.ndarray | None = None) -> list[_Slice]:
@@ -125,12 +156,18 @@ def _rows(work_list: Location, runs: Sequence[Run], suspects: np.ndarray) -> Ite
     """Yield the rows whose ids have one of these hashes, in order."""
     for run in runs:
         for name in run.parts:
-            columns = ["record_id", "error_kind"]
-            part = pq.read_table(work_list.child(name).path, filesystem=work_list.filesystem, columns=columns)
-            positions = np.flatnonzero(np.isin(hash_ids(part["record_id"]), suspects))
-            rows = part.take(pa.array(positions))
-            usable = pc.is_null(rows["error_kind"]).to_pylist()
-            yield from map(_Row, repeat(name), positions.tolist(), rows["record_id"].to_pylist(), usable)
+            ids = pq.read_table(work_list.child(name).path, filesystem=work_list.filesystem, columns=["record_id"])["record_id"]
+            positions = np.flatnonzero(np.isin(hash_ids(ids), suspects))
+            if len(positions):
+                yield from _rows_at(work_list, name, positions.tolist())
+
+
+def _rows_at(work_list: Location, name: str, positions: Sequence[int]) -> Iterator[_Row]:
+    columns = ["record_id", "error_kind"]
+    part = pq.read_table(work_list.child(name).path, filesystem=work_list.filesystem, columns=columns)
+    rows = part.take(pa.array(positions, pa.int64()))
+    usable = pc.is_null(rows["error_kind"]).to_pylist()
+    return map(_Row, repeat(name), positions, rows["record_id"].to_pylist(), usable)
 
 
 def _free_names(
@@ -154,15 +191,17 @@ def _free_names(
     return {record_id: iter(some) for record_id, some in free.items()}
 
 
-def _renamings(work_list: Location, rows: Iterable[_Row], free: Mapping[str, Iterator[str]]) -> Iterator[_Renaming]:
-    seen: set[str] = set()
+def _renamings(
+    work_list: Location, rows: Iterable[_Row], free: Mapping[str, Iterator[str]], known: Collection[str] = ()
+) -> Iterator[_Renaming]:
+    seen = set(known)
     for part, of_part in groupby(rows, key=lambda row: row.part):
         new_ids: dict[int, tuple[str, str]] = {}
         newly_failed = 0
         for row in of_part:
             if row.record_id in seen:
                 new_ids[row.position] = (next(free[row.record_id]), row.record_id)
-                newly_failed += row.is_usable
+                newly_failed += int(row.is_usable)
             seen.add(row.record_id)
         if new_ids:
             yield _Renaming(work_list, part, new_ids, newly_failed)

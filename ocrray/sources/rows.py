@@ -38,14 +38,16 @@ class Row(NamedTuple):
     image_uri: str | None = None
     error_kind: str | None = None
     error: str | None = None
+    gone: bool = False
 
 
-def page_row(found: Found, kind: str, page: int = 0, problem: RecordError | None = None, **known: str | None) -> Row:
+def page_row(
+    found: Found, kind: str, page: int = 0, problem: RecordError | None = None, *, ground_truth: str | None = None
+) -> Row:
     """Return the row of one page of a file; with a `problem` it is a failed record."""
     status = found.known_stat
-    if problem is not None:
-        known |= {"error_kind": problem.kind, "error": sanitise(str(problem))}
-    return Row(f"{sanitise(found.name)}#{page}", found.location.uri, kind, page, status.size, status.etag, **known)
+    row = Row(f"{sanitise(found.name)}#{page}", found.location.uri, kind, page, status.size, status.etag, None, ground_truth)
+    return row if problem is None else row._replace(error_kind=problem.kind, error=sanitise(str(problem)))
 
 
 def table_of_rows(rows: Sequence[Row], passthrough: pa.Schema) -> pa.Table:
@@ -101,6 +103,7 @@ def table_of_texts(found: Found, kind: str, batch: Texts, passthrough: pa.Schema
         "image_uri": pa.nulls(count, pa.string()),
         "error_kind": kinds,
         "error": errors,
+        "gone": pa.repeat(False, count),
     }
     return pa.table([*known.values(), *batch.passthrough], schema=pa.schema([*WORK_LIST_SCHEMA, *passthrough]))
 

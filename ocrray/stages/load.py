@@ -61,6 +61,7 @@ def _corpus_rows(work: pa.Table, stage: str, corpus: pa.Schema) -> pa.Table:
         "page": work["page"],
         "image_uri": pc.if_else(pc.is_in(work["kind"], pa.array(IMAGE_KINDS)), work["uri"], work["image_uri"]),
         "content_hash": _text_hashes(work["text"]),
+        "gone": work["gone"],
     }
     columns = [known[field.name] if field.name in known else pa.nulls(len(work), field.type) for field in corpus]
     passthrough = [field for field in work.schema if field.name not in WORK_LIST_SCHEMA.names]

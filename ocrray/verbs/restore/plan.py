@@ -9,7 +9,7 @@ from typing import Any, Self
 from pydantic import Field, field_validator, model_validator
 
 from ocrray.config import StrictModel, fingerprint
-from ocrray.corpus.blocks import read_index
+from ocrray.corpus.blocks import read_index, read_update
 from ocrray.corpus.export.corpus import ExportConfig
 from ocrray.corpus.manifest import require_whole
 from ocrray.corpus.replay import Selection
@@ -62,6 +62,10 @@ class RestoreConfig(StrictModel):
     """Records of the earlier run in `output.path` to process again, in place, by their outcome: a status (`failed`, `kept_raw`),
     a kind of error, or `COLUMN=VALUE` with `status`, `error_kind`, `failed_stage` or `guard_reason`; one term or a list.
     Engines, models and other settings may differ from the first run's; the rows replaced are kept in `<output>/history`."""
+    update: bool = False
+    """Take in what has changed in the input since the earlier run in `output.path`: new records are added, changed ones processed
+    again in place, and those that are gone marked (column `gone`). Where engines, models or other settings have changed too, all
+    records are processed again. Rows replaced are kept in `<output>/history`."""
     workers: WorkersConfig = WorkersConfig()
     """Processes and their CPUs and GPUs."""
     max_failed_frac: float = Field(0.01, ge=0, le=1)
@@ -77,6 +81,12 @@ class RestoreConfig(StrictModel):
     def _known_terms(cls, terms: list[str]) -> list[str]:
         Selection.parse(terms)
         return terms
+
+    @model_validator(mode="after")
+    def _one_pass(self) -> Self:
+        if self.replay and self.update:
+            raise ValueError("replay and update are passes of their own: set one of them, then the other")
+        return self
 
     @model_validator(mode="after")
     def _one_rewrites(self) -> Self:
@@ -140,14 +150,15 @@ class RestorePlan(Plan):
 
     def require_resumable(self, previous: Run, folder: Location) -> None:
         """Check that the settings are those of the earlier run; a replay may change all that does not define rows and columns."""
-        if not self.config.replay:
+        if not self.config.replay and not self.config.update:
             super().require_resumable(previous, folder)
             return
-        before, now = (
-            {**{key: settings[key] for key in _KEPT_IN_REPLAY}, "extract": _columns_of(settings["extract"])}
-            for settings in (previous.settings, self.settings)
-        )
+        before, now = (self._kept(settings) for settings in (previous.settings, self.settings))
         require_same(folder, replace(previous, fingerprint=fingerprint(before), settings=before), fingerprint(now), now)
+
+    def _kept(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        kept = {**{key: settings[key] for key in _KEPT_IN_REPLAY}, "extract": _columns_of(settings["extract"])}
+        return kept | {"input": {**kept["input"], "paths": None}} if self.config.update else kept
 
     @property
     def unit(self) -> str:
@@ -207,7 +218,7 @@ def make_plan(config: RestoreConfig, limit: int | None, problems: Problems, *, d
     router = _check(problems, config.route, "route")
     corrector = _check(problems, config.extract, "extract") or _check(problems, config.correct, "correct")
     scorer = problems.checked(check_guard, config.guard) if config.guard else None
-    is_finished = previous is not None and output.is_finished(folder)
+    is_finished = previous is not None and output.is_finished(folder) and not config.update
     images = config.recognize is not None
     known_mets = _known_mets(folder) if previous else []
     walk = partial(walk_input, config.input, images=images, limit=limit, known_mets=known_mets)
@@ -215,6 +226,8 @@ def make_plan(config: RestoreConfig, limit: int | None, problems: Problems, *, d
     recognizer = _check(problems, config.recognize, "recognize") if _reads_images(config, files, previous) else None
     if files:
         problems += _problems_of_files(config, files)
+    if config.update and limit is not None:
+        problems.append("update: leave out --limit, an update is of the whole input")
     if config.replay and not previous:
         problems.append(f"replay: there is no earlier run in {config.output.path}")
     problems += config.workers.gpu_problems(config.extract or config.correct)
@@ -240,7 +253,7 @@ def make_plan(config: RestoreConfig, limit: int | None, problems: Problems, *, d
         settings=settings,
         previous=previous,
     )
-    if files and previous and previous.fingerprint == plan.fingerprint:
+    if files and previous and not config.update and previous.fingerprint == plan.fingerprint:
         _require_unchanged(files, folder, config.output.path)
     return plan
 
@@ -253,7 +266,8 @@ def _previous_run(folder: Location) -> Run | None:
 
 
 def _known_mets(folder: Location) -> list[str]:
-    listing = Listing.load(folder.child("_work_list"))
+    work_list = folder.child("_work_list")
+    listing = Listing.load(work_list, read_update(work_list).version)
     return listing.known_mets if listing else []
 
 
@@ -286,8 +300,9 @@ def _counted(config: RestoreConfig, limit: int | None) -> Listing:
 
 def _require_unchanged(files: InputFiles, folder: Location, path: str) -> None:
     work_list = folder.child("_work_list")
-    if listing := Listing.load(work_list):
-        require_unchanged(files, listing.digest, work_list, path)
+    version = read_update(work_list).version
+    if listing := Listing.load(work_list, version):
+        require_unchanged(files, listing.digest, work_list, path, version)
 
 
 def _columns_of(extract: Mapping[str, Any] | None) -> Any:

@@ -4,11 +4,13 @@ import io
 import time
 from contextlib import nullcontext
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from ocrray.corpus.card import write_card
-from ocrray.corpus.commits import Exchange, NewFile
+from ocrray.corpus.commits import Exchange, NewFile, write_marks
 from ocrray.corpus.export.corpus import NAME as EXPORT_NAME
 from ocrray.corpus.manifest import missing_files, read_manifest, require_only, write_manifest
+from ocrray.corpus.marks import Marks
 from ocrray.corpus.replay import Chosen
 from ocrray.corpus.report import write_report
 from ocrray.corpus.summary import Summary, summarise
@@ -24,9 +26,13 @@ from ocrray.verbs.restore.export import export
 from ocrray.verbs.restore.plan import RestorePlan
 from ocrray.verbs.restore.stages import stage_specs
 from ocrray.verbs.restore.tables import Throughput, result_rows
-from ocrray.verbs.restore.work import Work, find_work, listed_blocks, record_pass
+from ocrray.verbs.restore.work import Work, find_work, is_outdated, listed_blocks, record_pass
 from ocrray.verbs.session import ray_session
 from ocrray.verbs.stopwatch import Stopwatch
+
+if TYPE_CHECKING:
+    from ocrray.runtime.monitor import MonitorHandle
+    from ocrray.runtime.pipeline import Pipeline
 
 
 def run(plan: RestorePlan, folder: Location) -> Result:
@@ -48,6 +54,8 @@ def show(plan: RestorePlan, folder: Location) -> Result:
     """
     manifest = read_manifest(folder)
     assert manifest is not None
+    if plan.config.update and is_outdated(plan, folder):
+        return run(plan, folder)
     summary = manifest.summary or _summarised(folder)
     if missing_files(folder, manifest) or (plan.selection and plan.selection.count(summary)):
         return run(plan, folder)
@@ -85,7 +93,9 @@ def _process(plan: RestorePlan, folder: Location, watch: Stopwatch) -> tuple[Wor
         display = monitor.ProgressDisplay(run_monitor, work.listed, work.listed - work.records, plan.unit)
         with display if work.records else nullcontext():
             if work.missing:
-                work.add_all(run_pipeline(pipeline, work.missing, NewFile(folder), run_monitor))
+                commit_new = NewFile(folder, work.update.pass_number)
+                work.add_all(run_pipeline(pipeline, work.missing, commit_new, run_monitor))
+            _take_in_changes(pipeline, work, folder, run_monitor)
             if plan.selection and work.replayed:
                 choose, commit = Chosen(folder.child("data"), plan.selection), Exchange(folder, work.pass_number)
                 work.add_all(run_pipeline(pipeline, work.replayed, commit, run_monitor, choose))
@@ -93,6 +103,18 @@ def _process(plan: RestorePlan, folder: Location, watch: Stopwatch) -> tuple[Wor
         throughput = Throughput(work.processed, time.monotonic() - begun)
     watch.lap("stop")
     return work, throughput
+
+
+def _take_in_changes(pipeline: "Pipeline", work: Work, folder: Location, run_monitor: "MonitorHandle") -> None:
+    """Process again, or mark, the rows that the last update marked."""
+    from ocrray.runtime.listing import in_tasks
+    from ocrray.runtime.pipeline import run_pipeline
+
+    marks = Marks(folder.child("_work_list"), work.update)
+    commit = Exchange(folder, work.update.pass_number, marks)
+    if work.updated:
+        work.add_all(run_pipeline(pipeline, work.updated, commit, run_monitor, marks.rows_to_redo))
+    work.add_all(in_tasks(write_marks, [(commit, block.number) for block in work.marked]))
 
 
 def _write_companions(plan: RestorePlan, folder: Location, work: Work, watch: Stopwatch) -> None:
