@@ -20,6 +20,7 @@ import transformers
 from ocrray.engines.http import HttpConfig, HttpCorrector
 from ocrray.errors import ConfigError, EngineError
 
+ANSWERED = json.dumps({"choices": [{"text": "Hi", "finish_reason": "stop"}]}).encode()
 ANSWER = "abcdefghijklmnopqrstuvwxyz0123"
 
 
@@ -60,16 +61,17 @@ def _wait_until_up(server, url, log):
 
 
 @contextmanager
-def _broken_server(status: int = 200, body: bytes = b"", delay_s: float = 0.0, port: int = 0):
-    """A server that answers every request alike; gives its address and the headers of each request so far."""
+def _broken_server(status: int = 200, body: bytes = b"", delay_s: float = 0.0, port: int = 0, only_for: str = ""):
+    """A server that answers every request alike, or well if it does not hold `only_for`; gives its address and the headers of
+    each request so far."""
     seen = []
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self):
             seen.append({name.lower(): value for name, value in self.headers.items()})
-            self.rfile.read(int(self.headers["Content-Length"]))
-            time.sleep(delay_s)
-            self.send_response(status)
+            is_meant = only_for.encode() in self.rfile.read(int(self.headers["Content-Length"]))
+            time.sleep(delay_s if is_meant else 0)
+            self.send_response(status if is_meant else 200)
             self.send_header("Content-Type", "application/json" if body.startswith(b"{") else "text/html")
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
@@ -133,21 +135,23 @@ def test_correct_rejected_request_is_a_reason_with_its_status(served):
     assert (correction.text, correction.reason) == (None, "http_400")
 
 
-def test_correct_server_error_is_a_reason_after_the_retries():
-    """A text that the server fails on, every time, is left as it is."""
-    with _broken_server(500, b"{}") as (url, seen):
-        (correction,) = HttpCorrector(_config(url, max_retries=1)).correct(["A"])
+@pytest.mark.parametrize(
+    ("fault", "reason"), [({"status": 500}, "http_500"), ({"delay_s": 2.0}, "timeout")], ids=["error", "no answer"]
+)
+def test_correct_text_that_the_server_alone_fails_on_is_left_with_the_reason(fault, reason):
+    """Other texts are answered, so it is this one's fault."""
+    with _broken_server(body=ANSWERED, only_for="BAD", **fault) as (url, seen):
+        good, bad = HttpCorrector(_config(url, max_retries=1, timeout_s=0.3, max_wait_s=10)).correct(["A", "BAD"])
 
-    assert (correction.text, correction.reason) == (None, "http_500")
-    assert len(seen) == 2
+    assert (good.text, bad.text, bad.reason) == ("Hi", None, reason)
+    assert len(seen) >= 3
 
 
-def test_correct_slow_server_is_a_timeout():
-    """An answer that does not come in time is a reason, not a hang."""
-    with _broken_server(200, b"{}", delay_s=2.0) as (url, _):
-        (correction,) = HttpCorrector(_config(url, timeout_s=0.2)).correct(["A"])
-
-    assert (correction.text, correction.reason) == (None, "timeout")
+@pytest.mark.parametrize("fault", [{"status": 500}, {"delay_s": 2.0}], ids=["error", "no answer"])
+def test_correct_server_that_fails_on_every_text_ends_the_run_and_spoils_no_record(fault):
+    """A server that hangs, or whose model has died, is no fault of the records: it is waited for."""
+    with _broken_server(body=b"{}", **fault) as (url, _), pytest.raises(EngineError, match=r"waited 0\.2 s"):
+        HttpCorrector(_config(url, timeout_s=0.2, max_wait_s=0.2)).correct(["A"])
 
 
 @pytest.mark.parametrize("status", [401, 403, 404])
@@ -173,13 +177,12 @@ def test_correct_unreachable_server_ends_the_run_after_the_wait():
 def test_correct_server_that_comes_back_answers_all_texts():
     """A connection refused is no fault of a record: the requests wait until the server listens."""
     port = _free_port()
-    body = json.dumps({"choices": [{"text": "Hi", "finish_reason": "stop"}]}).encode()
     corrector = HttpCorrector(_config(f"http://127.0.0.1:{port}/v1", max_wait_s=30))
     stop = threading.Event()
 
     def start_later():
         time.sleep(0.5)
-        with _broken_server(body=body, port=port):
+        with _broken_server(body=ANSWERED, port=port):
             stop.wait()
 
     server = threading.Thread(target=start_later)
@@ -247,7 +250,7 @@ def test_correct_sends_the_named_key_and_never_another(monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "for-somebody-else")
     monkeypatch.setenv("ARCHIVE_KEY", "for-this-server")
 
-    with _broken_server(500, b"{}") as (url, seen):
+    with _broken_server(400, b"{}") as (url, seen):
         HttpCorrector(_config(url)).correct(["A"])
         HttpCorrector(_config(url, api_key_env="ARCHIVE_KEY")).correct(["A"])
 

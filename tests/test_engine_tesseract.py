@@ -186,6 +186,35 @@ def test_recognize_crash_costs_one_page(opened: Callable[..., Tesseract]):
     assert texts(engine, rendered(VERSE)) == VERSE
 
 
+def test_recognize_process_killed_from_outside_costs_no_page(opened: Callable[..., Tesseract]):
+    """The out-of-memory killer says nothing about the page, which is read again."""
+    before = set(children())
+    engine = opened()
+    (child,) = set(children()) - before
+    child.suspend()
+    threading.Timer(0.3, child.kill).start()
+
+    assert texts(engine, rendered(VERSE)) == VERSE
+
+
+def test_recognize_process_killed_again_and_again_is_a_crash(opened: Callable[..., Tesseract], monkeypatch: pytest.MonkeyPatch):
+    """A page that takes all memory each time is failed in the end."""
+    engine = opened()
+
+    class Dying:
+        def send(self, _page):
+            engine._process.kill()
+            raise BrokenPipeError
+
+        def close(self):
+            pass
+
+    monkeypatch.setattr(engine, "_start", lambda: None)
+    monkeypatch.setattr(engine, "_connection", Dying())
+    with pytest.raises(RecordError, match="SIGKILL"):
+        engine.recognize(rendered(VERSE))
+
+
 def test_recognize_interrupted_page_does_not_answer_the_next(opened: Callable[..., Tesseract]):
     """After Ctrl-C the engine still gives each page its own text."""
     engine = opened()

@@ -69,3 +69,20 @@ def test_worker_whose_monitor_is_gone_ends_the_run_and_fails_no_record(tmp_path:
 
         with pytest.raises(EngineError, match="monitor"):
             worker(rows)
+
+
+@pytest.mark.usefixtures("connected")
+def test_page_is_not_blamed_for_deaths_on_other_pages_of_its_block(tmp_path: Path):
+    """A worker that dies again and again on the second page, or on a machine that goes away, leaves the first page innocent."""
+    import ray
+
+    from ocrray.runtime.monitor import monitored
+    from ocrray.runtime.pipeline import Worker
+
+    rows = pa.Table.from_pylist([{"record_id": name, "source_uri": f"{name}.png"} for name in "ab"], schema=SCHEMA)
+    with monitored(Location.at(tmp_path)) as monitor:
+        for _ in range(3):  # three processes, each of which dies before its block ends
+            Worker(lambda count: [Counting(count)], monitor)(rows)
+
+        assert ray.get(monitor.attempt.remote("a")) == 1
+        assert ray.get(monitor.attempt.remote("b")) == 4

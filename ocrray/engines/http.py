@@ -18,10 +18,12 @@ from ocrray.text.edits import written_probabilities
 from ocrray.text.normalise import sanitise
 
 if TYPE_CHECKING:
+    from openai import OpenAI
     from openai.types import Completion
     from openai.types.chat import ChatCompletion, ChatCompletionMessageParam
 
 _AWAY_STATUSES = (429, 502, 503, 504)  # overloaded, starting, or a proxy whose server is down: not a fault of the text
+_PROBE = "a"
 _FIRST_PAUSE_S, _MAX_PAUSE_S = 1.0, 15.0
 
 
@@ -50,8 +52,8 @@ class HttpConfig(CorrectorConfig):
     max_retries: NonNegativeInt = 4
     """Further attempts per text, with growing pauses, after a timeout or status 408, 409, 429 or 5xx."""
     max_wait_s: NonNegativeFloat = 300.0
-    """Seconds to wait, after these attempts, for a server that cannot be reached or answers 429, 502, 503 or 504; then the run
-    ends, and can be resumed."""
+    """Seconds to wait, after these attempts, for a server that cannot be reached, answers 429, 502, 503 or 504, or answers no
+    text at all; then the run ends, and can be resumed."""
     max_chars: PositiveInt = 2_000
     """Longest text of one request, in characters; longer ones are split."""
     max_output_tokens_per_char: float = Field(default=1.0, gt=0)
@@ -94,13 +96,14 @@ class HttpCorrector:
         self._client = OpenAI(base_url=config.base_url, api_key=key, timeout=config.timeout_s, max_retries=config.max_retries)
         self._pool = ThreadPoolExecutor(config.concurrency, thread_name_prefix="http-corrector")
         self._closing = threading.Event()
+        self._answered_s = -math.inf
 
     def fits(self, text: str) -> bool:
         """Return whether the text has at most `max_chars` characters and fits the width of the prompt."""
         return len(text) <= self._config.max_chars and self._prompt.fits(text)
 
     def correct(self, texts: Sequence[str]) -> list[CorrectionResult]:
-        """Reasons: `http_<status>` or `timeout` where a request failed for good, `unfinished` where the output reached its limit.
+        """Reasons: `http_<status>` or `timeout` where this text alone failed, `unfinished` where the output reached its limit.
 
         Raises:
             EngineError: when the server is away for longer than `max_wait_s`, rejects the key, or does not know the model.
@@ -138,20 +141,29 @@ class HttpCorrector:
         return self._read(text, answer)
 
     def _request_while_away(self, text: str) -> "ChatCompletion | Completion":
-        """Repeat the request, pausing 1 to 15 s, while the server is away; raise EngineError after `max_wait_s`."""
+        """Repeat the request, pausing 1 to 15 s, while the server is away; raise EngineError after `max_wait_s`.
+
+        A server that answers no text at all is away as well: only where it answers others is a time-out or a status of 500 the
+        fault of this text.
+        """
         import openai
 
+        begun_s = time.monotonic()
         deadline_s = time.monotonic() + self._config.max_wait_s
         pause_s = _FIRST_PAUSE_S
         while True:
             try:
-                return self._request(text)
-            except openai.APITimeoutError:  # a subclass of APIConnectionError: this text may be at fault
-                raise
+                answer = self._request(self._client, text)
+                self._answered_s = time.monotonic()
+                return answer
+            except openai.APITimeoutError:  # a subclass of APIConnectionError
+                if self._answers_others(begun_s):
+                    raise
+                problem = f"{self._config.base_url} does not answer within {self._config.timeout_s:g} s"
             except openai.APIConnectionError as err:
                 problem = f"{self._config.base_url} cannot be reached: {err.__cause__ or err}"
             except openai.APIStatusError as err:
-                if err.status_code not in _AWAY_STATUSES:
+                if err.status_code not in _AWAY_STATUSES and (err.status_code < 500 or self._answers_others(begun_s)):
                     raise
                 problem = f"{self._config.base_url} answers with status {err.status_code}"
             left_s = deadline_s - time.monotonic()
@@ -159,20 +171,34 @@ class HttpCorrector:
                 raise EngineError(f"{problem} (waited {self._config.max_wait_s:g} s)")
             pause_s = min(2 * pause_s, _MAX_PAUSE_S)
 
-    def _request(self, text: str) -> "ChatCompletion | Completion":
+    def _answers_others(self, since_s: float) -> bool:
+        """Return whether the server has answered another text since this time, or answers a short one now."""
+        import openai
+
+        if self._answered_s > since_s:
+            return True
+        try:
+            self._request(self._client.with_options(max_retries=0), _PROBE)
+        except openai.APIStatusError as err:
+            return err.status_code < 500
+        except openai.APIError:
+            return False
+        return True
+
+    def _request(self, client: "OpenAI", text: str) -> "ChatCompletion | Completion":
         from openai import omit
 
         model, ask_logprobs = self._config.model, self._config.logprobs
         max_tokens = math.ceil(self._config.max_output_tokens_per_char * len(text)) + 16
         if self._config.api == "completions":
-            return self._client.completions.create(
+            return client.completions.create(
                 prompt=self._prompt.render(text),
                 model=model,
                 temperature=0.0,
                 max_tokens=max_tokens,
                 logprobs=1 if ask_logprobs else omit,
             )
-        return self._client.chat.completions.create(
+        return client.chat.completions.create(
             messages=cast("list[ChatCompletionMessageParam]", self._prompt.messages(text)),  # a union of TypedDicts
             model=model,
             temperature=0.0,

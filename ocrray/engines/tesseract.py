@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 _MAX_SIDE_PX = 32_767  # Tesseract keeps coordinates in 16 bits
 _MIN_DPI, _MAX_DPI = 70, 2400  # what Tesseract itself finds credible
 _BYTES_PER_PIXEL = {"1": 0, "L": 1, "RGB": 3}  # as Tesseract counts
+_KILLED_FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM)  # by the out-of-memory killer, or a machine that is shut down
+_MAX_KILLS = 3
 _OSD_MODES = (1, 12)  # those that find out the page's orientation first
 
 
@@ -95,16 +97,20 @@ class Tesseract:
         if is_blank(image, self._config.blank_below_ink_frac):
             return []
         page = _page(image, self._config.default_dpi)
-        if self._process.poll() is not None:
-            self._start()
-        try:
-            self._connection.send(page)
-            return [line for items in self._connection.recv() if (line := _line(items)).text]
-        except (EOFError, OSError):
-            raise self._death() from None
-        except BaseException:  # Ctrl-C: what is still being read must not become the answer for the next page
-            self.close()
-            raise
+        for _ in range(_MAX_KILLS):
+            if self._process.poll() is not None:
+                self._start()
+            try:
+                self._connection.send(page)
+                return [line for items in self._connection.recv() if (line := _line(items)).text]
+            except (EOFError, OSError):
+                death = self._death()
+            except BaseException:  # Ctrl-C: what is still being read must not become the answer for the next page
+                self.close()
+                raise
+            if -self._process.returncode not in _KILLED_FROM_OUTSIDE:
+                break
+        raise death
 
     def close(self) -> None:
         """End the process."""

@@ -54,8 +54,12 @@ class RunMonitor:
         """Reset the counts, for another work list of the same run."""
         self.finished.clear()
 
-    def attempt(self, record_id: str) -> int:
-        """Count one more attempt at this page, and return how many there were."""
+    def attempt(self, record_id: str, ended: str = "") -> int:
+        """Count one more attempt at this page, and return how many there were; forget those at the page that `ended` before it.
+
+        So a page is not blamed for the deaths of its process on other pages of the block.
+        """
+        self.attempts.pop(ended, None)
         self.attempts[record_id] += 1
         return self.attempts[record_id]
 

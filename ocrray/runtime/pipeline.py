@@ -4,6 +4,7 @@ A spec with a pool is mapped in actors that keep its engine open, the others in 
 other. `blocks` defines how a block is read, passed on and committed.
 """
 
+import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -71,6 +72,7 @@ class Worker:
 
     def __init__(self, open_stages: OpenStages, monitor: MonitorHandle) -> None:
         self.monitor = monitor
+        self.begun: dict[int, str] = {}  # the page that each thread has begun last
         with reporting_errors(monitor):
             self.stages = open_stages(self._count_attempt)
 
@@ -81,11 +83,14 @@ class Worker:
         return table
 
     def _count_attempt(self, record_id: str) -> int:
-        count: ray.ObjectRef[int] = self.monitor.attempt.remote(record_id)
+        ended = self.begun.pop(threading.get_ident(), "")
+        count: ray.ObjectRef[int] = self.monitor.attempt.remote(record_id, ended)
         try:
-            return ray.get(count)
+            attempts = ray.get(count)
         except ray.exceptions.RayError as error:  # that the monitor is gone is not the fault of this record
             raise EngineError(f"the run's monitor cannot be reached: {cluster.last_line(error)}") from None
+        self.begun[threading.get_ident()] = record_id
+        return attempts
 
 
 class Finish:
