@@ -87,13 +87,13 @@ def map_in_pool(
     return _mapped(rows, _WorkerOnRows, batch_size=1, fn_constructor_args=(worker, arguments), compute=pool, **resources)
 
 
-def write_blocks(rows: Dataset, commit: Commit, monitor: MonitorHandle) -> Iterator[Footer]:
-    """Run the plan: `commit` each block, and yield its footer as soon as it is written.
+def write_blocks(rows: Dataset, last: Map, commit: Commit, monitor: MonitorHandle) -> Iterator[Footer]:
+    """Run the plan: apply `last` to each block, `commit` it, and yield its footer as soon as it is written.
 
     Raises:
         EngineError: when the run ends early, with the error that a worker reported to the monitor.
     """
-    written = _in_tasks(rows, _Write(commit, monitor))
+    written = _in_tasks(rows, _Write(last, commit, monitor))
     try:
         for batch in cast(
             "Iterator[pa.Table]", written.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0)
@@ -154,6 +154,18 @@ class _Read:
         return _packed(number, self.choose(number, work) if self.choose else work)
 
 
+class Chain:
+    """Map that applies functions one after the other."""
+
+    def __init__(self, functions: Sequence[Map]) -> None:
+        self.functions = functions
+
+    def __call__(self, rows: pa.Table) -> pa.Table:
+        for function in self.functions:
+            rows = function(rows)
+        return rows
+
+
 class _OnRows:
     """Map of blocks that applies a function to the rows of each."""
 
@@ -172,25 +184,30 @@ class _WorkerOnRows(_OnRows):
 
 
 class _Write:
-    """Last map: commit the block, and pass on its footer."""
+    """Last map: apply a function to the rows of the block, commit it, and pass on its footer."""
 
-    def __init__(self, commit: Commit, monitor: MonitorHandle) -> None:
-        self.commit, self.monitor = commit, monitor
+    def __init__(self, function: Map, commit: Commit, monitor: MonitorHandle) -> None:
+        self.function, self.commit, self.monitor = function, commit, monitor
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         with reporting_errors(self.monitor):
-            footers = [asdict(self.commit(number, rows)) for number, rows in _unpacked(batch)]
+            footers = [asdict(self.commit(number, self.function(rows))) for number, rows in _unpacked(batch)]
         return pa.Table.from_pylist(footers)
 
 
 def _packed(number: int, rows: pa.Table) -> pa.Table:
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, rows.schema) as writer:
-        writer.write_table(rows)
-    data = sink.getvalue()
+    measure = pa.MockOutputStream()  # copies nothing; a buffer that grows would copy everything several times
+    _write_stream(measure, rows)
+    data = pa.allocate_buffer(measure.size())
+    _write_stream(pa.FixedSizeBufferWriter(data), rows)
     offsets = pa.py_buffer(np.array([0, data.size], dtype=np.int64))
     values = pa.LargeBinaryArray.from_buffers(pa.large_binary(), 1, [None, offsets, data])  # without a copy
     return pa.table({"number": pa.array([number], pa.int64()), "rows": values})
+
+
+def _write_stream(sink: pa.NativeFile, rows: pa.Table) -> None:
+    with pa.ipc.new_stream(sink, rows.schema) as writer:
+        writer.write_table(rows)
 
 
 def _unpacked(batch: pa.Table) -> Iterator[tuple[int, pa.Table]]:

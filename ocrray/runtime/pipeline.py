@@ -1,7 +1,7 @@
 """Stages as one Ray Data pipeline: read blocks of the work list -> one map per StageSpec -> write the blocks' data files.
 
-A spec with a pool is mapped in actors that keep its engine open, the others in tasks, which Ray Data fuses where they follow each
-other. `blocks` defines how a block is read, passed on and committed.
+A spec with a pool is mapped in actors that keep its engine open, the others in tasks, one map where they follow each other, which
+Ray Data fuses with reading and writing. `blocks` defines how a block is read, passed on and committed.
 """
 
 import threading
@@ -20,7 +20,7 @@ from ocrray.runtime import blocks, cluster
 from ocrray.runtime.blocks import Choose, Commit, reporting_errors
 from ocrray.runtime.monitor import MonitorHandle
 from ocrray.sources.kinds import IMAGE_KINDS
-from ocrray.stages.spec import OpenStages, StageSpec
+from ocrray.stages.spec import OpenStages, Pool, StageSpec
 from ocrray.stages.tables import to_corpus_schema
 from ocrray.storage import Location
 
@@ -45,20 +45,23 @@ def run_pipeline(
         EngineError: when the run ends early.
     """
     rows = blocks.read_blocks(pipeline.output.child("_work_list"), work, monitor, choose)
+    in_tasks: list[Worker] = []  # specs that follow each other: between two maps a block is serialised
     for spec in pipeline.stages:
-        rows = _mapped(rows, spec, pipeline, monitor)
-    rows = blocks.map_in_tasks(rows, Finish(monitor))
-    yield from blocks.write_blocks(rows, commit, monitor)
+        if spec.pool is None:
+            in_tasks.append(Worker(spec.open, monitor))
+            continue
+        if in_tasks:
+            rows = blocks.map_in_tasks(rows, blocks.Chain(in_tasks))
+            in_tasks = []
+        rows = _in_pool(rows, spec.open, spec.pool, pipeline, monitor)
+    yield from blocks.write_blocks(rows, blocks.Chain([*in_tasks, Finish(monitor)]), commit, monitor)
 
 
-def _mapped(rows: Dataset, spec: StageSpec, pipeline: Pipeline, monitor: MonitorHandle) -> Dataset:
-    pool = spec.pool
-    if pool is None:
-        return blocks.map_in_tasks(rows, Worker(spec.open, monitor))
+def _in_pool(rows: Dataset, open_stages: OpenStages, pool: Pool, pipeline: Pipeline, monitor: MonitorHandle) -> Dataset:
     return blocks.map_in_pool(
         rows,
         Worker,
-        (spec.open, monitor),
+        (open_stages, monitor),
         workers=pool.workers,
         on_cluster=pipeline.on_cluster,
         num_cpus=pool.cpus,

@@ -50,7 +50,7 @@ def run_phase(
     rows = blocks.map_in_pool(rows, worker, (*arguments, monitor), num_cpus=1, **pool)
     made = output.child("_made").child(name)
     made.filesystem.create_dir(made.path)
-    for _ in blocks.write_blocks(rows, partial(write_block, made), monitor):
+    for _ in blocks.write_blocks(rows, blocks.Chain(()), partial(write_block, made), monitor):
         pass
 
 
