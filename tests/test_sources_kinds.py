@@ -25,6 +25,8 @@ def add_kind(monkeypatch: pytest.MonkeyPatch):
     def add(kind: InputKind) -> None:
         monkeypatch.setattr(kinds, "_ALL", (*kinds._ALL, kind))
         monkeypatch.setitem(KINDS, kind.name, kind)
+        for extension in kind.extensions:
+            monkeypatch.setitem(kinds._FAMILIES, extension, kind.family)
         monkeypatch.setattr(kinds, "IMAGE_KINDS", (*kinds.IMAGE_KINDS, kind.name) if kind.is_image else kinds.IMAGE_KINDS)
 
     return add

@@ -5,7 +5,7 @@ import posixpath
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Literal
 
@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from ocrray.errors import ConfigError, RecordError
 from ocrray.sources.input import InputConfig
 from ocrray.sources.kinds import IMAGE_KINDS, KINDS, MARKUP, family_of
-from ocrray.sources.pages import GROUND_TRUTH_SUFFIX, Inspected, Inspector, Member
+from ocrray.sources.pages import GROUND_TRUTH_SUFFIX, Inspected, Inspector
 from ocrray.sources.seen import SeenKeys
 from ocrray.sources.texts import first_table_types
 from ocrray.sources.walk import Found, Walk
@@ -64,7 +64,8 @@ class InputFile:
     @property
     def tag(self) -> str:
         """Return a tag that changes when the file, its ground truth or its scan does."""
-        return "|".join(filter(None, (self.found.known_stat.etag, self.truth_tag, self.image_uri)))
+        etag = self.found.known_stat.etag
+        return "|".join(filter(None, (etag, self.truth_tag, self.image_uri))) if self.truth_tag or self.image_uri else etag
 
 
 @dataclass
@@ -159,7 +160,7 @@ class _Collector:
         """Yield each file once, with the members of a METS after it; files that a METS named before are left out."""
         skipped = self._result.skipped_by_reason
         for batch in walk.batches(skipped):
-            known = self._seen.contains([file_key(found) for found in batch])
+            known = self._seen.contains([file_key(found) for found in batch]).tolist()
             new = [found for found, is_known in zip(batch, known, strict=True) if not is_known]
             # A file that a folder leaves out may still be named later, so it has another key.
             reasons = [self._inspector.skip_reason(found) for found in new]
@@ -169,53 +170,51 @@ class _Collector:
             yield from self._listed([found for found, reason in zip(new, reasons, strict=True) if not reason])
 
     def collected(self, found: Iterable[InputFile]) -> InputFiles:
+        """Collect the files into the result."""
         result, digest, sink = self._result, hashlib.sha256(), pa.BufferOutputStream()
         with pq.ParquetWriter(sink, _SCHEMA, compression="zstd") as writer:
             stream = iter(found)
             while rows := list(islice(stream, _ROWS_PER_GROUP)):
-                for file in rows:
-                    digest.update(f"{file_key(file.found)}\0{file.found.known_stat.size}\0{file.tag}\n".encode())
-                    result.families[file.family or ""] += file.role != "container"
+                lines = [f"{file_key(file.found)}\0{file.found.known_stat.size}\0{file.tag}\n" for file in rows]
+                digest.update("".join(lines).encode())
+                result.families.update(file.family or "" for file in rows if file.role != "container")
                 result.count += len(rows)
                 new_names = self._names.add([sanitise(file.found.name) for file in rows])
                 result.names_collide |= not bool(new_names.all())
-                writer.write_table(pa.Table.from_pylist(list(map(_to_row, rows)), schema=_SCHEMA))
+                writer.write_table(pa.table(list(zip(*map(_to_row, rows), strict=True)), schema=_SCHEMA))
         result.digest, result.parquet = digest.hexdigest(), sink.getvalue()
         return result
 
     def _listed(self, found: Sequence[Found]) -> Iterator[InputFile]:
-        inspected = self._mets_among(found)
+        families = [self._inspector.family(file) for file in found]
+        inspected = self._mets_among(found, families)
         chosen = {file_key(member.found) for mets in inspected.values() for member in mets.members}
         self._seen.add([uri for mets in inspected.values() for uri in mets.claims if uri not in chosen])
         entries: list[InputFile] = []
-        for file in found:
-            mets = inspected.get(file_key(file))
-            entries.append(self._entry(file, "container" if mets else "file"))
-            entries += [self._member(member) for member in mets.members] if mets else []
-        is_new = self._seen.add([file_key(entry.found) for entry in entries])
+        for file, family in zip(found, families, strict=True):
+            mets = inspected.get(file_key(file)) if inspected else None
+            entries.append(self._entry(file, family, "container" if mets else "file"))
+            entries += [self._entry(m.found, m.family, "member", m.image_uri) for m in mets.members] if mets else []
+        is_new = self._seen.add([file_key(entry.found) for entry in entries]).tolist()
         yield from (entry for entry, first in zip(entries, is_new, strict=True) if first)
 
-    def _mets_among(self, found: Sequence[Found]) -> dict[str, Inspected]:
-        candidates = [file for file in found if self._may_be_mets(file)]
-        inspected = self._pool.map(self._inspector.file, candidates)
+    def _mets_among(self, found: Sequence[Found], families: Sequence[str | None]) -> dict[str, Inspected]:
+        markup = (file for file, family in zip(found, families, strict=True) if family == MARKUP)
+        inspected = self._pool.map(self._inspector.file, filter(self._may_be_mets, markup))
         return {file_key(mets.found): mets for mets in inspected if mets.members}
 
     def _may_be_mets(self, found: Found) -> bool:
-        if self._inspector.family(found) != MARKUP or isinstance(found.stat, RecordError):
+        if isinstance(found.stat, RecordError):
             return False
         if self._open_all or "mets" in found.location.name.lower() or found.location.uri in self._known_mets:
             return True
         self._named_left -= found.origin == "file"
         return found.origin == "file" and self._named_left >= 0
 
-    def _entry(self, found: Found, role: Role) -> InputFile:
-        family = self._inspector.family(found)
+    def _entry(self, found: Found, family: str | None, role: Role, image_uri: str | None = None) -> InputFile:
         names, tag = self._truths.of(found) if family in IMAGE_KINDS else ((), "")
-        return InputFile(replace(found, siblings=names), family, role, truth_tag=tag)
-
-    def _member(self, member: Member) -> InputFile:
-        names, tag = self._truths.of(member.found) if member.family in IMAGE_KINDS else ((), "")
-        return InputFile(replace(member.found, siblings=names), member.family, "member", member.image_uri, tag)
+        only_truths = Found(found.name, found.location, found.stat, found.origin, names)
+        return InputFile(only_truths, family, role, image_uri, tag)
 
 
 class _Truths:
@@ -257,22 +256,13 @@ def _tag(found: Found, name: str) -> str:
         return ""
 
 
-def _to_row(file: InputFile) -> dict[str, Any]:
-    found, problem = file.found, file.found.stat if isinstance(file.found.stat, RecordError) else None
-    return {
-        "name": found.name,
-        "uri": found.location.uri,
-        "size": found.known_stat.size,
-        "etag": found.known_stat.etag,
-        "origin": found.origin,
-        "family": file.family,
-        "role": file.role,
-        "image_uri": file.image_uri,
-        "truths": None if found.siblings is None else list(found.siblings),
-        "truth_tag": file.truth_tag,
-        "error_kind": problem and problem.kind,
-        "error": problem and str(problem),
-    }
+def _to_row(file: InputFile) -> tuple[Any, ...]:
+    """Return the values of `_SCHEMA`."""
+    found, status = file.found, file.found.known_stat
+    truths = None if found.siblings is None else list(found.siblings)
+    fixed = (found.name, found.location.uri, status.size, status.etag, found.origin, file.family, file.role, file.image_uri)
+    problem = found.stat if isinstance(found.stat, RecordError) else None
+    return (*fixed, truths, file.truth_tag, problem and problem.kind, problem and str(problem))
 
 
 def _from_row(row: dict[str, Any]) -> InputFile:

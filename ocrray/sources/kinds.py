@@ -163,10 +163,13 @@ IMAGE_KINDS = tuple(kind.name for kind in _ALL if kind.is_image)
 EXPORTED_KINDS = tuple(kind.name for kind in _ALL if kind.is_exported)
 
 
+_FAMILIES = {extension: kind.family for kind in reversed(_ALL) for extension in kind.extensions}
+
+
 def family_of(file_name: str) -> str | None:
     """Return the `family` for the extension of a file name; None if no kind has it."""
-    name = file_name.lower()
-    return next((kind.family for kind in _ALL if name.endswith(kind.extensions)), None)
+    stem, dot, last = file_name.lower().rpartition(".")
+    return _FAMILIES.get(f".{stem.rpartition('.')[2]}.gz" if last == "gz" else dot + last)
 
 
 def image_format_of(data: bytes) -> ImageFormat:

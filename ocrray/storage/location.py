@@ -90,7 +90,7 @@ class Location:
 
     def child(self, name: str) -> "Location":
         """Return the file or folder of this relative POSIX name in this folder; it need not exist."""
-        return replace(self, path=posixpath.join(self.path, name))
+        return Location(self.prefix, posixpath.join(self.path, name), self.query)  # `replace` takes four times as long
 
     def parent(self) -> "Location":
         """Return the folder that contains this location."""
