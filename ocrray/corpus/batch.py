@@ -17,7 +17,7 @@ Integers = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 COLUMNS = (
-    *("record_id", "status", "raw_text", "corrected_text", "ground_truth", "edits", "fields"),
+    *("record_id", "gone", "status", "raw_text", "corrected_text", "ground_truth", "edits", "fields"),
     *("guard_reason", "failed_stage", "error_kind", "source_kind", "estimated_cer", "tagger_edits"),
     *Provenance.model_fields,
     *("input_tokens", "output_tokens", "recognize_s", "correct_s"),

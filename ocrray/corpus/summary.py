@@ -59,6 +59,7 @@ class Summary:
 
     columns: dict[str, pa.DataType] = field(default_factory=dict)  # all columns of the data files
     records: int = 0
+    gone: int = 0  # of the records, those that an update found to be no longer in the input
     status: Counter[str] = field(default_factory=Counter)
     source_kinds: Counter[str] = field(default_factory=Counter)
     provenance: Counter[Provenance] = field(default_factory=Counter)  # of the records that did not fail
@@ -263,6 +264,7 @@ def _add_batch(summary: Summary, batch: Batch) -> None:
 
 
 def _add_counts(summary: Summary, batch: Batch) -> None:
+    summary.gone += int(batch.total("gone"))
     summary.status += batch.counts("status")
     summary.source_kinds += batch.counts("source_kind")
     summary.kept_raw += batch.counts("guard_reason", batch.equals("status", "kept_raw"))

@@ -82,6 +82,7 @@ def make_newspaper(records: int = 400, with_truth: bool = True, seed: int = 7) -
         raw = misread(truth, rng.choice([0, 0.01, 0.03, 0.08, 0.2]), rng)
         record_id = f"gazette-1871-{number:04d}"
         about = {"source_kind": "image", "title": f"The Gazette, no. {number}", "truth": truth if with_truth else None}
+        about["gone"] = number % 50 == 7
         luck = rng.random()
         if luck < 0.03:
             kind, stage = rng.choice([("truncated", "load"), ("bomb", "load"), ("timeout", "recognize")])

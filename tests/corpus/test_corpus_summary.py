@@ -28,6 +28,7 @@ def test_summarise_mixed_corpus_equals_counts_of_rows(corpus, rows) -> None:
     changes = [max(edit["end"] - edit["start"], len(edit["corrected"])) for row in mixed for edit in row["edits"]]
     assert summary.changed_chars == sum(changes)
     assert summary.passthrough == ["title"]
+    assert summary.gone == sum(bool(row["gone"]) for row in mixed) > 0
 
 
 def test_summarise_ground_truth_equals_totals_of_all_rows(corpus, rows) -> None:

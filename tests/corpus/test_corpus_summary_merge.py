@@ -46,6 +46,7 @@ def random_row(record_id: str, rng: random.Random) -> Row:
         "corrector": rng.choice(["tagger", None]),
         "model": rng.choice(["a", "b"]),
         "input_tokens": rng.choice([None, 10]),
+        "gone": rng.choice([None, False, True]),
         "recognize_s": rng.choice([None, 0.5]),
         "ground_truth_chars": truth_chars,
         "raw_distance": None if truth_chars is None else rng.randint(0, 3),

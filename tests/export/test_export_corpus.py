@@ -184,6 +184,23 @@ def test_export_pages_of_a_document_far_apart_end_in_one_file(write):
     assert written["a.hocr"].count(b"the ") == written["c.hocr"].count(b"the ") == 2
 
 
+def test_export_pages_and_files_gone_from_the_input_are_left_out(write):
+    """An update that found a book with fewer pages, or no file at all, leaves rows of the old content: they are no part of it."""
+    folder = write(a_hocr=BOOK, b_xml=alto("tbe cat"))
+    output = restored(folder)
+    path = f"{output.path}/data/000000.parquet"
+    table = pq.read_table(path)
+    gone = table.schema.get_field_index("gone")
+    table = table.set_column(gone, "gone", pa.array([None, None, True, True]))
+    hashes = table["content_hash"].to_pylist()
+    table = table.set_column(table.schema.get_field_index("content_hash"), "content_hash", pa.array([*hashes[:2], "old", "old"]))
+    pq.write_table(table, path)
+    (folder / "b.xml").unlink()
+
+    assert export(output) == Exported(1, 0, 0, 1)
+    assert list(exported_files(output)) == ["a.hocr"]
+
+
 def test_export_reads_no_rows_of_data_files_without_documents(write):
     """What a footer's statistics say is believed: here a file whose rows hold a document says that it has none."""
     output = restored(write(a_xml=alto("tbe cat")))

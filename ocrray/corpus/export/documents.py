@@ -34,7 +34,7 @@ B = TypeVar("B")
 
 _COLUMNS = [
     *("source_uri", "source_kind", "page", "status", "edits", "content_hash", "failed_stage", "error_kind", "error"),
-    *("corrector", "model", "model_revision", "adapter"),
+    *("corrector", "model", "model_revision", "adapter", "gone"),
 ]
 
 Hashes = npt.NDArray[np.uint64]
@@ -137,8 +137,8 @@ def _survey(data: Location, documents_per_range: int, name: str) -> _Survey:
     with _opened(data, name) as file:
         if not _may_hold_documents(file.metadata):
             return survey
-        table = file.read(["source_uri", "source_kind"]).combine_chunks()
-    rows = np.flatnonzero(pc.fill_null(pc.is_in(table["source_kind"], pa.array(EXPORTED_KINDS)), False))
+        table = file.read(_present(file, ["source_uri", "source_kind", "gone"])).combine_chunks()
+    rows = np.flatnonzero(_is_of_document(table))
     uris = table["source_uri"].take(pa.array(rows))
     codes = np.asarray(uris.combine_chunks().dictionary_encode().indices)
     starts = np.flatnonzero(np.diff(codes, prepend=-1))  # each begins a document
@@ -193,11 +193,21 @@ def _read_rows(data: Location, rows: RowRange) -> Iterator[dict[str, Any]]:
 
 
 def _read_group(file: pq.ParquetFile, group: int, start: int, rows: RowRange) -> Iterator[dict[str, Any]]:
-    for batch in file.iter_batches(BATCH_ROWS, row_groups=[group], columns=_COLUMNS):
+    for batch in file.iter_batches(BATCH_ROWS, row_groups=[group], columns=_present(file, _COLUMNS)):
         first, last = max(start, rows.start), min(start + batch.num_rows, rows.end)
         inside = batch.slice(first - start, last - first) if first < last else batch.slice(0, 0)
         start += batch.num_rows
-        yield from inside.filter(pc.is_in(inside["source_kind"], pa.array(EXPORTED_KINDS))).to_pylist()
+        yield from inside.filter(_is_of_document(inside)).to_pylist()
+
+
+def _present(file: pq.ParquetFile, columns: Sequence[str]) -> list[str]:
+    return [name for name in columns if name in file.schema_arrow.names]
+
+
+def _is_of_document(rows: pa.Table | pa.RecordBatch) -> pa.Array | pa.ChunkedArray:
+    """Return which rows are pages of a document to be exported: not those that an update found to be gone from the input."""
+    of_kind = pc.fill_null(pc.is_in(rows["source_kind"], pa.array(EXPORTED_KINDS)), False)
+    return pc.and_(of_kind, pc.invert(pc.fill_null(rows["gone"], False))) if "gone" in rows.schema.names else of_kind
 
 
 @contextmanager

@@ -31,6 +31,8 @@ def result_rows(summary: Summary, output: str, *, unit: str, throughput: Through
         share = f"{summary.sent_on_frac:.1%} of the characters"
         rows.append(("sent on", f"{summary.sent_on_records:,} {unit}s, {share}, to the language model"))
     rows += [(status.replace("_", " "), f"{summary.status[status]:,}") for status in STATUSES]
+    if summary.gone:
+        rows.append(("gone", f"{summary.gone:,} of these are no longer in the input"))
     if throughput and throughput.records:
         rate = throughput.records / throughput.elapsed_s
         rows.append((f"{unit}s/s", f"{rate:,.2f} ({throughput.elapsed_s:,.1f} s, workers' start included)"))
