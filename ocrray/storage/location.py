@@ -20,10 +20,11 @@ import pyarrow as pa
 from pyarrow import fs
 from pydantic import AfterValidator
 
-from ocrray.errors import RecordError
+from ocrray.errors import OcrrayError, RecordError
 from ocrray.storage.filesystems import filesystem
 
 _REMOTE = re.compile(r"(?P<prefix>(?:s3|gs)://(?:[^/?@]*@)?)(?P<path>.*?)(?P<query>\?\w+=[^/]*)?", re.DOTALL)
+_UNFINISHED = re.compile(r"\..+\.[0-9a-f]{32}\.tmp", re.DOTALL)
 UNREADABLE_PARTS = ("", ".", "..")
 """Parts of keys that pyarrow refuses (the empty one) or that its HTTP client resolves away: `a/../b` would be written to `b`."""
 
@@ -137,10 +138,27 @@ class Location:
         temporary = self.child(f".{name}.{uuid4().hex}.tmp").path if self.is_local else target
         if self.is_local:
             self.filesystem.create_dir(self.path, recursive=False)  # a share that went away is not made on the local disk
-        with self.filesystem.open_output_stream(temporary) as stream:
-            stream.write(data)
-        if self.is_local:
-            self.filesystem.move(temporary, target)
+        try:
+            with self.filesystem.open_output_stream(temporary) as stream:
+                stream.write(data)
+            if self.is_local:
+                self.filesystem.move(temporary, target)
+        except BaseException:  # a full disk must not stay full of it
+            if self.is_local:
+                with suppress(OSError, OcrrayError):
+                    self.filesystem.delete_file(temporary)
+            raise
+
+    def remove_unfinished(self) -> None:
+        """Remove from a local folder what killed processes left of files that they were writing.
+
+        Raises: OSError: when it cannot be removed.
+        """
+        if not self.is_local:
+            return
+        with suppress(FileNotFoundError), os.scandir(self.path) as entries:
+            for path in [entry.path for entry in entries if _UNFINISHED.fullmatch(entry.name)]:
+                os.unlink(path)  # noqa: PTH108
 
     def delete(self, name: str) -> None:
         """Delete the file `name` of this folder, if it exists.

@@ -82,6 +82,8 @@ def _lock(output: Location) -> Iterator[None]:
     except OSError as error:
         raise ConfigError(f"output.path: {output.path} cannot be written: {error.strerror}") from None
     try:
+        for folder in (output, output.child("data"), output.child("_work_list")):
+            folder.remove_unfinished()
         yield
     finally:
         lock.release()
