@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -83,7 +84,7 @@ class Chaos:
             self.s3.fail_for(self.rng.uniform(1, 4), **fault)
             kind = f"store {fault.get('status') or ('reset' if 'reset' in fault else 'slow')}"
         else:
-            victims = list(_workers("ray::RunMonitor" if kind == "monitor" else "ray::Map"))
+            victims = list(_workers("RunMonitor" if kind == "monitor" else "Read|Map|_caught|IDLE"))
             if not victims:
                 return
             with suppress(psutil.NoSuchProcess):
@@ -91,11 +92,11 @@ class Chaos:
         self.done[kind] += 1
 
 
-def _workers(title: str) -> Iterator[psutil.Process]:
-    """Yield the workers of this session's cluster whose task or actor has this name."""
+def _workers(names: str) -> Iterator[psutil.Process]:
+    """Yield the workers of this session's cluster whose task or actor has a name that begins with one of these."""
     for process in psutil.Process(os.getpid()).children(recursive=True):
         with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
-            if (process.cmdline() or [""])[0].startswith(title):
+            if re.match(f"ray::({names})", (process.cmdline() or [""])[0]):
                 yield process
 
 
