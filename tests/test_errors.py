@@ -4,12 +4,13 @@ import pickle
 
 import pytest
 
-from ocrray.errors import ConfigError, EngineError, RecordError
+from ocrray.errors import ConfigError, EngineError, RecordError, StoreError
 
 ERRORS = [
     (ConfigError("a\nb"), {}),
     (RecordError("bad page", kind="truncated"), {"kind": "truncated"}),
     (EngineError("down"), {}),
+    (StoreError("disk full", transient=False), {"transient": False}),
 ]
 
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ocrray.errors import EngineError, RecordError
-from ocrray.records import SCHEMA
+from ocrray.errors import EngineError, RecordError, StoreError
+from ocrray.records import SCHEMA, TRANSIENT_KINDS
 from ocrray.stages.base import RowStage, Stage, StageError
 from ocrray.stages.tables import add_run_columns, scatter, to_corpus_schema
 
@@ -119,6 +119,43 @@ def test_row_stage_engine_error_ends_the_run():
     """With a broken engine every record would fail, so the error passes."""
     with pytest.raises(EngineError):
         Double()(rows_of("a", "broken"))
+
+
+class Reading(RowStage):
+    """Row stage that reads a file for each row, whose text is the kind of error, if any, that this meets."""
+
+    name = "reading"
+    reads = ("raw_text",)
+    writes = ("corrected_text",)
+
+    def process_row(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        if row["raw_text"] == "store":
+            raise StoreError("s3://bucket is away")
+        if row["raw_text"] != "fine":
+            raise RecordError("gone", kind=row["raw_text"])
+        return {}
+
+
+def test_row_stage_store_error_ends_the_run():
+    """With a store that is away every record would fail."""
+    with pytest.raises(StoreError):
+        Reading()(rows_of("fine", "store"))
+
+
+@pytest.mark.parametrize("kind", sorted(TRANSIENT_KINDS))
+def test_row_stage_many_files_in_a_row_that_cannot_be_read_end_the_run(kind: str):
+    """So many at once are no faults of records, in whatever blocks they come: nothing of the last block is committed."""
+    Reading()(rows_of("fine", *[kind] * 30))
+    with pytest.raises(StoreError, match="50 records in a row cannot be read, the last: gone"):
+        Reading()(rows_of(*[kind] * 30))
+
+
+def test_row_stage_files_that_cannot_be_read_here_and_there_are_failures():
+    """One that can be read in between shows that the store is there, and broken contents say nothing about it."""
+    rows = Reading()(rows_of(*[*["missing"] * 40, "fine"] * 3, *["truncated"] * 100))
+
+    assert rows["status"].null_count == 3
+    assert rows["error_kind"].to_pylist().count("missing") == 120
 
 
 def test_stage_nothing_selected_is_not_called():
