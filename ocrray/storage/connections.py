@@ -1,6 +1,5 @@
 """Connections of this process to object stores."""
 
-from datetime import timedelta
 from functools import lru_cache
 from urllib.parse import parse_qsl
 
@@ -10,7 +9,7 @@ from ocrray.errors import RecordError
 
 _REQUEST_TIMEOUT_S, _CONNECT_TIMEOUT_S = 20.0, 5.0  # of pyarrow 3 and 1: a busy store is slower, and every retry adds to it
 _ATTEMPTS = 3  # by default pyarrow asks 31 times: Ctrl-C would wait for 100 s; `faults.retrying` asks again
-_GCS_RETRY = timedelta(seconds=30)
+_GCS_OPTION = "retry_limit_seconds=30"  # by default its client retries by itself for 15 minutes
 _FLAGS = ("allow_bucket_creation", "allow_bucket_deletion")
 _S3_OPTIONS = {"region", "scheme", "endpoint_override", *_FLAGS}
 
@@ -34,6 +33,8 @@ def _connect(prefix: str, bucket: str, query: str) -> fs.FileSystem:
     try:
         if prefix == "s3://" and options.keys() <= _S3_OPTIONS:
             return _s3(bucket, options)
+        if prefix.startswith("gs://") and "retry_limit_seconds" not in options:
+            return fs.FileSystem.from_uri(f"{prefix}{bucket}{query}{'&' if query else '?'}{_GCS_OPTION}")[0]
         return fs.FileSystem.from_uri(f"{prefix}{bucket}{query}")[0]
     except ValueError as error:
         problem = f"{prefix}{bucket}{query}: {' '.join(str(error).split())} (a `?` in a key is written %3F)"
