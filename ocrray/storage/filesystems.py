@@ -110,6 +110,16 @@ class _Handler(fs.FileSystemHandler):  # type: ignore[misc] # pyarrow has no typ
     def open_output_stream(self, path: str, metadata: Any) -> pa.PythonFile:  # noqa: ARG002 - of the interface
         return pa.PythonFile(_Writer(self, path), mode="w")
 
+    def write_file(self, path: str, parts: Sequence[bytes | pa.Buffer]) -> None:
+        """Write a file whose content is these parts."""
+
+        def write(raw: fs.FileSystem) -> None:
+            with raw.open_output_stream(path) as stream:
+                for part in parts:
+                    stream.write(part)
+
+        self.attempt(lambda raw: _into_folder(lambda: write(raw)), path, "written")
+
     def open_append_stream(self, path: str, metadata: Any) -> pa.PythonFile:
         raise NotImplementedError("nobody appends to a file")
 
@@ -206,12 +216,7 @@ class _Writer(io.RawIOBase):
         if self.closed:
             return
         super().close()
-        self._handler.attempt(lambda raw: _into_folder(lambda: self._write(raw)), self._path, "written")
-
-    def _write(self, raw: fs.FileSystem) -> None:
-        with raw.open_output_stream(self._path) as stream:
-            for part in self._parts:
-                stream.write(part)
+        self._handler.write_file(self._path, self._parts)
 
 
 def _into_folder(write: Callable[[], ResultT]) -> ResultT:

@@ -139,8 +139,7 @@ class Location:
         if self.is_local:
             self.filesystem.create_dir(self.path, recursive=False)  # a share that went away is not made on the local disk
         try:
-            with self.filesystem.open_output_stream(temporary) as stream:
-                stream.write(data)
+            self.filesystem.handler.write_file(temporary, [data])
             if self.is_local:
                 self.filesystem.move(temporary, target)
         except BaseException:  # a full disk must not stay full of it
