@@ -248,3 +248,16 @@ def test_restore_input_inside_the_output_is_refused(run, table, path: str, tmp_p
     table["input"]["paths"] = [f"{tmp_path}/{path}"]
     assert run(table)[0] == 2
     assert f"{path} lies in output.path" in capsys.readouterr().err
+
+
+def test_restore_later_table_without_a_column_ends_the_run_and_binds_nothing(run, table, tmp_path: Path, capsys):
+    """A table that lacks a column is found while listing; the config may then be another for the same output."""
+    (tmp_path / "more.jsonl").write_text('{"id": "z", "text": "no such column"}')
+    paths = [*table["input"]["paths"], str(tmp_path / "more.jsonl")]
+
+    assert run({**table, "input": {**table["input"], "paths": paths}})[0] == 2
+
+    error = capsys.readouterr().err
+    assert "more.jsonl: no column ocr" in error
+    assert "Traceback" not in error
+    assert run(table)[0] == 0
