@@ -138,10 +138,12 @@ def test_list_input_mets_of_any_name_stands_for_its_files(here: Path) -> None:
     assert [row["record_id"] for row in rows(Location.at(here / "out"))] == [row["record_id"] for row in listed("in")] == expected
 
 
-def test_list_input_limit_takes_the_first_records(here: Path) -> None:
-    """`--limit` counts records, and leaves no part of others."""
+def test_list_input_limit_takes_the_first_records(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`--limit` counts records, and leaves no part of others, which tasks that ran ahead or a killed run have written."""
+    monkeypatch.setattr(groups, "_MAX_GROUP_FILES", 1)
+    write(here, out__rows_000009_parquet=b"left by a killed run")
     write(here, in__a_txt="1\n2\n3", in__b_txt="4\n5", in__c_txt="6")
-    listing = write_work_list(Location.at(here / "out"), "in", limit=4)
+    listing = write_work_list(Location.at(here / "out"), "in", limit=4, in_order=lambda *task: list(map(*task)))
     assert listing.records == sum(listing.counts.values()) == 4
     assert [row["text"] for row in rows(Location.at(here / "out"))] == ["1", "2", "3", "4"]
     assert listing.digest == counted("in", images=False, limit=4).digest

@@ -9,6 +9,7 @@ from PIL import Image
 from ocrray.sources.input import InputConfig
 from ocrray.sources.input_files import walk_input
 from ocrray.sources.listing import ListingJob, list_input
+from ocrray.sources.record_ids import InOrder
 from ocrray.sources.worklist import Listing, count_records, list_records
 from ocrray.storage import Location
 
@@ -69,11 +70,14 @@ def counted(*paths: str, images: bool = True, limit: int | None = None, **settin
     return count_records(InputConfig(paths=list(paths), **settings), images=images, limit=limit)
 
 
-def write_work_list(folder: Location, *paths: str, images: bool = False, limit: int | None = None, **settings: Any) -> Listing:
+def write_work_list(
+    folder: Location, *paths: str, images: bool = False, limit: int | None = None, in_order: InOrder = map, **settings: Any
+) -> Listing:
     """List the input into the folder as a run does, in this process."""
     config = InputConfig(paths=list(paths), **settings)
     files = walk_input(config, images=images, limit=limit)
-    listing, parts = list_input(files, ListingJob(config=config, work_list=folder, images=images, limit=limit))
+    job = ListingJob(config=config, work_list=folder, images=images, limit=limit, in_order=in_order)
+    listing, parts = list_input(files, job)
     assert [(path.name, pq.read_metadata(path).num_rows) for path in part_paths(folder)] == parts
     return listing
 
