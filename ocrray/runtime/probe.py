@@ -3,6 +3,7 @@
 import time
 import uuid
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import ray
@@ -38,12 +39,13 @@ def require_shared(output: Location, inputs: Callable[[], Sequence[Location]]) -
         samples = [location for location in inputs() if _input_problem(location) is None]
         tasks = {_start(node["NodeID"], probe, token, samples): node for node in others}
         for task in ray.wait(list(tasks), num_returns=len(tasks), timeout=_TIMEOUT_S)[0]:
-            node = tasks[task]
-            problems += [f"{problem} on node {node['NodeManagerAddress']}; {_SHARED}" for problem in _answer(task)]
-            if not problems and _seen(probe, node["NodeID"], token) is not None:
-                problems.append(f"output.path: {output.uri} is another folder on node {node['NodeManagerAddress']}; {_SHARED}")
+            node, answer = tasks[task], _answer(task)
+            if answer == [] and _seen(probe, node["NodeID"], token) is not None:
+                answer = [f"output.path: {output.uri} is another folder"]
+            problems += [f"{problem} on node {node['NodeManagerAddress']}; {_SHARED}" for problem in answer or ()]
     finally:
-        output.filesystem.delete_dir(probe.path)
+        with suppress(OSError, OcrrayError):
+            output.filesystem.delete_dir(probe.path)
     problems.raise_if_any()
 
 
@@ -52,13 +54,14 @@ def _start(node_id: str, probe: Location, token: str, samples: Sequence[Location
     return _look.options(scheduling_strategy=here).remote(probe, node_id, token, samples)
 
 
-def _answer(task: Any) -> list[str]:
+def _answer(task: Any) -> list[str] | None:
+    """Return what a machine does not see, None where it went away."""
     try:
         return list(ray.get(task))
     except RayTaskError as error:  # ocrray cannot be imported there, for instance
         return [f"a task fails ({last_line(error)})"]
-    except RayError:  # the machine went away
-        return []
+    except RayError:
+        return None
 
 
 @ray.remote(num_cpus=0, max_retries=0)
