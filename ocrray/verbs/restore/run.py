@@ -133,6 +133,8 @@ def _write_companions(plan: RestorePlan, folder: Location, work: Work, watch: St
     before = read_manifest(folder)
     assert run is not None
     watch.lap("report")
+    if work.processed:
+        folder.delete(EXPORT_NAME)  # of a corpus that has changed since
     write_manifest(
         folder,
         summary=work.summary,
@@ -144,8 +146,6 @@ def _write_companions(plan: RestorePlan, folder: Location, work: Work, watch: St
         passes=run.passes,
         timings=watch.seconds,
     )
-    if work.processed:
-        folder.delete(EXPORT_NAME)  # of a corpus that has changed
 
 
 def _thumbnail(uri: str, page: int, limits: InputConfig) -> bytes | None:
