@@ -22,11 +22,12 @@ def shared_data() -> Path:
 
 
 @pytest.fixture(autouse=True)
-def planning(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a run has set in this process, to wait long for stores, ends with its test."""
+def brief(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests wait for stores as while a run is planned; a run that waits longer does so until its test ends."""
     from ocrray.storage import faults
 
-    monkeypatch.setattr(faults, "_waiting", faults.Waiting())
+    monkeypatch.setattr(faults, "_waiting", faults.Waiting())  # restored at the end
+    faults.wait_briefly()
 
 
 @pytest.fixture(scope="session")

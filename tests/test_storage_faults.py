@@ -171,11 +171,9 @@ def test_one_file_that_may_not_be_read_is_an_error_of_the_file(s3: FaultyS3, buc
     assert time.monotonic() - begun < 1
 
 
-def test_credentials_refused_while_planning_are_no_reason_to_wait(
-    s3: FaultyS3, bucket: Location, monkeypatch: pytest.MonkeyPatch
-):
+def test_credentials_refused_while_planning_are_no_reason_to_wait(s3: FaultyS3, bucket: Location):
     """Nothing is done yet, and they may just be wrong."""
-    monkeypatch.setattr(faults, "_waiting", faults.Waiting())
+    faults.wait_briefly()
     begun = time.monotonic()
     with s3.failing(status=403, code="InvalidAccessKeyId"), pytest.raises(StoreError):
         bucket.files(".txt")

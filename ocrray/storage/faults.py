@@ -48,13 +48,10 @@ class ChangedFileError(OSError):
 
 @dataclass(slots=True)
 class Waiting:
-    """For how long this process waits for a store, and to whom it says so while it does.
+    """For how long this process waits for a store, and for new credentials, and to whom it says so while it does."""
 
-    `denied_wait_s`: seconds to wait for new credentials. While a run is planned there is none, since they may just be wrong.
-    """
-
-    max_wait_s: float = _PLANNING_WAIT_S
-    denied_wait_s: float = 0.0
+    max_wait_s: float = DEFAULT_MAX_WAIT_S
+    denied_wait_s: float = DEFAULT_MAX_WAIT_S
     report: Callable[[str], object] = lambda line: print(f"ocrray: {line}", file=sys.stderr, flush=True)
 
 
@@ -65,6 +62,12 @@ def wait_for_stores(max_wait_s: float, report: Callable[[str], object] | None = 
     """Wait in this process, from now on, for at most `max_wait_s` for a store; `report` gets a line where it takes long."""
     global _waiting
     _waiting = Waiting(max_wait_s, max_wait_s, report or Waiting().report)
+
+
+def wait_briefly() -> None:
+    """Wait in this process, from now on, as in planning: not long, and not for credentials, which may just be wrong."""
+    global _waiting
+    _waiting = Waiting(_PLANNING_WAIT_S, denied_wait_s=0.0)
 
 
 def max_wait_s() -> float:
@@ -183,8 +186,9 @@ def _limit_s(fault: Fault, error: OSError, serves_others: Callable[[], bool] | N
 def _give_up(what: str, fault: Fault, error: OSError, waited_s: float, serves_others: Callable[[], bool] | None) -> None:
     if error.errno == errno.EIO and serves_others and serves_others():
         raise error  # a bad sector
+    refused = "; the credentials are refused, or have expired" if fault is Fault.DENIED else ""
     waited = f" (waited {waited_s:.0f} s)" if waited_s >= 1 else ""
-    raise StoreError(f"{what}: {cause(error)}{waited}", transient=fault is not Fault.LASTING) from None
+    raise StoreError(f"{what}: {cause(error)}{refused}{waited}", transient=fault is not Fault.LASTING) from None
 
 
 _AWS_CAUSE = re.compile(

@@ -9,6 +9,7 @@ from typing import cast
 from ocrray.config import StrictModel, load
 from ocrray.errors import Problems
 from ocrray.storage import Location
+from ocrray.storage.faults import wait_briefly
 from ocrray.verbs import Verb, console, output
 from ocrray.verbs.base import Plan, PlanModule, Result, RunModule, VerbConfig
 
@@ -22,6 +23,7 @@ def carry_out(
     """
     config = load(config_path, _planner(verb).Config, overrides)
     if dry_run:
+        wait_briefly()
         _print_plan(verb, config, limit)
         return 0
     result = run_config(verb, config, limit)
@@ -31,6 +33,7 @@ def carry_out(
 
 def run_config(verb: Verb, config: StrictModel, limit: int | None = None) -> Result:
     """Run `verb` with a config that is loaded already; raises as `carry_out` does."""
+    wait_briefly()
     folder = Location.at(_output_path(config))
     with output.locked(folder) as lock_problems:
         with console.working("Reading the input"):
