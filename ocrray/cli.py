@@ -40,6 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"ocrray: stopped: {_one_line(error)}\n{_hint(options.verb, arguments)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
+        for number in (signal.SIGINT, signal.SIGTERM):  # a second one would end this process with another code than promised
+            signal.signal(number, signal.SIG_IGN)
         print(f"\nocrray: interrupted. {_hint(options.verb, arguments)}", file=sys.stderr)
         return 130
 

@@ -1,6 +1,7 @@
 """What every test may use."""
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +20,15 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"development data not found at {folder}")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def signal_handlers() -> Iterator[None]:
+    """A test that calls the command line in this process leaves no signal handler behind."""
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture(autouse=True)

@@ -162,4 +162,5 @@ def test_chaos_short(s3: FaultyS3, tmp_path: Path):
 @pytest.mark.timeout(6 * 3600)
 def test_chaos_thirty_runs_of_three_thousand_records(s3: FaultyS3, tmp_path: Path):
     """Drivers, workers and monitors are killed, and the store fails, at random moments."""
-    run_chaos(s3, tmp_path, records=3000, runs=30, disturbances=4, delay_s=0.01, seed=int(os.environ.get("CHAOS_SEED", "0")))
+    seed, runs = (int(os.environ.get(name, default)) for name, default in (("CHAOS_SEED", "0"), ("CHAOS_RUNS", "30")))
+    run_chaos(s3, tmp_path, records=3000, runs=runs, disturbances=4, delay_s=0.01, seed=seed)

@@ -2,6 +2,7 @@
 
 import runpy
 import subprocess
+import signal
 import sys
 from pathlib import Path
 
@@ -106,6 +107,7 @@ def test_interrupted_run_says_how_it_goes_on(
 
     assert cli.main(["restore", "my 1.yaml"]) == 130
     assert capsys.readouterr().err.rstrip().endswith(f"What is done is kept; to go on: {command}")
+    signal.raise_signal(signal.SIGTERM)  # a second one, while the process ends, changes nothing
 
 
 def test_hint_of_a_submitted_job_says_to_submit_it_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys):
