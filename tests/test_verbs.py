@@ -1,8 +1,8 @@
 """The table of verbs, and what the one job does for all of them."""
 
 import runpy
-import subprocess
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
