@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ocrray import __version__
-from ocrray.errors import ConfigError, OcrrayError
+from ocrray.errors import ConfigError, OcrrayError, RecordError
 from ocrray.verbs import VERBS
 from ocrray.verbs.streams import secure_standard_streams
 
@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from ocrray.verbs.job import carry_out  # imported here to keep --help fast
 
         return carry_out(VERBS[options.verb], options.config, overrides=options.set, limit=options.limit, dry_run=options.dry_run)
-    except ConfigError as error:
+    except (ConfigError, RecordError) as error:  # a RecordError of a path or URI in the config
         print(f"ocrray: cannot run:\n{_indented(str(error))}", file=sys.stderr)
         return 2
     except OcrrayError as error:

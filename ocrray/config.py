@@ -82,4 +82,4 @@ def _describe(problem: Any) -> str:
         return f"{key}: unknown key"
     if problem["type"] == "missing":
         return f"{key}: this key is required"
-    return f"{key or 'config'}: {problem['msg']}"
+    return f"{key or 'config'}: {problem['msg'].removeprefix('Value error, ')}"

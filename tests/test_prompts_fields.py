@@ -194,7 +194,7 @@ class Section(StrictModel):
         ("{type: object, properties: {a: {}}}", "extract.fields.properties.a.type: this key is required"),
         ("{type: object, properties: {}}", "an object has properties"),
         ("{type: object}", "an object has properties"),
-        ("{type: object, properties: {a: {type: array}}}", "extract.fields.properties.a: Value error, an array has items"),
+        ("{type: object, properties: {a: {type: array}}}", "extract.fields.properties.a: an array has items"),
         ("{type: object, properties: {a: {type: string}}, required: [b]}", "required: b: not among the properties"),
         ("{type: object, properties: {a: {type: string}, A: {type: string}}}", "upper and lower case"),
         ("{type: array, items: {type: string}}", "fields: the type of the whole is object"),

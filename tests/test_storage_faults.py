@@ -59,6 +59,7 @@ def aws(code: str, status: int = 0) -> OSError:
         (aws("UNKNOWN", 400), Fault.DENIED),  # a HEAD with an expired token
         (aws("UNKNOWN (HTTP status 403) during PutObject operation: Unable to parse ExceptionName: ExpiredToken"), Fault.DENIED),
         (aws("NO_SUCH_BUCKET"), Fault.LASTING),
+        (OSError("Bucket 'archive' not found. To create buckets, enable the allow_bucket_creation option."), Fault.LASTING),
         (aws("NO_SUCH_KEY"), Fault.OF_FILE),
         (OSError("google::cloud::Status(UNAVAILABLE: try again)"), Fault.PASSING),
         (OSError("google::cloud::Status(UNAUTHENTICATED: token)"), Fault.DENIED),

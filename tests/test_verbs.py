@@ -82,6 +82,18 @@ def test_job_with_a_locked_output_tells_every_problem_at_once(tmp_path: Path):
     assert "pairs.jsonl" in beside.stderr
 
 
+def test_option_of_a_uri_that_does_not_exist_is_a_mistake_in_the_config(tmp_path: Path):
+    """A misspelt `region`: there is nothing to go on with."""
+    config = evaluation(tmp_path)
+    command = [sys.executable, "-m", "ocrray", "evaluate", str(config), "--set", "output.path=s3://archive/out?regoin=x"]
+
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("ocrray: cannot run:\n")
+    assert "'regoin'" in ended.stderr
+
+
 @pytest.mark.parametrize(
     ("program", "command"),
     [

@@ -95,7 +95,7 @@ _LASTING = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 # ExceptionName: ExpiredToken`, `google::cloud::Status(UNAVAILABLE: ...)`. The answer to a HEAD has no body, so that expired
 # credentials are there a bare 403, or 400.
 _MESSAGES = (
-    (re.compile(r"NO_SUCH_BUCKET|NoSuchBucket|PERMANENT_REDIRECT|HTTP status 301"), Fault.LASTING),
+    (re.compile(r"NO_SUCH_BUCKET|NoSuchBucket|Bucket '.*' not found|PERMANENT_REDIRECT|HTTP status 301"), Fault.LASTING),
     (re.compile(r"NO_SUCH_KEY|NO_SUCH_UPLOAD|RESOURCE_NOT_FOUND|HTTP status 404|Status\(NOT_FOUND"), Fault.OF_FILE),
     (
         re.compile(
