@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ocrray.corpus.blocks import Block, UpdateState, cut_blocks, read_index, read_update, write_index
+from ocrray.corpus.export.corpus import NAME as EXPORT_NAME
 from ocrray.corpus.manifest import MANIFEST_NAME
 from ocrray.corpus.marks import BACK, GONE, REDO, SCHEMA, Marks
 from ocrray.corpus.update_tasks import Compared, Comparison, PartRows, compare, hash_rows, keep_rows
@@ -165,7 +166,8 @@ class _Update:
         rows_per_block = max(block.rows for block in blocks)
         added = cut_blocks(kept, rows_per_block)
         blocks += [replace(block, number=len(blocks) + block.number) for block in added]
-        self._output.delete(MANIFEST_NAME)  # from here on the corpus is not whole
+        for name in (MANIFEST_NAME, EXPORT_NAME):  # from here on the corpus is not whole, and an export of it out of date
+            self._output.delete(name)
         write_index(work_list, blocks, self._state)
 
     def _record(self, kept: Sequence[Part], renamed: Mapping[str, str], incoming: "_Rows", is_new: np.ndarray) -> pa.Buffer:

@@ -18,10 +18,9 @@ from ocrray.errors import EngineError, OcrrayError
 from ocrray.runtime import cluster
 from ocrray.runtime.monitor import clock
 from ocrray.sources.file_record import Part
-from ocrray.sources.groups import cut_groups, weight
 from ocrray.sources.input import InputConfig
 from ocrray.sources.input_changes import InputChanges
-from ocrray.sources.input_files import InputFile, InputFiles
+from ocrray.sources.input_files import InputFiles, file_weight
 from ocrray.sources.listing import ListingJob, list_input
 from ocrray.sources.worklist import Listing
 from ocrray.storage import Location, faults
@@ -47,7 +46,7 @@ def list_rows(
         ConfigError: when a table lacks a column.
         EngineError: when Ray gives up.
     """
-    with _progress(files) as on_group:
+    with _progress(files.weight) as on_group:
         job = ListingJob(config=config, work_list=work_list, images=images, limit=limit, in_order=in_tasks, on_group=on_group)
         return list_input(files, job)
 
@@ -63,7 +62,7 @@ def update_rows(
     """
     work_list = output.child("_work_list")
     changes = InputChanges(files, work_list, read_update(work_list).version)
-    with _progress(changes.new_or_changed) as on_group:
+    with _progress(sum(map(file_weight, changes.new_or_changed))) as on_group:
         job = ListingJob(config=config, work_list=work_list, images=images, in_order=in_tasks, on_group=on_group)
         return update_work_list(files, job, output, pass_number, redo_all=redo_all)
 
@@ -117,9 +116,8 @@ def _end(running: Iterable[Any]) -> None:
 
 
 @contextmanager
-def _progress(files: Iterable[InputFile]) -> Iterator[Callable[[int, int], None]]:
+def _progress(total: int) -> Iterator[Callable[[int, int], None]]:
     """Show records, their rate and the time to the end on standard error, where listing takes longer than a few seconds."""
-    total = sum(weight(group) for group in cut_groups(files))
     begun = shown = time.monotonic()
     done = records = 0
     columns = (SpinnerColumn(), BarColumn(), TextColumn("{task.description}"), TimeElapsedColumn())

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from ocrray.sources.input import InputConfig
-from ocrray.sources.input_files import InputFile, inspector_of
-from ocrray.sources.kinds import KINDS, InputKind
+from ocrray.sources.input_files import InputFile, file_weight, inspector_of, stream_bytes
+from ocrray.sources.kinds import InputKind
 from ocrray.sources.pages import Inspected, Member
 from ocrray.sources.rows import Row, table_of_rows
 from ocrray.sources.tables import WHOLE, Piece
@@ -18,7 +18,6 @@ _CONCURRENT_FILES = 16  # object stores answer slowly, but many at a time
 _MAX_GROUP_FILES = 2048
 _MAX_GROUP_BYTES = 1 << 25  # of tables and text, which are read whole
 _PIECE_BYTES = 1 << 25
-_FILE_WEIGHT = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,15 +60,9 @@ def cut_groups(files: Iterable[InputFile]) -> Iterator[Group]:
         yield Group(number, tuple(waiting))
 
 
-def stream_bytes(file: InputFile) -> int:
-    """Return the size of a table or text, 0 for other files."""
-    kind = KINDS.get(file.family or "")
-    return file.found.known_stat.size if kind and kind.texts else 0
-
-
 def weight(group: Group) -> int:
     """Return the work that a group is, in bytes to be read, for a progress display."""
-    return sum(_FILE_WEIGHT + stream_bytes(file) // group.piece[1] for file in group.files)
+    return sum(map(file_weight, group.files)) // group.piece[1]
 
 
 class GroupReader:

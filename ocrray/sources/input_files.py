@@ -28,6 +28,7 @@ Role = Literal["file", "member", "container"]
 
 _CONCURRENT_FILES = 16  # object stores answer slowly, but many at a time
 _ROWS_PER_GROUP = 4096
+_FILE_WEIGHT = 1 << 16
 _NAMED_SNIFFED = 256  # XML files named one by one that are opened to find a METS among them, whatever their names
 _FILES_BEYOND_LIMIT = 10_000  # some files hold no record
 
@@ -75,6 +76,8 @@ class InputFiles:
     digest: str = ""
     """Changes when any file, or the ground truth beside it, does."""
     count: int = 0
+    weight: int = 0
+    """Work that listing them is, as the sum of `file_weight`."""
     families: Counter[str] = field(default_factory=Counter)
     """Number of files by `InputKind.family`."""
     skipped_by_reason: Counter[str] = field(default_factory=Counter)
@@ -98,7 +101,7 @@ class InputFiles:
             return
         with pq.ParquetFile(pa.BufferReader(self.parquet)) as file:
             for batch in file.iter_batches(_ROWS_PER_GROUP):
-                yield from map(_from_row, batch.to_pylist())
+                yield from map(_from_row, zip(*(column.to_pylist() for column in batch.columns), strict=True))
 
 
 def walk_input(
@@ -142,6 +145,17 @@ def _tables(found: InputFiles) -> Iterator[Found]:
         )
 
 
+def stream_bytes(file: InputFile) -> int:
+    """Return the size of a table or text, which is read whole, 0 for other files."""
+    kind = KINDS.get(file.family or "")
+    return file.found.known_stat.size if kind and kind.texts else 0
+
+
+def file_weight(file: InputFile) -> int:
+    """Return the work that listing a file is, in bytes to be read, for a progress display."""
+    return _FILE_WEIGHT + stream_bytes(file)
+
+
 def file_key(found: Found) -> str:
     """Return what identifies a file: its URI, or its name if it cannot be read."""
     return found.name if isinstance(found.stat, Exception) else found.location.uri
@@ -179,6 +193,7 @@ class _Collector:
                 digest.update("".join(lines).encode())
                 result.families.update(file.family or "" for file in rows if file.role != "container")
                 result.count += len(rows)
+                result.weight += sum(map(file_weight, rows))
                 new_names = self._names.add([sanitise(file.found.name) for file in rows])
                 result.names_collide |= not bool(new_names.all())
                 writer.write_table(pa.table(list(zip(*map(_to_row, rows), strict=True)), schema=_SCHEMA))
@@ -265,14 +280,16 @@ def _to_row(file: InputFile) -> tuple[Any, ...]:
     return (*fixed, truths, file.truth_tag, problem and problem.kind, problem and str(problem))
 
 
-def _from_row(row: dict[str, Any]) -> InputFile:
-    failed = row["error_kind"] is not None
-    status = RecordError(row["error"], kind=row["error_kind"]) if failed else FileStat(row["size"], row["etag"])
-    found = Found(row["name"], _location(row["uri"], failed), status, row["origin"], row["truths"])
-    return InputFile(found, row["family"], row["role"], row["image_uri"], row["truth_tag"])
+def _from_row(row: tuple[Any, ...]) -> InputFile:
+    name, uri, size, etag, origin, family, role, image_uri, truths, truth_tag, error_kind, error = row
+    status = FileStat(size, etag) if error_kind is None else RecordError(error, kind=error_kind)
+    found = Found(name, _location(uri, error_kind is not None), status, origin, truths)
+    return InputFile(found, family, role, image_uri, truth_tag)
 
 
 def _location(uri: str, failed: bool) -> Location:
+    if uri.startswith("/"):
+        return Location("", uri)
     try:
         location = Location.at(uri)
     except RecordError:
