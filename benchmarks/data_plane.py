@@ -29,6 +29,7 @@ import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ocrray.corpus.blocks import write_block
 from ocrray.corpus.summary import Summary
 from ocrray.engines.fake import FakeConfig
 from ocrray.guard import GuardConfig
@@ -39,6 +40,7 @@ from ocrray.stages.guard import Guard
 from ocrray.stages.load import Load
 from ocrray.stages.score import Score
 from ocrray.stages.tables import to_corpus_schema
+from ocrray.storage import Location
 from ocrray.text.edits import edits_between
 from ocrray.text.metrics import distance
 from ocrray.text.normalise import for_scoring, sanitise
@@ -82,10 +84,10 @@ def main() -> None:
         {"plain_ray": plain_ray, "pyarrow": pyarrow_loop}[arguments.worker](arguments.input, arguments.output)
         return
     print(f"{psutil.cpu_count()} cores, {time.strftime('%Y-%m-%d')}, {arguments.rounds} rounds\n")
-    report_stages()
     folder = Path(tempfile.mkdtemp(prefix="ocrray-data-plane-", dir=arguments.scratch))
     driver_mib: dict[int, float] = {}
     try:
+        report_stages(Location.at(folder))
         for records in arguments.records:
             results = measure_all(folder, records, arguments.rounds, with_peers=records <= arguments.peers_up_to)
             report(results, records)
@@ -100,7 +102,7 @@ def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--records", type=int, nargs="+", default=[1_000_000, 4_000_000, 16_000_000])
     parser.add_argument("--rounds", type=int, default=1)
-    parser.add_argument("--peers-up-to", type=int, default=1_000_000, help="most records that the two other scripts get")
+    parser.add_argument("--peers-up-to", type=int, default=1_000_000, help="most records that the other systems get")
     parser.add_argument("--scratch", help="folder for inputs and outputs, 1 GB a million records")
     parser.add_argument("--worker", choices=["plain_ray", "pyarrow"], help=argparse.SUPPRESS)
     parser.add_argument("--input", help=argparse.SUPPRESS)
@@ -110,7 +112,7 @@ def parsed() -> argparse.Namespace:
 
 def measure_all(folder: Path, records: int, rounds: int, *, with_peers: bool) -> dict[str, list[Run]]:
     table = write_input(folder / "input.parquet", records)
-    systems = ["ours", "no corrector", *(["plain_ray", "pyarrow"] if with_peers else [])]
+    systems = ["ours", *(["no corrector", "plain_ray", "pyarrow"] if with_peers else [])]
     results: dict[str, list[Run]] = {name: [] for name in systems}
     for round_number in range(rounds):
         for name in systems if round_number % 2 == 0 else reversed(systems):
@@ -271,8 +273,8 @@ def pyarrow_loop(table: str, output: str) -> None:
             writer.write_table(pa.Table.from_pylist([restored_row(row) for row in batch.to_pylist()], schema=SCHEMA))
 
 
-def report_stages() -> None:
-    """Print the core time of each step of a block, called in this process without Ray."""
+def report_stages(folder: Location) -> None:
+    """Print the core time of each step of a block, called in this process without Ray; its file goes into `folder`."""
     texts, truths = lines(BLOCK_ROWS)
     rows = {
         **dict.fromkeys(WORK_LIST_SCHEMA.names),
@@ -306,7 +308,7 @@ def report_stages() -> None:
         for name, stage in stages.items():
             table = timed(name, stage, table)
         timed("statistics", lambda rows: Summary.of_block("part-000000.parquet", rows).to_json(), table)
-        timed("Parquet", lambda rows: pq.write_table(rows, pa.BufferOutputStream()), table)
+        timed("write", write_block, folder, 0, table)
         timed("the row function alone", row_function, texts, truths)
     alone = spent_us.pop("the row function alone")
     print(f"microseconds of one core a record, blocks of {BLOCK_ROWS:,} rows, called without Ray")
