@@ -1,6 +1,7 @@
 """The verb `restore` end to end, on real Ray, real Tesseract and real Parquet."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -92,6 +93,12 @@ def test_restore_resume_is_for_the_same_run_only(run, table, tmp_path: Path, cap
     (tmp_path / "lines.jsonl").write_text(json.dumps({"id": "z", "ocr": "new", "gt": "new", "year": 1}))
     assert run(table)[0] == 0
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*.parquet")} == before
+
+    capsys.readouterr()
+    for path in (tmp_path / "out" / "data").iterdir():  # its table comes from the manifest: no data is read
+        path.write_bytes(bytes(path.stat().st_size))
+    assert main(["restore", str(tmp_path / "config.yaml")]) == 0
+    assert re.search(r"records +5 ", capsys.readouterr().out)
 
 
 def test_restore_limit_takes_the_first_records(run, table):
