@@ -73,7 +73,7 @@ class _Handler(fs.FileSystemHandler):  # type: ignore[misc] # pyarrow has no typ
         return str(self.raw.normalize_path(path))
 
     def get_file_info(self, paths: Sequence[str]) -> list[fs.FileInfo]:
-        place = paths[0] if len(paths) == 1 else self.bucket
+        place = next(iter(paths), self.bucket)
         return self.attempt(lambda raw: list(raw.get_file_info(list(paths))), place, "looked at", reads=True)
 
     def get_file_info_selector(self, selector: fs.FileSelector) -> list[fs.FileInfo]:
