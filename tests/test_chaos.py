@@ -25,8 +25,6 @@ from faulty_s3 import FaultyS3
 from ocrray.corpus.manifest import read_manifest
 from ocrray.storage import Location
 
-pytestmark = pytest.mark.usefixtures("on_cluster")
-
 STORE_FAULTS: Sequence[dict[str, Any]] = (
     {"status": 500, "code": "InternalError", "every": 3},
     {"status": 503},
@@ -36,6 +34,18 @@ STORE_FAULTS: Sequence[dict[str, Any]] = (
 )
 RESUMABLE = (2, 130, -signal.SIGKILL)
 TIMES = {"correct_s", "recognize_s"}
+
+
+@pytest.fixture
+def small_cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A Ray cluster of three logical CPUs: each driver that is started again starts its workers again."""
+    from ray.cluster_utils import Cluster
+
+    head = {"num_cpus": 3, "object_store_memory": 256 << 20, "include_dashboard": False}
+    cluster = Cluster(initialize_head=True, head_node_args=head)
+    monkeypatch.setenv("RAY_ADDRESS", cluster.address)
+    yield
+    cluster.shutdown()
 
 
 @dataclass
@@ -153,6 +163,7 @@ def run_chaos(s3: FaultyS3, folder: Path, *, records: int, runs: int, disturbanc
         print(f"run {run}: {time.monotonic() - begun:.0f} s, {dict(chaos.done)}", flush=True)
 
 
+@pytest.mark.usefixtures("on_cluster")
 def test_chaos_short(s3: FaultyS3, tmp_path: Path):
     """Two runs of 300 records, one into a folder and one into the store."""
     run_chaos(s3, tmp_path, records=300, runs=2, disturbances=3, delay_s=0.02, seed=1)
@@ -160,6 +171,7 @@ def test_chaos_short(s3: FaultyS3, tmp_path: Path):
 
 @pytest.mark.slow
 @pytest.mark.timeout(6 * 3600)
+@pytest.mark.usefixtures("s3", "small_cluster")  # in this order: workers inherit the keys
 def test_chaos_thirty_runs_of_three_thousand_records(s3: FaultyS3, tmp_path: Path):
     """Drivers, workers and monitors are killed, and the store fails, at random moments."""
     seed, runs = (int(os.environ.get(name, default)) for name, default in (("CHAOS_SEED", "0"), ("CHAOS_RUNS", "30")))
