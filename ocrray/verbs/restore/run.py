@@ -14,7 +14,7 @@ from ocrray.corpus.marks import Marks
 from ocrray.corpus.replay import Chosen
 from ocrray.corpus.report import write_report
 from ocrray.corpus.summary import Summary, summarise
-from ocrray.errors import RecordError
+from ocrray.errors import RecordError, StoreError
 from ocrray.runtime.resources import local_cpus
 from ocrray.sources.input import InputConfig
 from ocrray.sources.open_page import open_image
@@ -126,7 +126,7 @@ def _write_companions(plan: RestorePlan, folder: Location, work: Work, watch: St
         summary=work.summary,
         config_yaml=console.as_yaml(resolved),
         title=config.output.title,
-        thumbnail=lambda uri, page: _thumbnail(uri, page, config.input),
+        thumbnail=_Thumbnails(config.input),
     )
     write_card(folder, summary=work.summary, about=config.output)
     run = read_run(folder)
@@ -148,13 +148,27 @@ def _write_companions(plan: RestorePlan, folder: Location, work: Work, watch: St
     )
 
 
-def _thumbnail(uri: str, page: int, limits: InputConfig) -> bytes | None:
-    try:
-        image, _ = open_image(uri, page, max_pixels=limits.max_pixels, max_file_bytes=limits.max_file_bytes)
-    except RecordError:
-        return None  # the scan may have been deleted since; the report then shows the text only
-    image = image.convert("L")
-    image.thumbnail((900, 900))
-    data = io.BytesIO()
-    image.save(data, "JPEG", quality=60, optimize=True)
-    return data.getvalue()
+class _Thumbnails:
+    """Makes small images of scans; None where the scan is gone. The corpus is whole without them, so they never end a run."""
+
+    def __init__(self, limits: InputConfig) -> None:
+        self._limits = limits
+        self._is_away = False
+
+    def __call__(self, uri: str, page: int) -> bytes | None:
+        """Return a JPEG file."""
+        if self._is_away:
+            return None
+        limits = self._limits
+        try:
+            image, _ = open_image(uri, page, max_pixels=limits.max_pixels, max_file_bytes=limits.max_file_bytes)
+        except RecordError:
+            return None
+        except StoreError:  # that was waited for once
+            self._is_away = True
+            return None
+        image = image.convert("L")
+        image.thumbnail((900, 900))
+        data = io.BytesIO()
+        image.save(data, "JPEG", quality=60, optimize=True)
+        return data.getvalue()
