@@ -20,7 +20,7 @@ from ocrray.sources.input import InputConfig
 from ocrray.sources.pdf import count_pages
 from ocrray.storage import Location, connections, faults, files
 from ocrray.storage.faults import Fault, classify, retrying
-from ocrray.verbs.restore.run import _Thumbnails
+from ocrray.verbs.restore.run import Thumbnails
 
 MAX_BYTES = 1 << 20
 
@@ -279,7 +279,7 @@ def test_pdf_whose_store_fails_is_not_taken_for_a_broken_one(s3: FaultyS3, bucke
 
 def test_report_of_scans_whose_share_is_away_has_none_of_them(tmp_path: Path):
     """The corpus is whole; the share is waited for once, not once a scan."""
-    thumbnail = _Thumbnails(InputConfig(paths=["scans"]))
+    thumbnail = Thumbnails(InputConfig(paths=["scans"]))
     begun = time.monotonic()
 
     assert [thumbnail(str(tmp_path / "share" / f"{number}.png"), 0) for number in range(5)] == [None] * 5

@@ -126,7 +126,7 @@ def _write_companions(plan: RestorePlan, folder: Location, work: Work, watch: St
         summary=work.summary,
         config_yaml=console.as_yaml(resolved),
         title=config.output.title,
-        thumbnail=_Thumbnails(config.input),
+        thumbnail=Thumbnails(config.input),
     )
     write_card(folder, summary=work.summary, about=config.output)
     run = read_run(folder)
@@ -148,7 +148,7 @@ def _write_companions(plan: RestorePlan, folder: Location, work: Work, watch: St
     )
 
 
-class _Thumbnails:
+class Thumbnails:
     """Makes small images of scans; None where the scan is gone. The corpus is whole without them, so they never end a run."""
 
     def __init__(self, limits: InputConfig) -> None:
