@@ -13,7 +13,7 @@ from ocrray.storage import Location
 from ocrray.verbs import console
 from ocrray.verbs.restore.plan import RestoreConfig
 
-_MAX_PAGES_HERE = 1_000  # written in a few seconds, which Ray takes to start
+_MAX_PAGES_HERE = 4_000  # written in the time that Ray takes to start, and two cores to write them then
 _TASKS = 64
 _LEAST_PER_TASK, _MOST_PER_TASK = 32, 1_024
 
