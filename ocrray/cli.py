@@ -42,6 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         for number in (signal.SIGINT, signal.SIGTERM):  # a second one would end this process with another code than promised
             signal.signal(number, signal.SIG_IGN)
+        # Where the interruption came within any `exec` of a text (as dataclasses do), CPython would end this process by SIGINT at
+        # its end, although it is handled here; another `exec` makes it forget that.
+        exec("pass")
         print(f"\nocrray: interrupted. {_hint(options.verb, arguments)}", file=sys.stderr)
         return 130
 

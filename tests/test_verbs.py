@@ -122,6 +122,20 @@ def test_interrupted_run_says_how_it_goes_on(
     signal.raise_signal(signal.SIGTERM)  # a second one, while the process ends, changes nothing
 
 
+def test_run_interrupted_within_an_exec_ends_with_130():
+    """As while a module with dataclasses is imported: Python would end the process by SIGINT."""
+    script = """
+import sys
+from ocrray import cli
+from ocrray.verbs import job
+def interrupt(*_, **__):
+    exec("raise KeyboardInterrupt")
+job.carry_out = interrupt
+sys.exit(cli.main(["restore", "my.yaml"]))
+"""
+    assert subprocess.run([sys.executable, "-c", script], capture_output=True, check=False).returncode == 130
+
+
 def test_hint_of_a_submitted_job_says_to_submit_it_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys):
     """Its working directory is Ray's copy of the package, which is gone when the job has ended."""
     folder = tmp_path / "session/runtime_resources/working_dir_files/_ray_pkg_1"
