@@ -122,18 +122,22 @@ def test_interrupted_run_says_how_it_goes_on(
     signal.raise_signal(signal.SIGTERM)  # a second one, while the process ends, changes nothing
 
 
-def test_run_interrupted_within_an_exec_ends_with_130():
-    """As while a module with dataclasses is imported: Python would end the process by SIGINT."""
+def test_run_interrupted_within_an_exec_ends_with_130(here: Path):
+    """As while a module with dataclasses is imported: started with `-m`, Python would end the process by SIGINT."""
     script = """
 import sys
 from ocrray import cli
 from ocrray.verbs import job
+
 def interrupt(*_, **__):
     exec("raise KeyboardInterrupt")
+
 job.carry_out = interrupt
 sys.exit(cli.main(["restore", "my.yaml"]))
 """
-    assert subprocess.run([sys.executable, "-c", script], capture_output=True, check=False).returncode == 130
+    (here / "interrupted.py").write_text(script)
+
+    assert subprocess.run([sys.executable, "-m", "interrupted"], capture_output=True, check=False).returncode == 130
 
 
 def test_hint_of_a_submitted_job_says_to_submit_it_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys):
