@@ -269,6 +269,7 @@ def test_table_naming_scans_lists_them_with_its_ground_truth(tmp_path: Path) -> 
     unsafe = "unsafe_path"
     assert kinds(rows) == [None, "missing", unsafe, unsafe, unsafe, "unknown_format", "many_pages", unsafe]
     assert rows[0] | {"etag": ""} == {
+        "gone": False,
         **dict.fromkeys(("text", "image_uri", "error_kind", "error")),
         "record_id": "r0",
         "uri": str(tmp_path / "img/1.png"),

@@ -1,5 +1,6 @@
 """The work list has one row for each page, line or row that `input` names, each once, whatever their number."""
 
+import json
 import subprocess
 import sys
 from dataclasses import replace
@@ -120,6 +121,29 @@ def test_list_input_parquet_in_pieces_has_the_rows_of_the_whole(here: Path, monk
     ]
     (places,) = pq.read_table(here / "out" / "_files-000.parquet")["places"].to_pylist()
     assert sum(place["rows"] for place in places) == 97
+
+
+LINE_ENDS = st.sampled_from(["\n", "\r\n", "\r", "\n\n"])
+TEXTS = st.lists(st.tuples(st.text("ab\u00e9", max_size=8), LINE_ENDS), max_size=30).map(
+    lambda lines: "".join(text + end for text, end in lines)
+)
+
+
+@settings(deadline=None, max_examples=30)
+@given(text=TEXTS, piece_bytes=st.integers(1, 40), undecodable=st.booleans())
+def test_list_input_text_in_pieces_has_the_lines_of_the_whole(
+    text: str, piece_bytes: int, undecodable: bool, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Wherever a large text or JSON lines file is cut, its rows are those of the whole file, with their numbers."""
+    here = tmp_path_factory.mktemp("pieces")
+    (here / "a.txt").write_bytes(text.encode() + b"\xff" * undecodable)
+    lines = [json.dumps({"text": line, **({"n": 1} if i == 0 else {})}) for i, line in enumerate(text.split("\n"))]
+    (here / "b.jsonl").write_text("\n".join(lines))
+    expected = listed(str(here / "a.txt"), str(here / "b.jsonl"), passthrough=["n"])
+    with pytest.MonkeyPatch.context() as small:
+        small.setattr(groups, "_PIECE_BYTES", piece_bytes)
+        write_work_list(Location.at(here / "out"), str(here / "a.txt"), str(here / "b.jsonl"), passthrough=["n"])
+    assert rows(Location.at(here / "out")) == expected
 
 
 def test_list_input_broken_parquet_in_pieces_is_one_failed_record(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:

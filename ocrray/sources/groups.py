@@ -8,10 +8,10 @@ import pyarrow as pa
 
 from ocrray.sources.input import InputConfig
 from ocrray.sources.input_files import InputFile, file_weight, inspector_of, stream_bytes
-from ocrray.sources.kinds import InputKind
+from ocrray.sources.kinds import InputKind, family_of
 from ocrray.sources.pages import Inspected, Member
 from ocrray.sources.rows import Row, table_of_rows
-from ocrray.sources.tables import WHOLE, Piece
+from ocrray.sources.text_files import WHOLE, Piece
 from ocrray.sources.texts import TextReader
 
 _CONCURRENT_FILES = 16  # object stores answer slowly, but many at a time
@@ -22,7 +22,7 @@ _PIECE_BYTES = 1 << 25
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Consecutive files that are read by one task, or one piece of a large Parquet file."""
+    """Consecutive files that are read by one task, or one piece of a large file."""
 
     number: int
     files: tuple[InputFile, ...]
@@ -40,18 +40,21 @@ class FileRows:
     """It names other files, which neither its name nor the walk showed: its own rows are not read."""
 
 
-def cut_groups(files: Iterable[InputFile]) -> Iterator[Group]:
-    """Cut the files into groups of bounded size, numbered in their order."""
+def cut_groups(files: Iterable[InputFile], endings: tuple[str, ...] = ()) -> Iterator[Group]:
+    """Cut the files into groups of bounded size, numbered in their order; large files with these endings into pieces."""
     number, waiting, waiting_bytes = 0, list[InputFile](), 0
     for file in files:
         size = stream_bytes(file)
-        pieces = -(-size // _PIECE_BYTES) if file.found.location.name.lower().endswith(".parquet") else 1
+        name = file.found.location.name
+        # A file that is not what its name says is no stream, or is read whole.
+        is_cut = name.lower().endswith(endings) and family_of(name) == file.family
+        pieces = -(-size // _PIECE_BYTES) if is_cut else 1
         if waiting and (pieces > 1 or len(waiting) == _MAX_GROUP_FILES or waiting_bytes + size > _MAX_GROUP_BYTES):
             yield Group(number, tuple(waiting))
             number, waiting, waiting_bytes = number + 1, [], 0
         if pieces > 1:
             for piece in range(pieces):
-                yield Group(number + piece, (file,), (piece, pieces))
+                yield Group(number + piece, (file,), Piece(piece, pieces))
             number += pieces
         else:
             waiting.append(file)
@@ -62,7 +65,7 @@ def cut_groups(files: Iterable[InputFile]) -> Iterator[Group]:
 
 def weight(group: Group) -> int:
     """Return the work that a group is, in bytes to be read, for a progress display."""
-    return sum(map(file_weight, group.files)) // group.piece[1]
+    return sum(map(file_weight, group.files)) // group.piece.count
 
 
 class GroupReader:

@@ -7,6 +7,7 @@ file; the counts are written last.
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import accumulate, groupby
 
 from pyarrow import fs
 
@@ -16,8 +17,12 @@ from ocrray.sources.input import InputConfig
 from ocrray.sources.input_files import InputFile, InputFiles, walk_input
 from ocrray.sources.parts import GroupTask, Written, write_group
 from ocrray.sources.record_ids import InOrder, Run, rename_repeated
+from ocrray.sources.text_files import WHOLE
+from ocrray.sources.texts import count_rows
 from ocrray.sources.worklist import Listing
 from ocrray.storage import Location
+
+_PARQUET = ".parquet"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,16 +97,35 @@ class Lister:
                 return
 
     def _tasks(self) -> Iterator[GroupTask]:
-        for group in cut_groups(self._files):
+        for group in self._numbered(cut_groups(self._files, self._cut_endings())):
             self._running.append(replace(self._task, group=group))
             yield self._running[-1]
+
+    def _cut_endings(self) -> tuple[str, ...]:
+        """Return the endings of files that are read in pieces; a paragraph, or a CSV row, may go on where a piece ends."""
+        return (_PARQUET, ".jsonl", ".ndjson", *([".txt"] if self._job.config.text_unit == "line" else []))
+
+    def _numbered(self, groups: Iterable[Group]) -> Iterator[Group]:
+        """Yield the groups; pieces of text with the numbers of their first rows, for which tasks count the lines."""
+        for _, pieces in groupby(groups, key=lambda group: group.number - group.piece.index):
+            first, *others = pieces
+            if not others or first.files[0].found.location.name.lower().endswith(_PARQUET):
+                yield from (first, *others)
+                continue
+            tasks = [(group.files[0].found, self._job.config.encoding, group.piece) for group in (first, *others)]
+            counts = list(self._job.in_order(count_rows, tasks))
+            if min(counts) < 0:  # whatever is wrong becomes one failed record
+                yield replace(first, piece=WHOLE)
+                continue
+            numbers = accumulate(counts[:-1], initial=0)
+            yield from (replace(g, piece=replace(g.piece, first=n)) for g, n in zip((first, *others), numbers, strict=True))
 
     def _add(self, group: Group, written: Written) -> None:
         self.listing.add(written.listing)
         self.parts += written.parts
         self.runs += written.runs
         places = Places(written.parts)
-        if group.piece[0]:
+        if group.piece.index:
             self.record.add_places(places.take(written.listing.records))
         else:
             for file, result in zip(group.files, written.files, strict=False):

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from ocrray.errors import RecordError
 from ocrray.sources.rows import Problems, Texts
-from ocrray.sources.text_files import BROKEN_GZIP, MAX_LINE_BYTES, decode, line_blocks, unzipped
+from ocrray.sources.text_files import BROKEN_GZIP, MAX_LINE_BYTES, WHOLE, Piece, decode, line_blocks, lines_of, unzipped
 from ocrray.text.normalise import sanitise
 
 EXTENSIONS = (*(ext + gz for ext in (".jsonl", ".ndjson", ".csv", ".tsv") for gz in ("", ".gz")), ".parquet")
@@ -23,11 +23,6 @@ _BATCH_ROWS = 4096
 _BATCH_BYTES = 1 << 25
 _BATCH_BLOCKS = 8  # of `line_blocks`, a few megabytes each
 _SURROGATES = re.compile("[\ud800-\udfff]")
-
-
-Piece = tuple[int, int]
-"""Number of a piece and of all pieces of a file."""
-WHOLE: Piece = (0, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +56,7 @@ class Table(Protocol):
 
 
 def open_table(file: BinaryIO, name: str, encoding: str, piece: Piece = WHOLE) -> Table:
-    """Open the table in `file` by the extension of its `name`; of Parquet, one piece of its row groups.
+    """Open the table in `file` by the extension of its `name`; of Parquet and JSON lines, one piece of it.
 
     Raises: RecordError: `bad_table` when its columns cannot be determined, `bad_encoding`.
     """
@@ -72,7 +67,7 @@ def open_table(file: BinaryIO, name: str, encoding: str, piece: Piece = WHOLE) -
             return ParquetTable(stream, piece)
         if stem.endswith((".csv", ".tsv")):
             return CsvTable(stream, "\t" if stem.endswith(".tsv") else ",", encoding)
-        return JsonTable(stream, encoding)
+        return JsonTable(stream, encoding, piece)
     except _BROKEN as err:
         raise RecordError(f"{name}: the table cannot be read: {_reason(err)}", kind="bad_table") from None
 
@@ -83,17 +78,17 @@ _BROKEN = (pa.ArrowException, csv.Error, *BROKEN_GZIP)
 class JsonTable:
     """JSON lines, one object each. Other values than strings become JSON text; blank lines are numbered, but are no rows."""
 
-    def __init__(self, stream: BinaryIO, encoding: str) -> None:
-        self._encoding = encoding
+    def __init__(self, stream: BinaryIO, encoding: str, piece: Piece = WHOLE) -> None:
+        self._encoding, self._first = encoding, piece.first
         blocks = line_blocks(stream)
         head = list(next(([block] for block in blocks), []))
-        self._blocks = chain(head, blocks)
+        self._blocks = chain(head, blocks) if piece.count == 1 else line_blocks(lines_of(stream, piece))
         rows = [self._parse(line) for line in (head[0] or b"").split(b"\n")[:_BATCH_ROWS]] if head else []
         names = dict.fromkeys(name for row in rows if isinstance(row, dict) for name in row)
         self.schema = pa.schema([(sanitise(name), pa.string()) for name in names])
 
     def batches(self, columns: Columns) -> Iterator[Texts]:
-        number = 0
+        number = self._first
         try:
             for block in self._blocks:
                 lines = [None] if block is None else block.split(b"\n")
@@ -208,9 +203,8 @@ class ParquetTable:
 
     def __init__(self, stream: BinaryIO, piece: Piece = WHOLE) -> None:
         self._file = pq.ParquetFile(stream, pre_buffer=False)
-        index, count = piece
         groups = self._file.num_row_groups
-        self._row_groups = range(groups * index // count, groups * (index + 1) // count)
+        self._row_groups = range(groups * piece.index // piece.count, groups * (piece.index + 1) // piece.count)
         self.schema = pa.schema([(field.name, _plain_type(field.type)) for field in self._file.schema_arrow])
 
     def batches(self, columns: Columns) -> Iterator[Texts]:

@@ -4,6 +4,7 @@ import gzip
 import io
 import zlib
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import BinaryIO, cast
 
 import numpy as np
@@ -17,6 +18,7 @@ from ocrray.text.normalise import sanitise
 EXTENSIONS = (".txt", ".txt.gz")
 MAX_LINE_BYTES = 1 << 26
 _BLOCK_BYTES = 1 << 22
+_ALIGN_BYTES = 1 << 16
 
 
 def read_text_file(uri: str, encoding: str, max_bytes: int) -> str:
@@ -56,19 +58,74 @@ def decode(data: bytes, encoding: str, where: str) -> str:
         raise RecordError(message, kind="bad_encoding") from None
 
 
-def read_units(file: BinaryIO, encoding: str, *, by_paragraph: bool) -> Iterator[Texts]:
-    """Yield the lines, or the paragraphs (separated by blank lines) of a text file, numbered from 0, in batches of bounded size.
+def read_units(file: BinaryIO, encoding: str, *, by_paragraph: bool, first: int = 0) -> Iterator[Texts]:
+    """Yield the lines, or the paragraphs (separated by blank lines) of a text file, numbered from `first`, in bounded batches.
 
     Line ends are LF, CR LF or CR; the last one does not start a line. `encoding` must be based on ASCII; a line or paragraph that
     it cannot decode has a problem.
     """
     lines = (_split(block, encoding) for block in line_blocks(file))
-    first = 0
     for units in _paragraphs(lines) if by_paragraph else lines:
         problems = {i: (text.kind, str(text)) for i, text in enumerate(units) if isinstance(text, RecordError)}
         texts = pa.array([None if i in problems else text for i, text in enumerate(units)] if problems else units, pa.string())
         yield Texts(np.arange(first, first + len(units)), texts, problems)
         first += len(units)
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """One of `count` pieces of a file, and the number of its first row, which is known without `first` for Parquet only."""
+
+    index: int
+    count: int
+    first: int = 0
+
+
+WHOLE = Piece(0, 1)
+
+
+def lines_of(file: BinaryIO, piece: Piece) -> BinaryIO:
+    """Return the lines that begin in this piece of a seekable file, to be read once."""
+    if piece.count == 1:
+        return file
+    size = file.seek(0, io.SEEK_END)
+    start, end = (_line_start(file, size * i // piece.count, size) for i in (piece.index, piece.index + 1))
+    return cast(BinaryIO, _Range(file, start, end))
+
+
+def count_lines(file: BinaryIO, encoding: str, *, only_lf: bool) -> int:
+    """Return the number of lines that `line_blocks` and `read_units` find; `only_lf`: a CR ends no line, as in JSON lines."""
+    lines = 0
+    for block in line_blocks(file):
+        ends = (block or b"").removesuffix(b"\r")
+        simple = only_lf or ends.count(b"\r") == ends.count(b"\r\n")
+        lines += ends.count(b"\n") + 1 if simple else len(_split(block, encoding))
+    return lines
+
+
+class _Range:
+    """Bytes from `start` to `end` of a file."""
+
+    def __init__(self, file: BinaryIO, start: int, end: int) -> None:
+        self._file, self._left = file, max(0, end - start)
+        file.seek(start)
+
+    def read(self, size: int) -> bytes:
+        data = self._file.read(min(size, self._left))
+        self._left -= len(data)
+        return data
+
+
+def _line_start(file: BinaryIO, offset: int, size: int) -> int:
+    """Return the offset of the first line that starts at `offset` or after it."""
+    if offset in (0, size):
+        return offset
+    position = file.seek(offset - 1)
+    while block := file.read(_ALIGN_BYTES):
+        if (end := block.find(b"\n")) >= 0:
+            return position + end + 1
+        position += len(block)
+    return size
 
 
 def line_blocks(file: BinaryIO) -> Iterator[bytes | None]:

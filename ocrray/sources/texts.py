@@ -7,13 +7,13 @@ from typing import BinaryIO
 
 import pyarrow as pa
 
-from ocrray.errors import ConfigError, RecordError
+from ocrray.errors import ConfigError, EngineError, RecordError
 from ocrray.sources.input import InputConfig
 from ocrray.sources.kinds import KINDS, InputKind, family_of
 from ocrray.sources.pages import named_file
 from ocrray.sources.rows import Texts, page_row, table_of_rows, table_of_texts
-from ocrray.sources.tables import WHOLE, Columns, Piece, Table, is_text, open_table
-from ocrray.sources.text_files import BROKEN_GZIP, read_units, unzipped
+from ocrray.sources.tables import Columns, Table, is_text, open_table
+from ocrray.sources.text_files import BROKEN_GZIP, WHOLE, Piece, count_lines, lines_of, read_units, unzipped
 from ocrray.sources.walk import Found
 from ocrray.storage import files
 from ocrray.storage.files import FileStat
@@ -30,20 +30,24 @@ class TextReader:
         self._pool = pool
 
     def read(self, found: Found, kind: InputKind, piece: Piece = WHOLE) -> Iterator[pa.Table]:
-        """Yield the rows of a file, or of a piece of a Parquet file; where it cannot be read on, the last row is a failed record.
+        """Yield the rows of a file, or of a piece of it; where it cannot be read on, the last row is a failed record.
 
-        Raises: ConfigError: when a table lacks a column.
+        Raises: ConfigError: when a table lacks a column; EngineError: when the file went away between its pieces.
         """
-        rows = 0
+        rows, is_open = piece.first, False
         try:
             with files.open_binary(found.location) as file:
-                for batch in self._batches(file, found, kind, piece):
+                batches = self._batches(file, found, kind, piece)
+                is_open = True
+                for batch in batches:
                     if len(batch.texts):
                         yield self._rows(found, kind, batch)
                         rows = int(batch.numbers[-1]) + 1
         except (RecordError, *BROKEN_GZIP) as err:
-            if piece[0] and not rows:  # the first piece says that the file cannot be opened
-                return
+            if piece.index and not is_open:
+                if getattr(err, "kind", "") == "missing":
+                    raise EngineError(f"{found.name}: the file went away while it was listed: {err}") from None
+                return  # the first piece says that the file cannot be opened
             problem = RecordError(f"{found.name}: cannot be read: {err}", kind=_kind_of(err))
             yield table_of_rows([page_row(found, kind.name, rows, problem)], self.passthrough)
 
@@ -52,7 +56,8 @@ class TextReader:
             table = open_table(file, found.location.name, self.config.encoding, piece)
             return table.batches(_columns(table, found, self.config))
         by_paragraph = self.config.text_unit == "paragraph"
-        return read_units(unzipped(file, found.location.name), self.config.encoding, by_paragraph=by_paragraph)
+        lines = lines_of(unzipped(file, found.location.name), piece)
+        return read_units(lines, self.config.encoding, by_paragraph=by_paragraph, first=piece.first)
 
     def _rows(self, found: Found, kind: InputKind, batch: Texts) -> pa.Table:
         batch.passthrough = [self._cast(found, i, array) for i, array in enumerate(batch.passthrough)] or [
@@ -82,6 +87,16 @@ class TextReader:
             elif scan:
                 row |= scan
         return pa.Table.from_pylist(rows, schema=table.schema)
+
+
+def count_rows(task: tuple[Found, str, Piece]) -> int:
+    """Return the number of lines in a piece of a file of text or JSON lines in this encoding; -1 if it cannot be read."""
+    found, encoding, piece = task
+    try:
+        with files.open_binary(found.location) as file:
+            return count_lines(lines_of(file, piece), encoding, only_lf=not found.location.name.lower().endswith(".txt"))
+    except (RecordError, OSError):
+        return -1
 
 
 def first_table_types(config: InputConfig, candidates: Iterable[Found]) -> pa.Schema:

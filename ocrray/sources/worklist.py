@@ -150,9 +150,8 @@ def _read(groups: Iterable[Group], reader: GroupReader, listing: Listing) -> Ite
         try:
             yield from reader.tables(group, results)
         finally:
-            if group.piece[0] == 0:
-                for file, result in zip(group.files, results, strict=False):
-                    listing.add_file(file, result)
+            for file, result in zip(group.files, results, strict=False):
+                listing.add_file(file, result)
 
 
 def first_rows(tables: Iterable[pa.Table], limit: int | None) -> Generator[pa.Table]:
