@@ -23,7 +23,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     secure_standard_streams()
     options = _parser().parse_args(arguments)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # `ray job stop` sends SIGTERM
+    _interrupt_at(signal.SIGTERM)  # of `ray job stop`
+    _interrupt_at(signal.SIGHUP)  # of a terminal or connection that was lost
     try:
         if options.verb == "init":
             return _init(options.name)
@@ -40,13 +41,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"ocrray: stopped: {_one_line(error)}\n{_hint(options.verb, arguments)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        for number in (signal.SIGINT, signal.SIGTERM):  # a second one would end this process with another code than promised
+        for number in (
+            signal.SIGINT,
+            signal.SIGTERM,
+            signal.SIGHUP,
+        ):  # a second one would end this process with another code than promised
             signal.signal(number, signal.SIG_IGN)
         # Where the interruption came within any `exec` of a text (as dataclasses do), CPython would end this process by SIGINT at
         # its end, although it is handled here; another `exec` makes it forget that.
         exec("pass")
         print(f"\nocrray: interrupted. {_hint(options.verb, arguments)}", file=sys.stderr)
         return 130
+
+
+def _interrupt_at(number: signal.Signals) -> None:
+    if signal.getsignal(number) != signal.SIG_IGN:  # as `nohup` sets SIGHUP
+        signal.signal(number, signal.default_int_handler)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -25,7 +25,7 @@ def shared_data() -> Path:
 @pytest.fixture(autouse=True)
 def signal_handlers() -> Iterator[None]:
     """A test that calls the command line in this process leaves no signal handler behind."""
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     yield
     for number, handler in handlers.items():
         signal.signal(number, handler)
