@@ -60,7 +60,7 @@ class Chaos:
         """Disturb the run so often, and let it end then."""
         process = self._started(config)
         left = disturbances
-        deadline = time.monotonic() + 280
+        deadline = time.monotonic() + 900
         while True:
             assert time.monotonic() < deadline, "the run does not end"
             with suppress(subprocess.TimeoutExpired):
