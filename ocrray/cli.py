@@ -41,11 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"ocrray: stopped: {_one_line(error)}\n{_hint(options.verb, arguments)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        for number in (
-            signal.SIGINT,
-            signal.SIGTERM,
-            signal.SIGHUP,
-        ):  # a second one would end this process with another code than promised
+        # A second signal would end this process with another code than promised.
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
         # Where the interruption came within any `exec` of a text (as dataclasses do), CPython would end this process by SIGINT at
         # its end, although it is handled here; another `exec` makes it forget that.
