@@ -233,15 +233,7 @@ def make_plan(config: RestoreConfig, limit: int | None, problems: Problems, *, d
     problems += config.workers.gpu_problems(config.extract or config.correct)
     problems.raise_if_any()
     listing = _counted(config, limit) if dry_run else None
-    settings = {
-        **{name: _dumped(getattr(config, name)) for name in ("input", "recognize", "route", "correct", "extract", "guard")},
-        "recognizer": recognizer and asdict(recognizer),
-        "router": router and asdict(router),
-        "corrector": corrector and asdict(corrector),
-        "scorer": scorer,
-        "limit": limit,
-        "schema_version": SCHEMA_VERSION,
-    }
+    engines = {"recognizer": recognizer, "router": router, "corrector": corrector}
     plan = RestorePlan(
         config=config,
         limit=limit,
@@ -250,12 +242,26 @@ def make_plan(config: RestoreConfig, limit: int | None, problems: Problems, *, d
         recognizer=recognizer,
         router=router,
         corrector=corrector,
-        settings=settings,
+        settings=_settings(config, engines, scorer, limit),
         previous=previous,
     )
     if files and previous and not config.update and previous.fingerprint == plan.fingerprint:
         _require_unchanged(files, folder, config.output.path)
     return plan
+
+
+def _settings(
+    config: RestoreConfig, engines: Mapping[str, EngineInfo | None], scorer: str | None, limit: int | None
+) -> dict[str, Any]:
+    """Return everything that determines the output, except the files of the input, which the work list records."""
+    sections = ("input", "recognize", "route", "correct", "extract", "guard")
+    return {
+        **{name: _dumped(getattr(config, name)) for name in sections},
+        **{name: info and asdict(info) for name, info in engines.items()},
+        "scorer": scorer,
+        "limit": limit,
+        "schema_version": SCHEMA_VERSION,
+    }
 
 
 def _previous_run(folder: Location) -> Run | None:
