@@ -52,6 +52,7 @@ WORDS = (
 DISTINCT_LINES = 100_000
 BLOCK_ROWS = 16_000
 MIB = 2**20
+_AFTER_S = 0.1  # from the end of the last phase to that of the process
 
 
 @dataclass
@@ -69,9 +70,9 @@ class Run:
         return self.cpu_s[-1][1]
 
     def phases(self) -> Iterator[tuple[str, float, float]]:
-        """Yield each phase of a restore with its seconds, and the core seconds that all processes used in them."""
+        """Yield each phase of a restore, last first, with its seconds, and the core seconds that all processes used in them."""
         moments, cpu = np.array(self.cpu_s).T
-        end = self.elapsed_s - max(0.0, self.elapsed_s - sum(self.timings.values()) - _import_s())
+        end = self.elapsed_s - _AFTER_S
         for name, seconds in reversed(self.timings.items()):
             used = np.interp([end - seconds, end], moments, cpu)
             yield name, seconds, float(used[1] - used[0])
@@ -182,8 +183,9 @@ def measured(arguments: list[str]) -> Run:
             processes = tree(root)
             used.update({each.pid: seconds for each in processes if (seconds := cpu_seconds(each)) is not None})
             samples.append((time.perf_counter() - started, sum(used.values())))
-            peaks["driver"] = max(peaks["driver"], pss_bytes(root))
-            if number % 8 == 0:
+            if number % 4 == 0:  # reading PSS takes milliseconds of a core
+                peaks["driver"] = max(peaks["driver"], pss_bytes(root))
+            if number % 16 == 0:
                 peaks["tree"] = max(peaks["tree"], sum(map(pss_bytes, processes)))
             if done.wait(0.25):
                 return
@@ -219,11 +221,6 @@ def pss_bytes(process: psutil.Process) -> int:
         return int(process.memory_full_info().pss)
     except psutil.Error:
         return 0
-
-
-def _import_s() -> float:
-    """Return the seconds after the last phase: the export is off, so that only the table is printed."""
-    return 0.1
 
 
 def restored_row(row: dict[str, str]) -> dict[str, object]:
