@@ -32,6 +32,7 @@ STORE_FAULTS: Sequence[dict[str, Any]] = (
     {"reset": True, "every": 2},
     {"latency_s": 0.3, "match": "nothing"},
 )
+KINDS = ("driver", "SIGTERM", "worker", "worker", "monitor", "store", "store", "store")
 RESUMABLE = (2, 130, -signal.SIGKILL)
 TIMES = {"correct_s", "recognize_s"}
 
@@ -59,12 +60,12 @@ class Chaos:
     def complete(self, config: Path, disturbances: int) -> None:
         """Disturb the run so often, and let it end then."""
         process = self._started(config)
-        left = disturbances
+        kinds = [self.rng.choice(KINDS) for _ in range(disturbances)]
         deadline = time.monotonic() + 900
         while True:
             assert time.monotonic() < deadline, "the run does not end"
             with suppress(subprocess.TimeoutExpired):
-                _, error = process.communicate(timeout=self.rng.uniform(0.3, 3) if left else 5)
+                _, error = process.communicate(timeout=self.rng.uniform(0.3, 3) if kinds else 5)
                 if process.returncode == 0:
                     self.s3.fault = None
                     return
@@ -75,15 +76,15 @@ class Chaos:
                     print(*error.strip().splitlines()[-2:], sep="\n", flush=True)
                 process = self._started(config)
                 continue
-            left -= bool(left and self._disturb(process))
+            if kinds and self._disturb(process, kinds[0]):
+                kinds.pop(0)
 
     def _started(self, config: Path) -> "subprocess.Popen[str]":
         command = [sys.executable, "-m", "ocrray", "restore", str(config)]
         return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
-    def _disturb(self, driver: "subprocess.Popen[str]") -> bool:
-        """Disturb the run in one way; returns False where that cannot be done now."""
-        kind = self.rng.choice(("driver", "SIGTERM", "worker", "worker", "monitor", "store", "store", "store"))
+    def _disturb(self, driver: "subprocess.Popen[str]", kind: str) -> bool:
+        """Disturb the run in this way; returns False where that cannot be done yet."""
         if kind == "driver":
             driver.kill()
         elif kind == "SIGTERM":
