@@ -4,7 +4,7 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -98,6 +98,26 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     }
     told = ", ".join(f"{count} {outcome}" for outcome, count in counts.items())
     terminalreporter.write_line(f"Tests on the development data in ../shared: {told}")
+
+
+@pytest.fixture
+def archive(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Any, str]]:
+    """A client of an S3 server with an empty bucket `archive`, and the query options of URIs that lead there."""
+    import boto3
+    from moto.server import ThreadedMotoServer
+
+    keys = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_DEFAULT_REGION": "us-east-1"}
+    for name, value in keys.items():
+        monkeypatch.setenv(name, value)
+    server = ThreadedMotoServer(port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    client = boto3.client("s3", endpoint_url=f"http://{host}:{port}")
+    client.create_bucket(Bucket="archive")
+    yield client, f"?endpoint_override={host}:{port}&scheme=http&region=us-east-1"
+    for entry in client.list_objects_v2(Bucket="archive").get("Contents", ()):  # servers of one process share their buckets
+        client.delete_object(Bucket="archive", Key=entry["Key"])
+    server.stop()
 
 
 @pytest.fixture

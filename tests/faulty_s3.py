@@ -25,7 +25,7 @@ _BODY = (
 
 @dataclass(frozen=True, kw_only=True)
 class Fault:
-    """What some requests get instead of their answer: `status` with `code`, or with `reset` a connection that is cut."""
+    """Answer to some requests in place of the true one: `status` with `code`, or with `reset` a connection that is cut."""
 
     every: int = 1
     """Every n-th of the matching requests fails."""

@@ -7,14 +7,11 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 import yaml
-from moto.server import ThreadedMotoServer
 
 from ocrray.errors import OcrrayError
 from ocrray.storage import Location
@@ -31,23 +28,6 @@ try:
 except HeldError as error:
     print("refused", error, flush=True)
 """
-
-
-@pytest.fixture
-def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Any, str]]:
-    """A client of a bucket called `archive`, and the query options that lead there."""
-    keys = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_DEFAULT_REGION": "us-east-1"}
-    for name, value in keys.items():
-        monkeypatch.setenv(name, value)
-    server = ThreadedMotoServer(port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    client = boto3.client("s3", endpoint_url=f"http://{host}:{port}")
-    client.create_bucket(Bucket="archive")
-    yield client, f"?endpoint_override={host}:{port}&scheme=http&region=us-east-1"
-    for key in lease_keys(client):  # all servers of one process have the same buckets
-        client.delete_object(Bucket="archive", Key=key)
-    server.stop()
 
 
 def holder(output: str) -> "subprocess.Popen[str]":
@@ -76,9 +56,9 @@ def elsewhere(client: Any) -> None:
     client.put_object(Bucket="archive", Key=key, Body=body)
 
 
-def test_lease_of_a_live_process_is_refused_and_ends_with_it(store: tuple[Any, str]):
+def test_lease_of_a_live_process_is_refused_and_ends_with_it(archive: tuple[Any, str]):
     """The refusal names the process; once it has ended, nothing is left of it."""
-    client, options = store
+    client, options = archive
     with holder(f"s3://archive/out{options}") as process:
         assert said(process) == "holding"
         with pytest.raises(HeldError, match=f"process {process.pid} on "), held(Location.at(f"s3://archive/out{options}")):
@@ -89,9 +69,9 @@ def test_lease_of_a_live_process_is_refused_and_ends_with_it(store: tuple[Any, s
     assert lease_keys(client) == []
 
 
-def test_lease_of_a_killed_process_on_this_machine_is_taken_over_at_once(store: tuple[Any, str]):
+def test_lease_of_a_killed_process_on_this_machine_is_taken_over_at_once(archive: tuple[Any, str]):
     """Its process id says that it is dead: the same command can be given again immediately."""
-    output = f"s3://archive/out{store[1]}"
+    output = f"s3://archive/out{archive[1]}"
     with holder(output) as process:
         assert said(process) == "holding"
         process.kill()
@@ -100,9 +80,9 @@ def test_lease_of_a_killed_process_on_this_machine_is_taken_over_at_once(store: 
             assert time.monotonic() - begun < 10
 
 
-def test_lease_of_a_process_elsewhere_is_taken_over_when_it_gives_no_sign_of_life(store: tuple[Any, str]):
+def test_lease_of_a_process_elsewhere_is_taken_over_when_it_gives_no_sign_of_life(archive: tuple[Any, str]):
     """A dead one is waited for until it is stale, by the store's clock, and then removed."""
-    client, options = store
+    client, options = archive
     with holder(f"s3://archive/out{options}") as process:
         assert said(process) == "holding"
         process.kill()
@@ -113,9 +93,9 @@ def test_lease_of_a_process_elsewhere_is_taken_over_when_it_gives_no_sign_of_lif
         assert 3 < time.monotonic() - begun < 20
 
 
-def test_lease_of_a_live_process_elsewhere_is_refused_after_its_next_sign_of_life(store: tuple[Any, str]):
+def test_lease_of_a_live_process_elsewhere_is_refused_after_its_next_sign_of_life(archive: tuple[Any, str]):
     """Nobody waits until it would be stale: a process that is seen to live is told at once."""
-    client, options = store
+    client, options = archive
     output = Location.at(f"s3://archive/out{options}")
     ended = threading.Event()
     Lease(output).acquire()
@@ -135,9 +115,9 @@ def test_lease_of_a_live_process_elsewhere_is_refused_after_its_next_sign_of_lif
         thread.join()
 
 
-def test_lease_that_several_ask_for_at_once_is_held_by_one(store: tuple[Any, str]):
+def test_lease_that_several_ask_for_at_once_is_held_by_one(archive: tuple[Any, str]):
     """Neither by two nor by none of them."""
-    output = f"s3://archive/out{store[1]}"
+    output = f"s3://archive/out{archive[1]}"
     processes = [holder(output) for _ in range(4)]
     answers = [said(process).partition(" ")[0] for process in processes]
     for process in processes:
@@ -145,9 +125,9 @@ def test_lease_that_several_ask_for_at_once_is_held_by_one(store: tuple[Any, str
     assert sorted(answers) == ["holding", "refused", "refused", "refused"]
 
 
-def test_lease_that_was_taken_over_interrupts_the_run(store: tuple[Any, str]):
+def test_lease_that_was_taken_over_interrupts_the_run(archive: tuple[Any, str]):
     """A process that was suspended for longer than the lease lasts writes no more when it wakes up."""
-    client, options = store
+    client, options = archive
     with holder(f"s3://archive/out{options}") as process:
         assert said(process) == "holding"
         process.send_signal(signal.SIGSTOP)
@@ -158,9 +138,9 @@ def test_lease_that_was_taken_over_interrupts_the_run(store: tuple[Any, str]):
         assert said(process) == ""
 
 
-def test_lease_taken_over_meanwhile_is_told_with_its_new_owner(store: tuple[Any, str]):
+def test_lease_taken_over_meanwhile_is_told_with_its_new_owner(archive: tuple[Any, str]):
     """The run ends with one line that says who writes there now."""
-    client, options = store
+    client, options = archive
     output = Location.at(f"s3://archive/out{options}")
 
     def take_over() -> None:
@@ -176,11 +156,11 @@ def test_lease_taken_over_meanwhile_is_told_with_its_new_owner(store: tuple[Any,
     thread.join()
 
 
-def test_evaluate_into_an_output_that_another_run_holds_is_refused(store: tuple[Any, str], tmp_path: Path):
+def test_evaluate_into_an_output_that_another_run_holds_is_refused(archive: tuple[Any, str], tmp_path: Path):
     """In one line, with exit code 2; the same command succeeds when the other has ended."""
     (tmp_path / "pairs.jsonl").write_text('{"ocr": "tbe", "fixed": "the", "gt": "the"}\n')
     columns = {"raw_column": "ocr", "corrected_column": "fixed", "ground_truth_column": "gt"}
-    output = f"s3://archive/out{store[1]}"
+    output = f"s3://archive/out{archive[1]}"
     config = {"input": {"paths": [str(tmp_path / "pairs.jsonl")], **columns}, "output": {"path": output}}
     (tmp_path / "evaluate.yaml").write_text(yaml.safe_dump(config))
     command = [sys.executable, "-m", "ocrray", "evaluate", str(tmp_path / "evaluate.yaml")]

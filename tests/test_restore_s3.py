@@ -5,28 +5,19 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
-import boto3
 import pyarrow.dataset
 import yaml
-from moto.server import ThreadedMotoServer
 
 from ocrray.storage import Location
 
 
-def test_restore_from_and_to_an_object_store_is_complete(tmp_path: Path, monkeypatch):
+def test_restore_from_and_to_an_object_store_is_complete(archive: tuple[Any, str], tmp_path: Path):
     """Lines of a bucket become a corpus in a bucket, with manifest, card and report; the same command then finds it finished."""
-    keys = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_DEFAULT_REGION": "us-east-1"}
-    for name, value in keys.items():
-        monkeypatch.setenv(name, value)
-    server = ThreadedMotoServer(port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    client = boto3.client("s3", endpoint_url=f"http://{host}:{port}")
-    client.create_bucket(Bucket="archive")
+    client, options = archive
     lines = [{"id": f"line-{i}", "ocr": f"tbe line {i}", "gt": f"the line {i}"} for i in range(40)]
     client.put_object(Bucket="archive", Key="in/lines.jsonl", Body="\n".join(map(json.dumps, lines)).encode())
-    options = f"?endpoint_override={host}:{port}&scheme=http&region=us-east-1"
     output = f"s3://archive/my öut? 50%{options}"
     config = tmp_path / "config.yaml"
     settings = {
@@ -47,4 +38,3 @@ def test_restore_from_and_to_an_object_store_is_complete(tmp_path: Path, monkeyp
     assert sorted(row["corrected_text"] for row in rows) == sorted(line["gt"] for line in lines)
     names = {item["Key"] for item in client.list_objects_v2(Bucket="archive", Prefix="my öut? 50%/")["Contents"]}
     assert {f"my öut? 50%/{name}" for name in ("manifest.json", "README.md", "report.html")} <= names
-    server.stop()

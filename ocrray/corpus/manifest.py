@@ -124,7 +124,7 @@ class Manifest(_Frozen):
     config: dict[str, Any]
     libraries: dict[str, str]
     passes: list[Pass] = []
-    """What was processed again since the first run, oldest first."""
+    """Replays and updates since the first run, oldest first."""
     timings: dict[str, float] = {}
     """Seconds of the phases of the call that finished the run: plan, start (of Ray), listing, blocks, stop (of Ray), report."""
     statistics: dict[str, Any] | None = None

@@ -6,7 +6,7 @@ A summary is bounded, whatever the number of records: its JSON has a few kilobyt
 import base64
 import json
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, fields
 from itertools import chain
 from pathlib import Path
@@ -324,8 +324,11 @@ def _add_groups(summary: Summary, batch: Batch) -> None:
 
 def _ordered(counts: Counter[KeyT]) -> Counter[KeyT]:
     """Return the counts in the order of their keys: `most_common` lists equal counts in the order of insertion."""
-    key: Callable[[KeyT], Any] = lambda name: tuple(dict(name).values()) if isinstance(name, Provenance) else name  # noqa: E731
-    return Counter({name: counts[name] for name in sorted(counts, key=key)})
+    return Counter({name: counts[name] for name in sorted(counts, key=_sort_key)})
+
+
+def _sort_key(name: Any) -> Any:
+    return tuple(dict(name).values()) if isinstance(name, Provenance) else name
 
 
 def _histogram(fractions: Floats) -> Integers:

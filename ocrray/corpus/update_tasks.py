@@ -1,4 +1,4 @@
-"""What the tasks of an update do: hash ids, compare rows with what they are now, and write the parts that differ."""
+"""Tasks of an update: hash ids, compare listed rows with the present ones, and write the parts that differ."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -57,7 +57,7 @@ class Compared:
 
     @property
     def differs(self) -> bool:
-        """Whether the part has a new version."""
+        """True where the part has a new version."""
         return bool(len(self.changed) or len(self.gone) or len(self.back))
 
 

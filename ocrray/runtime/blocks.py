@@ -95,9 +95,8 @@ def write_blocks(rows: Dataset, last: Map, commit: Commit, monitor: MonitorHandl
     """
     written = _in_tasks(rows, _Write(last, commit, monitor))
     try:
-        for batch in cast(
-            "Iterator[pa.Table]", written.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0)
-        ):
+        batches = written.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0)
+        for batch in cast("Iterator[pa.Table]", batches):
             yield from (Footer(**row) for row in batch.to_pylist())
     except ray.exceptions.RayError as error:
         reason = ""

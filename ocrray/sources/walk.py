@@ -220,7 +220,7 @@ class _Members:
 
     @property
     def is_output(self) -> bool:
-        """Whether this is the output folder of a run, whose files are no input of another unless it is asked for by name."""
+        """Return whether this is the output folder of a run; its files are no input of another run unless it is named."""
         return not _OUTPUT_MARKS.isdisjoint(self.files) or not _OUTPUT_MARKS.isdisjoint(self.folders)
 
 

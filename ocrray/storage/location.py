@@ -77,7 +77,7 @@ class Location:
 
     @property
     def is_local(self) -> bool:
-        """Whether this is a path of this machine's file system."""
+        """True for a path of this machine's file system."""
         return not self.prefix
 
     @property

@@ -87,7 +87,7 @@ def test_merge_blocks_in_any_order_and_grouping_gives_equal_statistics(rows: lis
 @settings(max_examples=60, deadline=None)
 @given(row_lists())
 def test_summary_json_any_rows_reads_back_the_same(rows: list[Row]) -> None:
-    """What stands in a footer is what was counted, to the last digit; what was read can be merged like any other."""
+    """JSON keeps every statistic to the last digit, and a summary read from it can be merged like any other."""
     summary = block("part-000001.parquet", rows)
     again = Summary.from_json(summary.to_json())
     assert again.to_json() == summary.to_json()

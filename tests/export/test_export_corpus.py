@@ -202,7 +202,7 @@ def test_export_pages_and_files_gone_from_the_input_are_left_out(write):
 
 
 def test_export_reads_no_rows_of_data_files_without_documents(write):
-    """What a footer's statistics say is believed: here a file whose rows hold a document says that it has none."""
+    """A data file whose statistics count no document is skipped, here although its rows hold one."""
     output = restored(write(a_xml=alto("tbe cat")))
     path = f"{output.path}/data/000000.parquet"
     table = pq.read_table(path)
