@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 
 Status = Literal["corrected", "unchanged", "kept_raw", "failed"]
 STATUS_MEANINGS: dict[Status, str] = {
@@ -25,6 +25,14 @@ STATUSES: tuple[Status, ...] = tuple(STATUS_MEANINGS)
 
 TRANSIENT_KINDS = frozenset({"missing", "read_error"})
 """Values of `error_kind` whose reason may pass: the same command run again processes such records again."""
+
+
+WARNING_MEANINGS: dict[str, str] = {
+    "no_text": "the page has ink, but no text was recognized on it",
+    "text_not_read": "the OCR file holds text that was not read",
+    "wrapping_removed": "a wrapping around the corrector's answer (a code fence, a preamble) was taken off",
+}
+"""Values of `warnings`: what a person should look at in a record that did not fail."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +182,7 @@ COLUMNS = (
     Column("failed_stage", pa.string(), "the stage in which the record failed"),
     Column("error_kind", pa.string(), "the kind of failure, one or two words"),
     Column("error", pa.string(), "what went wrong, in one line"),
+    Column("warnings", pa.list_(pa.string()), "what to look at in a record that did not fail, by name; null without any"),
     Column("source_uri", pa.string(), "the file that the record was read from"),
     Column("source_kind", pa.string(), "kind of the input, such as `image`, `alto` or `table`"),
     Column("page", pa.int32(), "0-based index of the page, or of the row, inside `source_uri`"),
@@ -290,6 +299,11 @@ def passages_to_rows(passages: Sequence[Passage]) -> list[dict[str, Any]]:
 def passages_from_rows(rows: Iterable[Mapping[str, Any]] | None) -> list[Passage]:
     """Convert the value of the column `_passages` into passages; none for a null."""
     return [Passage(row["start"], row["end"], row["reason"]) for row in rows or ()]
+
+
+def merge_warnings(old: Sequence[str] | None, new: Iterable[str]) -> list[str] | None:
+    """Return the value of `warnings` with more names: each once, sorted; null for none."""
+    return sorted({*(old or ()), *new}) or None
 
 
 def _box_to_row(box: Line | Word) -> dict[str, Any]:

@@ -18,7 +18,7 @@ Floats = npt.NDArray[np.float64]
 
 COLUMNS = (
     *("record_id", "gone", "status", "raw_text", "corrected_text", "ground_truth", "edits", "fields"),
-    *("guard_reason", "failed_stage", "error_kind", "source_kind", "estimated_cer", "tagger_edits"),
+    *("guard_reason", "failed_stage", "error_kind", "source_kind", "estimated_cer", "tagger_edits", "warnings"),
     *Provenance.model_fields,
     *("input_tokens", "output_tokens", "recognize_s", "correct_s"),
     *("ground_truth_chars", "raw_distance", "corrected_distance"),
@@ -58,6 +58,10 @@ class Batch:
         values = self.rows[column] if chosen is None else self.rows[column].filter(pa.array(chosen))
         counts = pc.value_counts(values.fill_null("")).to_pylist()
         return Counter({entry["values"]: entry["counts"] for entry in sorted(counts, key=lambda entry: str(entry["values"]))})
+
+    def item_counts(self, column: str) -> Counter[str]:
+        """Count the rows in which each item of a column of lists occurs; a list holds an item once."""
+        return Counter({entry["values"]: entry["counts"] for entry in pc.value_counts(self.rows[column].flatten()).to_pylist()})
 
     def combinations(self, columns: Iterable[str], chosen: Flags) -> list[tuple[list[str], int]]:
         """Return each combination of values of columns of strings among the chosen rows, sorted, and its number of rows.

@@ -12,7 +12,7 @@ from ocrray.corpus.fields import field_types
 from ocrray.corpus.provenance import Provenance
 from ocrray.corpus.summary import Summary
 from ocrray.corpus.templates import environment
-from ocrray.records import SCHEMA, SCHEMA_VERSION, STATUS_MEANINGS
+from ocrray.records import SCHEMA, SCHEMA_VERSION, STATUS_MEANINGS, WARNING_MEANINGS
 from ocrray.storage import Location
 from ocrray.text.normalise import sanitise
 
@@ -47,6 +47,7 @@ def write_card(output: str | Path | Location, *, summary: Summary, about: About)
             version=ocrray.__version__,
             schema_version=SCHEMA_VERSION,
             statuses=STATUS_MEANINGS,
+            warnings=WARNING_MEANINGS,
             summary=summary,
             provenance_columns=list(Provenance.model_fields),
             fields=[(path, type_name(data_type), summary.fields[path]) for path, data_type in fields.items()],

@@ -39,6 +39,12 @@ GROUPS = (
         stratum="guard_reason",
     ),
     ExampleGroup(
+        "warnings",
+        "With warnings",
+        "Read, but with something to look at.",
+        lambda batch: (batch.given("warnings"), batch.random),
+    ),
+    ExampleGroup(
         "changed",
         "Most changed",
         "Largest share of the text changed by correction.",

@@ -12,12 +12,12 @@ from ocrray.corpus.summary import Summary
 from ocrray.records import STATUSES, TRANSIENT_KINDS
 from ocrray.storage import Location
 
-_COLUMNS = ("status", "error_kind", "failed_stage", "guard_reason")
+_COLUMNS = ("status", "error_kind", "failed_stage", "guard_reason", "warnings")
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Rows that have one of some values in one of the columns `status`, `error_kind`, `failed_stage` and `guard_reason`."""
+    """Rows that have one of some values in one of the columns in which a replay looks."""
 
     terms: tuple[tuple[str, str], ...]
 
@@ -39,7 +39,7 @@ class Selection:
 
     def mask(self, rows: pa.Table) -> pa.ChunkedArray:
         """Return where a row is selected."""
-        masks = (pc.fill_null(pc.equal(rows[column], value), False) for column, value in self.terms)
+        masks = (_has(rows[column], value) for column, value in self.terms)
         chosen = next(masks)
         for mask in masks:
             chosen = pc.or_(chosen, mask)
@@ -59,11 +59,22 @@ def _parsed(term: str) -> tuple[str, str]:
     return column, value
 
 
+def _has(column: pa.ChunkedArray, value: str) -> pa.ChunkedArray:
+    """Return where a column of strings, or of lists of strings, has this value."""
+    if pa.types.is_list(column.type):
+        lists = column.combine_chunks()
+        found = pc.list_parent_indices(lists).filter(pc.equal(pc.list_flatten(lists), value))
+        return pa.chunked_array([pc.is_in(pa.array(range(len(lists)), pa.int64()), found.cast(pa.int64()))])
+    return pc.fill_null(pc.equal(column, value), False)
+
+
 def _count(summary: Summary, column: str, value: str) -> int:
     if column == "status":
         return summary.status[value]
     if column == "guard_reason":
         return summary.kept_raw[value]
+    if column == "warnings":
+        return summary.warnings[value]
     position = ("failed_stage", "error_kind").index(column)
     return sum(records for key, records in summary.failed.items() if key[position] == value)
 

@@ -65,6 +65,7 @@ class Summary:
     provenance: Counter[Provenance] = field(default_factory=Counter)  # of the records that did not fail
     kept_raw: Counter[str] = field(default_factory=Counter)  # by guard_reason
     failed: Counter[tuple[str, str]] = field(default_factory=Counter)  # by failed_stage and error_kind
+    warnings: Counter[str] = field(default_factory=Counter)  # records by each of their warnings
     fields: Counter[str] = field(default_factory=Counter)  # records with a value, by path of the extracted field
     raw_chars: int = 0
     corrected_chars: int = 0
@@ -154,7 +155,8 @@ class Summary:
         return self.changed_chars / max(self.raw_chars, self.corrected_chars, 1)
 
 
-_COUNTERS = ("status", "source_kinds", "provenance", "kept_raw", "failed", "fields")
+_COUNTERS = ("status", "source_kinds", "provenance", "kept_raw", "failed", "warnings", "fields")
+_BY_NAME = ("status", "source_kinds", "kept_raw", "warnings", "fields")
 _BINS = ("estimated_cer_bins", "raw_cer_bins", "corrected_cer_bins", "changed_bins")
 _SUMS = tuple(entry.name for entry in fields(Summary) if entry.name not in {*_COUNTERS, "columns", "groups", "failed_rows"})
 _NUMBERS = tuple(name for name in _SUMS if name not in {*_BINS, "quality"})
@@ -177,7 +179,7 @@ def _encoded(summary: Summary) -> dict[str, Any]:
         "columns": base64.b64encode(pa.schema(own).serialize()).decode() if own else "",
         **{name: getattr(summary, name) for name in _NUMBERS},
         **{name: getattr(summary, name).tolist() for name in _BINS},
-        **{name: dict(getattr(summary, name)) for name in ("status", "source_kinds", "kept_raw", "fields")},
+        **{name: dict(getattr(summary, name)) for name in _BY_NAME},
         "quality": asdict(summary.quality),
         "provenance": [[*dict(provenance).values(), records] for provenance, records in summary.provenance.items()],
         "failed": [[*failure, records] for failure, records in summary.failed.items()],
@@ -196,7 +198,7 @@ def _decoded(tree: dict[str, Any]) -> Summary:
     simple: dict[str, Any] = {
         **{name: tree[name] for name in _NUMBERS},
         **{name: np.array(tree[name], dtype=np.int64) for name in _BINS},
-        **{name: Counter(tree[name]) for name in ("status", "source_kinds", "kept_raw", "fields")},
+        **{name: Counter(tree.get(name, {})) for name in _BY_NAME},  # `warnings` came with schema 7
     }
     summary = Summary(
         columns={column.name: column.type for column in (*SCHEMA, *own)} if tree["records"] or own else {},
@@ -268,6 +270,7 @@ def _add_counts(summary: Summary, batch: Batch) -> None:
     summary.status += batch.counts("status")
     summary.source_kinds += batch.counts("source_kind")
     summary.kept_raw += batch.counts("guard_reason", batch.equals("status", "kept_raw"))
+    summary.warnings += batch.item_counts("warnings")
     for values, records in batch.combinations(Provenance.model_fields, ~batch.failed):
         summary.provenance[_provenance(values)] += records
     summary.fields += Counter(count_fields(batch.rows["fields"]))

@@ -16,10 +16,11 @@ _MAX_COORDINATE = 2**31 - 1
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One page of an OCR file: its lines in reading order, and the name of its scan as the file has it."""
+    """One page of an OCR file: its lines in reading order, the name of its scan as the file has it, and names of warnings."""
 
     lines: list[Line]
     image_name: str | None
+    warnings: Sequence[str] = ()
 
 
 def clean(text: str) -> str:

@@ -21,6 +21,8 @@ class LoadedPage:
     image_uri: str | None
     content_hash: str
     """sha256 (hex) of the whole file."""
+    warnings: Sequence[str] = ()
+    """Keys of `records.WARNING_MEANINGS`."""
 
 
 def open_image(uri: str, page: int = 0, *, max_pixels: int, max_file_bytes: int) -> tuple[Image.Image, str]:
@@ -45,7 +47,7 @@ def open_document(kind: str, uri: str, page: int, *, encoding: str, max_file_byt
     data, content_hash = files.read_hashed(location, max_file_bytes)
     document = markup.read_page(kind, data, page)
     text = "\n".join(line.text for line in document.lines)
-    return LoadedPage(text, document.lines, _image_uri(location, document.image_name), content_hash)
+    return LoadedPage(text, document.lines, _image_uri(location, document.image_name), content_hash, document.warnings)
 
 
 def _image_uri(document: Location, image_name: str | None) -> str | None:

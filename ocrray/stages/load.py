@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ocrray.errors import RecordError
-from ocrray.records import WORK_LIST_SCHEMA, lines_to_rows, schema_for
+from ocrray.records import WORK_LIST_SCHEMA, lines_to_rows, merge_warnings, schema_for
 from ocrray.sources.input import InputConfig
 from ocrray.sources.kinds import IMAGE_KINDS
 from ocrray.sources.open_page import open_document
@@ -21,7 +21,7 @@ class Load(RowStage):
 
     name = "load"
     reads = ("source_kind", "page", "image_uri")
-    writes = ("raw_text", "lines", "image_uri", "content_hash")
+    writes = ("raw_text", "lines", "image_uri", "content_hash", "warnings")
 
     def __init__(self, config: InputConfig, fields: pa.DataType | None = None) -> None:
         """Prepare to load; `fields` is the type of the fields that a later stage extracts."""
@@ -47,6 +47,7 @@ class Load(RowStage):
             "lines": None if page.lines is None else lines_to_rows(page.lines),
             "image_uri": page.image_uri or row["image_uri"],
             "content_hash": page.content_hash,
+            "warnings": merge_warnings(None, page.warnings),
         }
 
 

@@ -20,7 +20,7 @@ def corpus_rows(*outcomes: dict[str, Any]) -> pa.Table:
     return pa.Table.from_pylist([{"record_id": f"r{i}", **outcome} for i, outcome in enumerate(outcomes)], schema=SCHEMA)
 
 
-CORRECTED = {"status": "corrected", "raw_text": "tbe", "corrected_text": "the"}
+CORRECTED = {"status": "corrected", "raw_text": "tbe", "corrected_text": "the", "warnings": ["text_not_read"]}
 MISSING = {"status": "failed", "failed_stage": "load", "error_kind": "missing", "error": "x: no such file"}
 TOO_LARGE = {"status": "failed", "failed_stage": "load", "error_kind": "too_large", "error": "x: too large"}
 KEPT = {"status": "kept_raw", "raw_text": "tbe", "corrected_text": "tbe", "guard_reason": "length"}
@@ -35,6 +35,8 @@ ROWS = corpus_rows(CORRECTED, MISSING, TOO_LARGE, KEPT)
         (["error_kind=too_large", "kept_raw"], ["r2", "r3"]),
         (["guard_reason=length"], ["r3"]),
         (["failed_stage=load", "missing"], ["r1", "r2"]),
+        (["warnings=text_not_read"], ["r0"]),
+        (["warnings=no_text"], []),
         (["no_such_kind"], []),
     ],
 )

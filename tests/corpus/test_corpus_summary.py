@@ -7,10 +7,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from ocrray.corpus.about import About
+from ocrray.corpus.card import write_card
 from ocrray.corpus.examples import read_rows
 from ocrray.corpus.provenance import Provenance
-from ocrray.corpus.summary import BIN_ENDS, summarise
+from ocrray.corpus.summary import BIN_ENDS, Summary, summarise
 from ocrray.errors import OcrrayError
+from ocrray.records import WARNING_MEANINGS
 from ocrray.storage import Location
 from ocrray.text.metrics import cer_totals
 
@@ -29,6 +32,17 @@ def test_summarise_mixed_corpus_equals_counts_of_rows(corpus, rows) -> None:
     assert summary.changed_chars == sum(changes)
     assert summary.passthrough == ["title"]
     assert summary.gone == sum(bool(row["gone"]) for row in mixed) > 0
+
+
+def test_summarise_warnings_are_counted_by_name_and_shown(corpus, rows) -> None:
+    """A record with two warnings counts for both; the report shows such records, and the card says what the names mean."""
+    two = rows.row("b", "x", "x", warnings=["no_text", "text_not_read"])
+    folder = corpus([rows.row("a", "x", "x"), two, rows.row("c", "x", "x", warnings=["no_text"])])
+    summary = Summary.from_json(summarise(folder / "data").to_json())
+    assert summary.warnings == {"no_text": 2, "text_not_read": 1}
+    assert {place.row for place in summary.groups["warnings"].places} == {1, 2}
+    write_card(folder, summary=summary, about=About(title="t"))
+    assert f"`no_text` (2: {WARNING_MEANINGS['no_text']})" in (folder / "README.md").read_text()
 
 
 def test_summarise_ground_truth_equals_totals_of_all_rows(corpus, rows) -> None:

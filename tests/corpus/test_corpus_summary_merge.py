@@ -143,7 +143,7 @@ def test_to_json_of_a_block_with_every_group_filled_is_small(rows) -> None:
     reasons = [f"reason-{n}" for n in range(15)]
     refusals = [rows.refusal(f"r{n}", "tbe cat", "the cat", reason=reasons[n % 15], title="t") for n in range(600)]
     failures = [rows.failure(f"f{n}", kind=f"kind-{n % 10}", title="t") for n in range(100)]
-    mixed = [row | {"estimated_cer": n / 7000} for n, row in enumerate(rows.newspaper(600))]
+    mixed = [row | {"estimated_cer": n / 7000, "warnings": ["no_text"]} for n, row in enumerate(rows.newspaper(600))]
     text = block("part-000123.parquet", [*refusals, *failures, *mixed]).to_json()
     assert len(text) < 12_000
     assert all(Summary.from_json(text).groups[group.name].places for group in GROUPS)

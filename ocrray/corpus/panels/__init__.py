@@ -12,7 +12,7 @@ from ocrray.corpus.examples import Rows
 from ocrray.corpus.fields import field_types
 from ocrray.corpus.panels import examples
 from ocrray.corpus.summary import MAX_FAILURE_KINDS, Summary
-from ocrray.records import STATUS_MEANINGS
+from ocrray.records import STATUS_MEANINGS, WARNING_MEANINGS
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ def _failures(summary: Summary, rows: Rows) -> Mapping[str, Any] | None:
 
 
 PANELS = (
-    Panel("statuses", "Records by status", lambda *_: {"statuses": STATUS_MEANINGS}),
+    Panel("statuses", "Records by status", lambda *_: {"statuses": STATUS_MEANINGS, "warnings": WARNING_MEANINGS}),
     Panel("quality", "Quality", _quality),
     Panel("changes", "Changes", _changes),
     Panel("fields", "Extracted fields", _fields),

@@ -60,7 +60,7 @@ class RestoreConfig(StrictModel):
     """Corrected copies of the ALTO, PAGE and hOCR files that the text came from; a finished run can be exported later."""
     replay: list[str] = Field(default_factory=list)
     """Records of the earlier run in `output.path` to process again, in place, by their outcome: a status (`failed`, `kept_raw`),
-    a kind of error, or `COLUMN=VALUE` with `status`, `error_kind`, `failed_stage` or `guard_reason`; one term or a list.
+    a kind of error, or `COLUMN=VALUE` with `status`, `error_kind`, `failed_stage`, `guard_reason`, `warnings`; one term or more.
     Engines, models and other settings may differ from the first run's; the rows replaced are kept in `<output>/history`."""
     update: bool = False
     """Take in what has changed in the input since the earlier run in `output.path`: new records are added, changed ones processed

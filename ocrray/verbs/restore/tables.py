@@ -31,6 +31,9 @@ def result_rows(summary: Summary, output: str, *, unit: str, throughput: Through
         share = f"{summary.sent_on_frac:.1%} of the characters"
         rows.append(("sent on", f"{summary.sent_on_records:,} {unit}s, {share}, to the language model"))
     rows += [(status.replace("_", " "), f"{summary.status[status]:,}") for status in STATUSES]
+    if summary.warnings:
+        named = ", ".join(f"{name.replace('_', ' ')} {n:,}" for name, n in summary.warnings.most_common())
+        rows.append(("warnings", f"{named}  (column warnings)"))
     if summary.gone:
         rows.append(("gone", f"{summary.gone:,} of these are no longer in the input"))
     if throughput and throughput.records:
