@@ -24,7 +24,14 @@ class RecordError(OcrrayError):
 
 
 class EngineError(OcrrayError):
-    """An engine is broken or unreachable, so that no record can be processed; the run ends, and can be resumed."""
+    """An engine is broken or unreachable, so that no record can be processed; the run ends, and can be resumed.
+
+    `transient` is True where waiting may help, and was tried: a server that is away or overloaded.
+    """
+
+    def __init__(self, message: str, transient: bool = False) -> None:
+        super().__init__(message)
+        self.transient = transient
 
 
 class StoreError(OcrrayError):

@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).parents[1] / "ocrray"
 
 # A room may import itself and the rooms of earlier levels; `also` lists what a room may import on its own level.
 LEVELS = (
-    ("errors",),
+    ("errors", "redaction"),
     ("records", "config", "storage"),
     ("text", "prompts"),
     ("sources", "engines", "decoding", "guard", "corpus", "synth", "models"),

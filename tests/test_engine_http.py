@@ -126,13 +126,12 @@ def test_correct_answer_that_reaches_its_bound_is_unfinished_and_in_its_place(se
     assert (longest.text, longest.reason) == (None, "too_long")
 
 
-def test_correct_rejected_request_is_a_reason_with_its_status(served):
-    """What the server refuses for one text is that text's reason: here `transformers serve` is asked for another model."""
+def test_correct_model_that_the_server_does_not_have_ends_the_run(served):
+    """`transformers serve` is asked for another model than it serves: no text would fare better."""
     url, _ = served
 
-    (correction,) = HttpCorrector(_config(url, model="another/model")).correct(["A"])
-
-    assert (correction.text, correction.reason) == (None, "http_400")
+    with pytest.raises(EngineError, match="another/model"):
+        HttpCorrector(_config(url, model="another/model")).correct(["A"])
 
 
 @pytest.mark.parametrize(
@@ -200,7 +199,7 @@ def test_correct_overloaded_or_starting_server_ends_the_run_and_spoils_no_record
     with _broken_server(status, b"{}") as (url, seen), pytest.raises(EngineError, match=str(status)):
         HttpCorrector(_config(url, max_wait_s=0.2)).correct(["A"])
 
-    assert len(seen) == 2
+    assert len(seen) >= 2
 
 
 @pytest.mark.parametrize("body", [b"<html>Welcome</html>", b"{}", b'{"choices": []}', b'{"choices": 7}', b"{x"])
@@ -250,7 +249,7 @@ def test_correct_sends_the_named_key_and_never_another(monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "for-somebody-else")
     monkeypatch.setenv("ARCHIVE_KEY", "for-this-server")
 
-    with _broken_server(400, b"{}") as (url, seen):
+    with _broken_server(body=ANSWERED) as (url, seen):
         HttpCorrector(_config(url)).correct(["A"])
         HttpCorrector(_config(url, api_key_env="ARCHIVE_KEY")).correct(["A"])
 

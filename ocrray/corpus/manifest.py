@@ -43,7 +43,7 @@ _LIBRARIES = (
     "torch",
     "transformers",
     "peft",
-    "openai",
+    "httpx2",
 )
 
 

@@ -31,7 +31,8 @@ class CorrectionResult:
     `text` is None when the engine did not correct it, and `reason` says why in a word or two (`too_long`, `unfinished`, ...);
     the source text then stays. Token counts are the engine's own tokens, 0 where it has none. `expected_errors` is the expected
     number of characters that are still wrong, None where the engine does not estimate it. `probabilities` (0..1) belong to the
-    changed characters of the source, by their offset; empty where the engine reports none.
+    changed characters of the source, by their offset; empty where the engine reports none. `message` is the sentence in which a
+    server says why it did not answer.
     """
 
     text: str | None
@@ -40,6 +41,7 @@ class CorrectionResult:
     output_tokens: int = 0
     expected_errors: float | None = None
     probabilities: Mapping[int, float] = field(default_factory=dict, compare=False)  # equal texts may differ by rounding here
+    message: str = field(default="", compare=False)
 
 
 class Recognizer(Protocol):

@@ -75,6 +75,11 @@ def max_wait_s() -> float:
     return _waiting.max_wait_s
 
 
+def report_waiting(line: str) -> None:
+    """Say that this process waits for something other than a store, such as a server."""
+    _waiting.report(f"waiting: {line}")
+
+
 _OF_FILE = {
     errno.ENOENT,
     errno.ENOTDIR,
