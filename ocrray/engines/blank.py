@@ -1,4 +1,4 @@
-"""Blank pages, found in milliseconds, so that a recognizer need not read them.
+"""Blank pages, found in milliseconds, so that a recognizer need not read them; and pages that should not have been without text.
 
 scipy.ndimage decides alike (grey_closing, maximum_filter1d) but takes 3 to 7 times as long as the windows below.
 """
@@ -12,6 +12,10 @@ _BACKGROUND_CELLS = 64  # a dark area wider than this in both directions is a bo
 _MARK_CELLS = 5  # the least height or length of a mark: a digit of 6 points is 6 cells high, a speck of dust 1 to 3
 _WANDER_CELLS = 3  # strokes lean and curve
 _MIN_CONTRAST = 16  # of 255
+_INK_FRAC = 1e-6
+_DARK = 48  # of 255: paper, even grey paper, is lighter
+_MAX_GRAIN = 40  # mean difference of neighbours, of 255: of paper up to 25, of bits in the wrong order 85
+_GRAIN_PX = 1500
 
 # Arrays are cells of the reduced page: uint8 greys or booleans, (rows, columns).
 
@@ -29,6 +33,21 @@ def is_blank(image: Image.Image, below_ink_frac: float) -> bool:
     # Light marks count on dark pages only: between specks, a light background looks like marks itself.
     grounds = [cells, ~cells] if _median(cells) < 128 else [cells]
     return all(_ink_frac(ground) < below_ink_frac for ground in grounds)
+
+
+def is_suspicious_without_text(image: Image.Image) -> bool:
+    """Return whether a page on which no text was recognized needs a look: it has ink, or its pixels are no picture of paper.
+
+    The latter are pages that are black all over and pages of noise, as wrong decoding leaves them.
+    """
+    grey = image.convert("L")
+    if not is_blank(grey, _INK_FRAC) or _median(np.asarray(grey)) < _DARK:
+        return True
+    left, top = max(0, (grey.width - _GRAIN_PX) // 2), max(0, (grey.height - _GRAIN_PX) // 2)
+    part = np.asarray(
+        grey.crop((left, top, min(grey.width, left + _GRAIN_PX), min(grey.height, top + _GRAIN_PX))), dtype=np.int16
+    )
+    return bool(part.shape[1] > 1 and np.abs(np.diff(part, axis=1)).mean() > _MAX_GRAIN)
 
 
 def _ink_frac(cells: np.ndarray) -> float:

@@ -1,15 +1,17 @@
 """Pixels to text, one page at a time."""
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from PIL import Image
 
 from ocrray.engines.base import Recognizer
+from ocrray.engines.blank import is_suspicious_without_text
 from ocrray.errors import RecordError
-from ocrray.records import lines_to_rows
+from ocrray.records import Line, Word, lines_to_rows, merge_warnings
 from ocrray.stages.base import CountAttempt, RowStage
 
 OpenPage = Callable[[str, int], tuple[Image.Image, str]]
@@ -20,13 +22,15 @@ MAX_ATTEMPTS = 3  # a page that was begun this often and never ended is taken to
 class Recognize(RowStage):
     """Read the lines of every page without text with `recognizer`.
 
-    `open_page(uri, page)` returns the image and the sha256 of its file. A page that kills its process fails after MAX_ATTEMPTS
-    attempts instead of killing the next process for ever.
+    `open_page(uri, page)` returns the image and the sha256 of its file. Boxes are in the pixels of the upright page as it is
+    stored, also where its pixels were not square and it was resampled; of a PDF, in those of the page rendered at 300 dpi. A page
+    without any text that has ink, or whose pixels are no picture of paper, gets the warning `no_text`. A page that kills its
+    process fails after MAX_ATTEMPTS attempts instead of killing the next process for ever.
     """
 
     name = "recognize"
-    reads = ("page",)
-    writes = ("raw_text", "content_hash", "lines", "recognize_s", "recognizer")
+    reads = ("page", "warnings")
+    writes = ("raw_text", "content_hash", "lines", "recognize_s", "recognizer", "warnings")
     seconds_column = "recognize_s"
 
     def __init__(self, recognizer: Recognizer, open_page: OpenPage, count_attempt: CountAttempt) -> None:
@@ -50,5 +54,31 @@ class Recognize(RowStage):
         if self.count_attempt(row["record_id"]) > MAX_ATTEMPTS:
             raise RecordError(f"its process died {MAX_ATTEMPTS} times on this page; look at the scan", kind="crashed")
         image, content_hash = self.open_page(row["source_uri"], row["page"])
-        lines = self.recognizer.recognize(image)
-        return {"raw_text": "\n".join(line.text for line in lines), "content_hash": content_hash, "lines": lines_to_rows(lines)}
+        lines = in_stored_pixels(self.recognizer.recognize(image), image.info.get("scale"))
+        text = "\n".join(line.text for line in lines)
+        suspicious = not text.strip() and is_suspicious_without_text(image)
+        return {
+            "raw_text": text,
+            "content_hash": content_hash,
+            "lines": lines_to_rows(lines),
+            "warnings": merge_warnings(row["warnings"], ["no_text"] if suspicious else []),
+        }
+
+
+def in_stored_pixels(lines: Sequence[Line], scale: tuple[float, float] | None) -> Sequence[Line]:
+    """Convert boxes on an image that was resampled by `scale` (x, y) to pixels of the image as it is stored."""
+    if scale is None:
+        return lines
+    return [replace(_scaled(line, *scale), words=[_scaled(word, *scale) for word in line.words]) for line in lines]
+
+
+BoxT = TypeVar("BoxT", Line, Word)
+
+
+def _scaled(box: BoxT, x: float, y: float) -> BoxT:
+    def divided(value: int | None, by: float) -> int | None:
+        return None if value is None else round(value / by)
+
+    return replace(
+        box, left=divided(box.left, x), top=divided(box.top, y), right=divided(box.right, x), bottom=divided(box.bottom, y)
+    )
