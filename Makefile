@@ -46,6 +46,8 @@ $(VENV)/installed: pyproject.toml constraints.txt
 
 $(VENV)/installed-dev: $(VENV)/installed
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	# It says that it needs Python 3.12, but runs on 3.11; what it needs is installed already.
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --no-deps --ignore-requires-python hipe-ocrepair-scorer
 	touch $@
 
 # A few of the typefaces that `ocrray synthesize` knows; ocrray/synth/render.py lists them all.

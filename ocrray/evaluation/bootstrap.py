@@ -7,6 +7,7 @@ it is used: that takes half a second, and planning an evaluation does not need i
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from pydantic import Field
@@ -68,11 +69,24 @@ def bootstrap_intervals(block_sums: np.ndarray, statistic: Statistic, config: Bo
 
     None where a resample has no such metric (NaN), or where resamples show no spread.
     """
+    if len(block_sums) < 2:  # one block, resampled, is always the same
+        return [None] * len(statistic(block_sums.sum(axis=0)))
+    result = _bootstrap(block_sums, statistic, config)
+    return [usable_interval(*ends) for ends in zip(*result.confidence_interval, strict=True)]
+
+
+def bootstrap_samples(block_sums: np.ndarray, statistic: Statistic, config: BootstrapConfig) -> np.ndarray:
+    """Return each metric of `statistic` of each resample of blocks, shaped (metrics, resamples); one block has no spread."""
+    if len(block_sums) < 2:
+        return np.repeat(statistic(block_sums.sum(axis=0))[:, None], config.resamples, axis=1)
+    samples: np.ndarray = _bootstrap(block_sums, statistic, config).bootstrap_distribution
+    return samples
+
+
+def _bootstrap(block_sums: np.ndarray, statistic: Statistic, config: BootstrapConfig) -> Any:
     from scipy import stats
 
     number = len(block_sums)
-    if number < 2:  # one block, resampled, is always the same
-        return [None] * len(statistic(block_sums.sum(axis=0)))
 
     def of_resamples(sampled: np.ndarray, axis: int) -> np.ndarray:  # noqa: ARG001 - SciPy passes it to vectorised statistics
         # Multiplicities times sums: the sums of a resample without a copy of its blocks, which would not fit into memory.
@@ -82,7 +96,7 @@ def bootstrap_intervals(block_sums: np.ndarray, statistic: Statistic, config: Bo
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", stats.DegenerateDataWarning)  # a metric that is NaN gets no interval
-        result = stats.bootstrap(
+        return stats.bootstrap(
             (np.arange(number),),
             of_resamples,
             n_resamples=config.resamples,
@@ -92,7 +106,6 @@ def bootstrap_intervals(block_sums: np.ndarray, statistic: Statistic, config: Bo
             method="percentile",
             rng=config.seed,
         )
-    return [usable_interval(*ends) for ends in zip(*result.confidence_interval, strict=True)]
 
 
 def usable_interval(low: float, high: float) -> Interval | None:

@@ -31,6 +31,10 @@ COUNTS = {
     "hipe_raw_length": "those and the characters that agree",
     "hipe_corrected_errors": "the same from the corrected text",
     "hipe_corrected_length": "those and the characters that agree",
+    "hipe_raw_word_errors": "substitutions, deletions and insertions of words from truth to raw text, after `for_hipe`",
+    "hipe_raw_word_length": "those and the words that agree",
+    "hipe_corrected_word_errors": "the same from the corrected text",
+    "hipe_corrected_word_length": "those and the words that agree",
 }
 _IDENTITY: Callable[[str], str] = str
 _NOT_DIGITS = re.compile(r"\D+")
@@ -82,14 +86,22 @@ def _hipe(raw: Sequence[str], corrected: Sequence[str], truth: Sequence[str]) ->
     rows = []
     for old, new, true in zip(raw, corrected, truth, strict=True):
         right = for_hipe(true)
-        before = _errors_and_length(right, for_hipe(old))
-        rows.append((*before, *(before if old == new else _errors_and_length(right, for_hipe(new)))))
-    columns = np.array(rows, dtype=np.int32).reshape(-1, 4).T
-    names = ("hipe_raw_errors", "hipe_raw_length", "hipe_corrected_errors", "hipe_corrected_length")
+        before = _hipe_errors(right, for_hipe(old))
+        rows.append((*before, *(before if old == new else _hipe_errors(right, for_hipe(new)))))
+    columns = np.array(rows, dtype=np.int32).reshape(-1, 2 * len(_HIPE_NAMES)).T
+    names = [f"hipe_{text}_{name}" for text in ("raw", "corrected") for name in _HIPE_NAMES]
     return dict(zip(names, columns, strict=True))
 
 
-def _errors_and_length(truth: str, text: str) -> tuple[int, int]:
+_HIPE_NAMES = ("errors", "length", "word_errors", "word_length")
+
+
+def _hipe_errors(truth: str, text: str) -> tuple[int, int, int, int]:
+    """Return errors and length in characters, then in words."""
+    return (*_errors_and_length(truth, text), *_errors_and_length(truth.split(), text.split()))
+
+
+def _errors_and_length(truth: Sequence[str], text: Sequence[str]) -> tuple[int, int]:
     if truth == text:
         return 0, len(truth)
     edits = Levenshtein.editops(truth, text)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ocrray.evaluation.hipe import HipeScores
 from ocrray.evaluation.normalisation import Normalisation
 from ocrray.evaluation.report_records import ReportRecord
 from ocrray.evaluation.results import Comparison, Results
@@ -32,6 +33,7 @@ class Evaluation:
     has_raw_text: bool = True
     """False where there are only answers, whose fields are scored."""
     translation: TranslationScores | None = None
+    hipe: HipeScores | None = None
     baseline_name: str | None = None
     comparison: Comparison | None = None
 

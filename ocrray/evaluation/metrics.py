@@ -19,7 +19,7 @@ Sums = Mapping[str, np.ndarray]
 
 Kind = Literal["rate", "reduction", "share", "score"]
 """`rate`: numerator / denominator. `reduction`: 1 minus that ratio. `share`: a ratio of counted records, shown with both
-counts. `score`: a ratio from -1 to 1, shown with its sign."""
+counts. `score`: a ratio that may be negative, shown with its sign."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,18 +86,59 @@ def _averages(unit: str, distance: str, length: str, things: str) -> tuple[Metri
     )
 
 
-_cmer = partial(_error_rate, row="cMER (HIPE), micro")
 _digits = partial(_error_rate, row="digits wrong")
 _exact = partial(_error_rate, kind="share", row="exact match")
 _detection = partial(_outcome, kind="rate")
-_CMER = "character match error rate of HIPE-OCRepair 2026, errors / (hits + errors) after its own normalisation, micro"
+_TEXTS = ("raw", "corrected")
 _SHARE = "share of records whose"
+_HIPE = "HIPE-OCRepair 2026:"
+
+
+def _match_error_rates(unit: Literal["cmer", "wmer"], prefix: str, things: str) -> tuple[Metric, ...]:
+    """Return HIPE's match error rate before and after correction, micro and macro; `prefix` is that of the names of counts."""
+    name = f"{unit[0]}MER"
+    rate = f"{_HIPE} {things} match error rate, errors / (hits + errors) after its own normalisation"
+    micro = partial(_error_rate, row=f"{name} (HIPE), micro")
+    macro = partial(_error_rate, row=f"{name} (HIPE), macro")
+    errors, length = f"{prefix}errors", f"{prefix}length"
+    return (
+        micro(f"hipe_raw_{unit}", f"hipe_raw_{errors}", f"hipe_raw_{length}", f"{rate}, raw text, micro", column="raw"),
+        micro(
+            f"hipe_{unit}",
+            f"hipe_corrected_{errors}",
+            f"hipe_corrected_{length}",
+            f"{rate}, corrected text, micro",
+            headline=unit == "cmer",
+        ),
+        macro(f"hipe_macro_raw_{unit}", f"hipe_raw_{unit}_sum", "records", f"{rate}, raw text, mean of records", column="raw"),
+        macro(f"hipe_macro_{unit}", f"hipe_corrected_{unit}_sum", "records", f"{rate}, corrected text, mean of records"),
+    )
+
+
+def _hipe_scores(unit: Literal["cmer", "wmer"], name: str, words: str) -> tuple[Metric, ...]:
+    """Return HIPE's preference score and PCIS by one of its error rates."""
+    better = f"mean of +1, 0 or −1 for each record whose {name} fell, stayed or rose"
+    gain = f"mean of each record's relative gain in 1 − {name}: (after − before) / before, or after where before is 0 (PCIS)"
+    score = partial(_outcome, kind="score")
+    suffix = "" if unit == "cmer" else "_wmer"
+    return (
+        score(
+            f"hipe_preference{suffix}",
+            f"hipe_preference_{unit}_sum",
+            "records",
+            f"{_HIPE} {better}",
+            row=f"preference{words} (HIPE)",
+            headline=unit == "cmer",
+        ),
+        score(f"hipe_pcis{suffix}", f"hipe_pcis_{unit}_sum", "records", f"{_HIPE} {gain}", row=f"PCIS{words} (HIPE)"),
+    )
+
 
 _REGISTERED = (
     *_averages("cer", "distance", "truth_chars", "characters"),
     *_averages("wer", "word_distance", "truth_words", "words"),
-    _cmer("hipe_raw_cmer", "hipe_raw_errors", "hipe_raw_length", f"{_CMER}, raw text", column="raw"),
-    _cmer("hipe_cmer", "hipe_corrected_errors", "hipe_corrected_length", f"{_CMER}, corrected text", headline=True),
+    *_match_error_rates("cmer", "", "character"),
+    *_match_error_rates("wmer", "word_", "word"),
     _digits(
         "raw_digit_error_rate", "raw_digit_distance", "truth_digits", "wrong digits per digit of truth, raw text", column="raw"
     ),
@@ -149,26 +190,18 @@ _REGISTERED = (
         "harmonic mean of detection precision and recall (ICDAR Task 1)",
         row="detection F1 (ICDAR)",
     ),
-    _outcome(
-        "hipe_preference",
-        "hipe_preference_sum",
-        "records",
-        "HIPE-OCRepair 2026: mean of +1, 0 or −1 for each record whose cMER fell, stayed or rose",
-        kind="score",
-        row="preference (HIPE)",
-        headline=True,
-    ),
+    *_hipe_scores("cmer", "cMER", ""),
+    *_hipe_scores("wmer", "wMER", ", words"),
 )
 
 METRICS: dict[str, Metric] = {metric.name: metric for metric in _REGISTERED}
+HIPE_METRICS = tuple(name for name in METRICS if name.startswith("hipe_"))
+"""Names of the metrics of HIPE-OCRepair 2026."""
 
 
 def summands(counts: Counts) -> dict[str, np.ndarray]:
     """Return everything that is summed over records: counts as integers, flags as booleans, ratios per record as float64."""
     raw, corrected = counts["raw_distance"], counts["corrected_distance"]
-    cmer = {
-        text: _ratio(counts[f"hipe_{text}_errors"], np.maximum(counts[f"hipe_{text}_length"], 1)) for text in ("raw", "corrected")
-    }
     return {
         **counts,
         **_per_record("cer", "distance", "truth_chars", counts),
@@ -180,7 +213,8 @@ def summands(counts: Counts) -> dict[str, np.ndarray]:
         "made_worse": corrected > raw,
         "broke_clean": (raw == 0) & (corrected > 0),
         "mean_wrong_changed_tokens": (counts["wrong_tokens"] + counts["changed_tokens"]) / 2,
-        "hipe_preference_sum": np.sign(cmer["raw"] - cmer["corrected"]),
+        **_hipe_per_record("cmer", "", counts),
+        **_hipe_per_record("wmer", "word_", counts),
         "digits_changed": counts["changed_digits"] > 0,
         "digits_made_worse": counts["corrected_digit_distance"] > counts["raw_digit_distance"],
     }
@@ -194,6 +228,17 @@ def _per_record(unit: str, distance: str, length: str, counts: Counts) -> dict[s
         f"corrected_{unit}_sum": _ratio(corrected, whole),
         f"{unit}_wrong_records": raw > 0,
         f"relative_{unit}_reduction_sum": _ratio(raw - corrected, raw),
+    }
+
+
+def _hipe_per_record(unit: str, prefix: str, counts: Counts) -> dict[str, np.ndarray]:
+    raw, corrected = (_ratio(counts[f"hipe_{text}_{prefix}errors"], counts[f"hipe_{text}_{prefix}length"]) for text in _TEXTS)
+    before, after = 1 - raw, 1 - corrected
+    return {
+        f"hipe_raw_{unit}_sum": raw,
+        f"hipe_corrected_{unit}_sum": corrected,
+        f"hipe_preference_{unit}_sum": np.sign(raw - corrected),
+        f"hipe_pcis_{unit}_sum": np.divide(after - before, before, out=after.copy(), where=before != 0),
     }
 
 

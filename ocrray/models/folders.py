@@ -6,6 +6,16 @@ import re
 from pathlib import Path
 
 ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
+_PROMPT_LEARNING = {
+    "PROMPT_TUNING": "prompt tuning",
+    "MULTITASK_PROMPT_TUNING": "multitask prompt tuning",
+    "P_TUNING": "p-tuning",
+    "PREFIX_TUNING": "prefix tuning",
+    "ADAPTION_PROMPT": "adaption prompt (LLaMA-Adapter)",
+    "CPT": "context-aware prompt tuning",
+    "CARTRIDGE": "cartridge",
+}
+"""Kinds of adapters that put trained vectors in front of the text, by peft's names; what they write depends on padding."""
 _HUB_ID = re.compile(r"[\w-][\w.-]*(/[\w.-]+)?")
 _HASH_BLOCK_BYTES = 1 << 20
 
@@ -32,7 +42,36 @@ def adapter_problems(adapter: str) -> list[str]:
     folder = Path(adapter)
     if not folder.is_dir():
         return [] if _may_be_hub_id(adapter) else [f"{adapter}: no such adapter folder"]
-    return [f"{adapter}: holds no {name}" for name in ADAPTER_FILES if not (folder / name).is_file()]
+    problems = [f"{adapter}: holds no {name}" for name in ADAPTER_FILES if not (folder / name).is_file()]
+    if kind := _PROMPT_LEARNING.get(adapter_setting(folder, "peft_type")):
+        problems.append(f"{adapter}: {kind} is not supported; train a LoRA, or another adapter that changes the model's weights")
+    return problems
+
+
+def adapter_setting(folder: Path, key: str) -> str:
+    """Return a value of an adapter's settings as a string; empty where it is null, missing or cannot be read."""
+    try:
+        return str(json.loads((folder / ADAPTER_FILES[0]).read_text(encoding="utf-8")).get(key) or "")
+    except (OSError, ValueError, AttributeError):
+        return ""  # reported by loading
+
+
+def adapter_base_note(adapter: str, model: str) -> str:
+    """Describe a difference between `model` and the base model that an adapter folder names; empty where there is none.
+
+    Folders are the same where they are one, or where one of them is not here and both have the same name.
+    """
+    named = adapter_setting(Path(adapter), "base_model_name_or_path")
+    if not named or named == model:
+        return ""
+    paths = Path(named), Path(model)
+    if all(path.is_dir() for path in paths):
+        same = paths[0].resolve() == paths[1].resolve()
+    else:
+        hub_ids = not any(path.is_absolute() or path.is_dir() for path in paths)
+        names = (named, model) if hub_ids else (path.name for path in paths)
+        same = len({name.casefold() for name in names}) == 1
+    return "" if same else f"{adapter} was trained on {named}, and is applied to {model}"
 
 
 def has_encoder(model: str) -> bool:

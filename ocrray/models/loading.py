@@ -1,11 +1,10 @@
 """Loading of Hugging Face language models with dtype, adapter and device."""
 
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ocrray.errors import EngineError, OcrrayError
-from ocrray.models.folders import ADAPTER_FILES, adapter_problems
+from ocrray.models.adapters import attach_adapter, embedding_rows, find_adapter
 from ocrray.models.generator import Generator
 from ocrray.models.vocabulary import add_rows
 
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 Device = Literal["auto", "cpu", "cuda"]
 
-_TOKENIZER_FILES = ("tokenizer*", "special_tokens_map.json", "added_tokens.json", "vocab.*", "merges.txt")
 _UNKNOWN_CONTEXT_TOKENS = 10**9  # a tokenizer without a limit reports 10**30
 
 
@@ -61,16 +59,17 @@ def load_generator(
     dtype = "float32" if dtype == "auto" and placed == "cpu" else dtype
     network, tokenizer = _load_pretrained(model, dtype, revision or "main", trust_remote_code)
     config = network.config
-    adapter_folder = _adapter_folder(adapter) if adapter else None
-    if adapter_folder and (adapter_folder / "tokenizer_config.json").is_file():
-        tokenizer = _replace_tokenizer(network, tokenizer, adapter_folder, trust_remote_code)
+    adapter_folder = find_adapter(adapter) if adapter else None
+    if adapter_folder:
+        tokenizer = _fit_vocabulary(network, tokenizer, adapter_folder, trust_remote_code)
     eos_ids = _end_tokens(network, tokenizer)
     pad_id = eos_ids[0] if tokenizer.pad_token_id is None else tokenizer.pad_token_id
     network.generation_config = _greedy(network.generation_config, eos_ids, pad_id)
+    network = network.to(placed).eval()
     if adapter_folder:
-        network = _attach_adapter(network, adapter_folder, merge_adapter)
+        network = attach_adapter(network, adapter_folder, merge=merge_adapter).eval()
     return Generator(
-        model=network.to(placed).eval(),
+        model=network,
         tokenizer=tokenizer,
         is_seq2seq=config.is_encoder_decoder,
         eos_ids=eos_ids,
@@ -108,15 +107,26 @@ def _load_pretrained(
     return network, tokenizer
 
 
-def _replace_tokenizer(
+def _fit_vocabulary(
     network: "LanguageModel", tokenizer: "PreTrainedTokenizerBase", folder: Path, trust_remote_code: bool
 ) -> "PreTrainedTokenizerBase":
-    """Load the tokenizer in `folder`, and give the model a row for each token it has beyond those of `tokenizer`."""
+    """Return the tokenizer to use with the adapter in `folder`, and give the model as many rows as it was trained with.
+
+    An adapter that changes embedding or head has their number of rows in its tensors, which may be padded to a multiple, or be
+    less than that of the model; else the model gets a row for each token that the adapter's tokenizer adds.
+    """
     from transformers import AutoTokenizer
 
-    replacement: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code)
-    add_rows(network, len(tokenizer), len(replacement))
-    return replacement
+    known, used = len(tokenizer), tokenizer
+    if (folder / "tokenizer_config.json").is_file():
+        used = AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code)
+    add_rows(network, known, len(used))
+    have, rows = len(network.get_input_embeddings().weight), embedding_rows(network, folder)
+    if rows and rows < have:
+        network.resize_token_embeddings(rows, mean_resizing=False)
+    elif rows:
+        add_rows(network, have, rows)
+    return used
 
 
 def _end_tokens(network: "LanguageModel", tokenizer: "PreTrainedTokenizerBase") -> tuple[int, ...]:
@@ -145,33 +155,6 @@ def _greedy(published: "GenerationConfig", eos_ids: tuple[int, ...], pad_id: int
         decoder_start_token_id=published.decoder_start_token_id,
         forced_bos_token_id=published.forced_bos_token_id,
     )
-
-
-def _adapter_folder(adapter: str) -> Path:
-    """Return the folder of an adapter, downloaded if `adapter` is a hub id.
-
-    Raises:
-        EngineError: when it holds no safetensors: peft by itself would fall back to pickled weights.
-    """
-    from huggingface_hub import snapshot_download
-
-    folder = Path(adapter)
-    if not folder.is_dir():
-        folder = Path(snapshot_download(adapter, allow_patterns=[*ADAPTER_FILES, *_TOKENIZER_FILES]))
-    if problems := adapter_problems(str(folder)):
-        raise EngineError("; ".join(problems))
-    return folder
-
-
-def _attach_adapter(network: "LanguageModel", folder: Path, merge: bool) -> "LanguageModel":
-    from peft import PeftModel
-
-    with warnings.catch_warnings():
-        warnings.filterwarnings("error", message="Found missing adapter keys")
-        # peft names a torch module as its argument's type, and resolves attributes of the wrapped model dynamically.
-        adapted: Any = PeftModel.from_pretrained(network, str(folder))  # type: ignore[arg-type]
-    result: LanguageModel = adapted.merge_and_unload(safe_merge=True) if merge else adapted
-    return result
 
 
 def _context_tokens(config: "PreTrainedConfig", tokenizer: "PreTrainedTokenizerBase") -> int | None:

@@ -33,6 +33,9 @@ class LanguageModel(Protocol):
     def modules(self) -> Iterator["torch.nn.Module"]:
         """Iterate over all modules, this one first."""
 
+    def named_modules(self) -> Iterator[tuple[str, "torch.nn.Module"]]:
+        """Iterate over all modules with their names, this one first, without a name."""
+
     def set_attn_implementation(self, name: str) -> None:
         """Use the attention function registered under `name`."""
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import nan
 
-from ocrray.records import Line
+from ocrray.records import Line, Word
 from ocrray.text.normalise import sanitise
 
 Box = tuple[int | None, int | None, int | None, int | None]
@@ -50,6 +50,12 @@ def bounding_box(points: Sequence[tuple[float, float]]) -> Box:
     xs, ys = zip(*points, strict=True)
     # A NaN would be lost in min() and max(), but never in a sum.
     return box(min(xs), min(ys), max(xs), max(ys)) if sum(xs) + sum(ys) >= 0 else NO_BOX
+
+
+def around(words: Sequence[Word]) -> Box:
+    """Return the smallest box around the words that have one; NO_BOX if none has."""
+    points = [(x, y) for word in words for x, y in ((word.left, word.top), (word.right, word.bottom))]
+    return bounding_box([(x, y) for x, y in points if x is not None and y is not None])
 
 
 def confidence(text: str | None, best: float = 1.0) -> float | None:

@@ -22,7 +22,11 @@ _NUMBER = r"\s+([-+\d.eE]+)"
 _BBOX = re.compile(r"(?:^|;)\s*bbox" + 4 * _NUMBER)
 _CONFIDENCE = re.compile(r"(?:^|;)\s*x_wconf" + _NUMBER)
 _IMAGE = re.compile(r"""(?:^|;)\s*(?:image|file)\s+(?:"([^"]*)"|'([^']*)'|([^;]*))""")
-_SPACE = re.compile(r"[ \t\n\r\f]+")
+_WHITE = " \t\n\r\f"
+_SPACE = re.compile(f"[{_WHITE}]+")
+
+CHAR = "ocrx_cinfo"
+"""Class of the element of a single character, and of those of Tesseract's alternatives for it."""
 
 
 def find_pages(root: etree._Element) -> list[etree._Element]:
@@ -87,6 +91,9 @@ class _Reader:
         self._units: list[_Unit] = []
         self._word: etree._Element | None = None
         self._word_start = 0
+        self._has_chars = False
+        self._has_choices = False
+        self._choices: etree._Element | None = None
 
     def open(self, element: etree._Element) -> None:
         classes = _classes(element)
@@ -97,17 +104,30 @@ class _Reader:
             self.add(" ")
             self._word = element
             self._word_start = len(self._units[-1].parts)
+            self._has_chars = any(CHAR in _classes(inner) for inner in element.iter("{*}*"))
+            self._has_choices = self._has_chars and _has_text_beside_choices(element)
+        elif self._word is not None and self._has_choices and self._choices is None and _is_choices(element):
+            self._choices = element
         if local_name(element) == "br":
             self.add(" ")
         elif local_name(element) not in _NO_TEXT:
             self.add(element.text, element)
 
     def add(self, text: str | None, element: etree._Element | None = None, *, is_tail: bool = False) -> None:
-        if text:
+        if text and self._choices is None and not self._is_indentation(text, element, is_tail=is_tail):
             self._units[-1].parts.append(Part(text, element, is_tail, self._word))
+
+    def _is_indentation(self, text: str, element: etree._Element | None, *, is_tail: bool) -> bool:
+        """Return whether this is white space between the characters of a word that have elements of their own."""
+        if self._word is None or not self._has_chars or element is None or text.strip(_WHITE):
+            return False
+        holder = element.getparent() if is_tail else element
+        return holder is None or CHAR not in _classes(holder)
 
     def close(self, element: etree._Element) -> None:
         unit = self._units[-1]
+        if element is self._choices:
+            self._choices = None
         if element is self._word:
             text = collapsed(unit.parts[self._word_start :])
             if text:
@@ -128,6 +148,19 @@ class _Reader:
             line = Line(text, *place, _confidence(unit.element), tuple(unit.words))
             self.lines.append(PlacedLine(unit.element, line, unit.parts))
         unit.parts, unit.words = [], []
+
+
+def _is_choices(element: etree._Element) -> bool:
+    """Return whether an element in a word holds alternatives for its characters, as Tesseract's `lstm_choice_mode` gives them."""
+    return bool(_classes(element) & {CHAR, "ocr_symbol"}) and any(CHAR in _classes(inner) for inner in element)
+
+
+def _has_text_beside_choices(element: etree._Element) -> bool:
+    if (element.text or "").strip(_WHITE):
+        return True
+    return any(
+        (child.tail or "").strip(_WHITE) or (not _is_choices(child) and _has_text_beside_choices(child)) for child in element
+    )
 
 
 def _classes(element: etree._Element) -> set[str]:

@@ -11,7 +11,8 @@ from typing import Literal, Protocol
 from lxml import etree
 from PIL import Image
 
-from ocrray.sources import alto, hocr, images, mets, page_xml, pdf, tables, text_files, xml_parse
+from ocrray.sources import abbyy, alto, djvu_xml, hocr, images, mets, page_xml, pdf, tables, text_files, xml_parse
+from ocrray.sources.compression import without_suffix
 from ocrray.sources.document import Document
 
 MARKUP = "xml"
@@ -60,6 +61,18 @@ class ContainerFormat(Protocol):
         """
 
 
+@dataclass(frozen=True, slots=True)
+class PageMark:
+    """How the element of a page is known: by its local name, and by one of its classes in HTML."""
+
+    name: str
+    css_class: str = ""
+
+    def matches(self, element: etree._Element) -> bool:
+        """Return whether this element, which has the name, is a page."""
+        return not self.css_class or self.css_class in (element.get("class") or "").split()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InputKind:
     """One kind of input; exactly one of `image`, `markup`, `container` and `texts` is set and determines how it is read."""
@@ -68,7 +81,7 @@ class InputKind:
     """Value of `input.kind` and of the column `source_kind`."""
     meaning: str
     extensions: tuple[str, ...]
-    """Lower-case endings of file names."""
+    """Lower-case extensions, with their dot, or other endings of file names; markup may be compressed besides."""
     image: ImageFormat | None = None
     markup: MarkupFormat | None = None
     container: ContainerFormat | None = None
@@ -77,9 +90,14 @@ class InputKind:
     magic: re.Pattern[bytes] | None = None
     """Matches the beginning of an image file whatever its name; None: whatever no other image kind matches."""
     root_name: str | None = None
-    """Local name of the root element of a markup or container file; None: `head_pattern` decides."""
+    """Local name of the root element of a markup or container file; None: `head_pattern` alone decides."""
     head_pattern: re.Pattern[bytes] | None = None
+    """Occurs in the head of a markup file of this kind."""
     is_html: bool = False
+    has_doctype: bool = False
+    """Producers of this XML write a DOCTYPE; one that declares no entities does no harm."""
+    page_mark: PageMark | None = None
+    """Set where a file too large for one tree is read page by page."""
     always_one_page: bool = False
     """A file need not be opened to know its number of pages."""
     is_exported: bool = False
@@ -134,7 +152,26 @@ _ALL = (
         markup=hocr,
         head_pattern=hocr.CLASSES,
         is_html=True,
+        page_mark=PageMark("div", "ocr_page"),
         is_exported=True,
+    ),
+    InputKind(
+        name="abbyy",
+        meaning="ABBYY FineReader XML, versions 6 to 10, and the Internet Archive's `_abbyy.gz`",
+        extensions=(*xml_parse.EXTENSIONS, "_abbyy"),
+        markup=abbyy,
+        root_name="document",
+        head_pattern=abbyy.SIGNS,
+        page_mark=PageMark("page"),
+    ),
+    InputKind(
+        name="djvu_xml",
+        meaning="DjVuXML: the Internet Archive's `_djvu.xml`, and what `djvutoxml` writes",
+        extensions=xml_parse.EXTENSIONS,
+        markup=djvu_xml,
+        root_name="DjVuXML",
+        has_doctype=True,
+        page_mark=PageMark("OBJECT"),
     ),
     InputKind(
         name="mets",
@@ -164,12 +201,23 @@ EXPORTED_KINDS = tuple(kind.name for kind in _ALL if kind.is_exported)
 
 
 _FAMILIES = {extension: kind.family for kind in reversed(_ALL) for extension in kind.extensions}
+_MARKUP_ENDINGS = tuple(ending for ending, family in _FAMILIES.items() if family == MARKUP and not ending.startswith("."))
 
 
 def family_of(file_name: str) -> str | None:
-    """Return the `family` for the extension of a file name; None if no kind has it."""
+    """Return the `family` for the extension of a file name; None if no kind has it. All markup may be compressed."""
     stem, dot, last = file_name.lower().rpartition(".")
-    return _FAMILIES.get(f".{stem.rpartition('.')[2]}.gz" if last == "gz" else dot + last)
+    family = _FAMILIES.get(f".{stem.rpartition('.')[2]}.gz" if last == "gz" else dot + last)
+    if family:
+        return family
+    inner = without_suffix(file_name.lower())
+    is_markup = _FAMILIES.get("." + inner.rpartition(".")[2]) == MARKUP or inner.endswith(_MARKUP_ENDINGS)
+    return MARKUP if is_markup else None
+
+
+def may_be_markup(file_name: str) -> bool:
+    """Return True for a compressed file whose name does not say what is in it."""
+    return without_suffix(file_name) != file_name and family_of(file_name) is None
 
 
 def image_format_of(data: bytes) -> ImageFormat:
@@ -182,13 +230,14 @@ def markup_kind_of(head: bytes) -> InputKind | None:
 
     `head` is the beginning of the file, at least up to the first page's element.
     """
-    root = xml_parse.root_name(head)
-    if kind := kind_of_root(root):
-        return kind
+    kind = kind_of_root(xml_parse.root_name(head))
     text = head.replace(b"\0", b"")  # without its NULs UTF-16 reads like ASCII
+    if kind and (kind.head_pattern is None or kind.head_pattern.search(text)):
+        return kind
     if not _MARKUP_START.match(text):
         return None
-    return next((kind for kind in _ALL if kind.head_pattern and kind.head_pattern.search(text)), None)
+    only_pattern = (kind for kind in _ALL if kind.head_pattern and not kind.root_name)
+    return next((kind for kind in only_pattern if kind.head_pattern and kind.head_pattern.search(text)), None)
 
 
 def kind_of_root(root_name: str | None) -> InputKind | None:

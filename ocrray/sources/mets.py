@@ -10,6 +10,7 @@ from lxml import etree
 
 from ocrray.errors import RecordError
 from ocrray.sources import images, xml_parse
+from ocrray.sources.compression import without_suffix
 from ocrray.sources.xml_parse import local_name, parse_xml
 
 # Preference for file groups by their name (0 is the best, None is never used); the first pattern that matches decides.
@@ -135,7 +136,9 @@ def _file(element: etree._Element, href: str) -> _File | None:
     groups = element.iterancestors("{*}fileGrp")
     uses = (element.get("USE"), *(use for group in groups for use in (group.get("USE"), group.get("ID"))))
     group = next((use for use in uses if use), "")
-    kind = _kind((element.get("MIMETYPE") or "").strip().lower(), PurePosixPath(href.partition("?")[0]).suffix.lower())
+    kind = _kind(
+        (element.get("MIMETYPE") or "").strip().lower(), PurePosixPath(without_suffix(href.partition("?")[0])).suffix.lower()
+    )
     if kind is None:
         return None
     name = re.sub(r"^ocr-d-", "", group.lower().replace("_", "-"))

@@ -45,7 +45,7 @@ def open_document(kind: str, uri: str, page: int, *, encoding: str, max_file_byt
         text = read_text_file(uri, encoding, max_file_bytes)
         return LoadedPage(text, None, None, files.read_hashed(location, max_file_bytes)[1])
     data, content_hash = files.read_hashed(location, max_file_bytes)
-    document = markup.read_page(kind, data, page)
+    document = markup.read_page(kind, data, page, max_file_bytes)
     text = "\n".join(line.text for line in document.lines)
     return LoadedPage(text, document.lines, _image_uri(location, document.image_name), content_hash, document.warnings)
 

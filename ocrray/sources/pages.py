@@ -8,6 +8,7 @@ from urllib.parse import unquote
 
 from ocrray.errors import ConfigError, RecordError
 from ocrray.sources import kinds, markup, xml_parse
+from ocrray.sources.compression import unpacked, unpacked_head, without_suffix
 from ocrray.sources.input import AUTO
 from ocrray.sources.kinds import KINDS, MARKUP, ContainerFormat, InputKind, family_of
 from ocrray.sources.rows import Row, page_row
@@ -63,12 +64,13 @@ class Inspector:
     def family(self, found: Found) -> str | None:
         """Return the family that a file is read as, by its name and `input.kind`; None if it is none that is wanted."""
         family = family_of(found.location.name)
+        guess = family or (MARKUP if kinds.may_be_markup(found.location.name) else None)
         if self.kind == AUTO:
-            return family
+            return guess
         wanted = KINDS[self.kind].family
         # A kind that is given says what files without a known suffix are, and picks from folders that hold other kinds too.
         trusted = found.origin == "file" or (found.origin == "glob" and family is None)
-        return wanted if family == wanted or trusted else None
+        return wanted if guess == wanted or trusted else None
 
     def skip_reason(self, found: Found) -> str:
         """Return why a file found in `input.paths` is left out, as far as its name tells; empty if it is not.
@@ -136,7 +138,13 @@ class Inspector:
 
     def _inspect_markup(self, found: Found) -> Inspected:
         with files.open_binary(found.location) as file:
-            head = file.read(_SNIFF_BYTES)
+            stored = file.read(_SNIFF_BYTES)
+        try:
+            head = unpacked_head(stored, _SNIFF_BYTES)
+        except RecordError as err:
+            if found.origin != "file" and kinds.may_be_markup(found.location.name):
+                return Inspected(found, skipped="unknown_format")
+            raise RecordError(f"{found.name}: {err}", kind=err.kind) from None
         kind = kinds.markup_kind_of(head)
         wanted = self.kind == AUTO or (kind is not None and kind.name == self.kind)
         if found.origin != "file" and (not wanted or (kind is None and _is_other_markup(found, head))):
@@ -148,9 +156,10 @@ class Inspector:
         data = files.read_bytes(found.location, self.max_file_bytes)
         try:
             if kind.container:
+                data = unpacked(data, xml_parse.MAX_BYTES)
                 claims = _claims(found, data, kind.container)
                 return Inspected(found, members=list(_members(found, data, kind.container)), claims=claims)
-            count = markup.count_pages(kind.name, data)
+            count = markup.count_pages(kind.name, data, self.max_file_bytes)
             return Inspected(found, [page_row(found, kind.name, page) for page in range(count)])
         except RecordError as err:
             problem = RecordError(f"{found.name}: {err}", kind=err.kind)
@@ -227,5 +236,7 @@ def _markup_names() -> str:
 
 
 def _is_other_markup(found: Found, head: bytes) -> bool:
-    """Return True for other XML and web pages, False for a broken file."""
-    return found.location.name.lower().endswith((".html", ".htm", ".xhtml")) or xml_parse.root_name(head) is not None
+    """Return True for other XML and web pages, and whatever else may be compressed; False for a broken file."""
+    name = without_suffix(found.location.name.lower())
+    is_other_file = kinds.may_be_markup(found.location.name) or name.endswith((".html", ".htm", ".xhtml"))
+    return is_other_file or xml_parse.root_name(head) is not None

@@ -15,7 +15,7 @@ MAX_BYTES = 64_000_000
 
 # Comments and processing instructions would split the text around them in two.
 _SAFE: dict[str, Any] = {"no_network": True, "huge_tree": False, "remove_comments": True, "remove_pis": True}
-_SAFE_XML: dict[str, Any] = {**_SAFE, "resolve_entities": False, "load_dtd": False}
+SAFE_XML: dict[str, Any] = {**_SAFE, "resolve_entities": False, "load_dtd": False}
 
 _DECLARED_ENCODING = re.compile(rb"""(?:charset|encoding)\s*=\s*["']?\s*([\w.:-]+)""", re.IGNORECASE)
 _DECLARATION_BYTES = 4096
@@ -34,19 +34,42 @@ def root_name(data: bytes) -> str | None:
         return None
 
 
-def parse_xml(data: bytes) -> etree._Element:
+def parse_xml(data: bytes, *, has_doctype: bool = False) -> etree._Element:
     """Return the root element of an XML document.
 
-    Raises: RecordError: `too_large` (over MAX_BYTES or libxml2's limits), `unsafe_xml` (it has a DOCTYPE), `invalid_xml` (with
-        the line number).
+    Raises: RecordError: `too_large` (over MAX_BYTES or libxml2's limits), `unsafe_xml` (it has a DOCTYPE, or with `has_doctype`
+        one that declares entities), `invalid_xml` (with the line number).
     """
     _refuse_too_large(data)
     try:
-        if _root(data).getroottree().docinfo.internalDTD is not None:
-            raise RecordError("it has a DOCTYPE, which none of these formats needs and which is not trusted", kind="unsafe_xml")
-        return etree.fromstring(data, etree.XMLParser(**_SAFE_XML))
+        require_safe(_root(data), has_doctype=has_doctype)
+        root = etree.fromstring(data, etree.XMLParser(**SAFE_XML))
     except etree.LxmlError as err:
-        raise _as_record_error(err, data) from None
+        raise as_record_error(err, data) from None
+    if has_doctype:
+        require_no_entities(root)
+    return root
+
+
+def require_safe(root: etree._Element, *, has_doctype: bool) -> None:
+    """Check the DOCTYPE of a document, of which no more than the root element need be parsed.
+
+    Raises: RecordError: `unsafe_xml`: when it has one, or with `has_doctype` one that declares entities.
+    """
+    dtd = root.getroottree().docinfo.internalDTD
+    if dtd is not None and not has_doctype:
+        raise RecordError("it has a DOCTYPE, which none of these formats needs and which is not trusted", kind="unsafe_xml")
+    if dtd is not None and any(dtd.iterentities()):  # type: ignore[attr-defined]  # the stubs lack this method
+        raise RecordError("its DOCTYPE declares entities, which are not trusted", kind="unsafe_xml")
+
+
+def require_no_entities(element: etree._Element) -> None:
+    """Check that no text is hidden in references to entities, which a DTD that is not read may declare.
+
+    Raises: RecordError: `invalid_xml`.
+    """
+    if (entity := next(element.iter(etree.Entity), None)) is not None:
+        raise RecordError(f"not well-formed: {entity.text} is not declared in the file", kind="invalid_xml")
 
 
 def parse_html(data: bytes) -> etree._Element:
@@ -57,15 +80,13 @@ def parse_html(data: bytes) -> etree._Element:
     _refuse_too_large(data)
     try:
         # XML first: to an HTML parser the `<title/>` of XHTML opens an element that swallows the page.
-        root = etree.fromstring(data, etree.XMLParser(**_SAFE_XML))
+        root = etree.fromstring(data, etree.XMLParser(**SAFE_XML))
     except etree.XMLSyntaxError as err:
-        refusal = _as_record_error(err, data)
+        refusal = as_record_error(err, data)
         if refusal.kind != "invalid_xml":
             raise refusal from None
         return _parse_tag_soup(data)
-    dtd = root.getroottree().docinfo.internalDTD
-    if dtd is not None and any(dtd.iterentities()):  # type: ignore[union-attr]  # the stubs lack this method
-        raise RecordError("its DOCTYPE declares entities, which are not trusted", kind="unsafe_xml")
+    require_safe(root, has_doctype=True)
     # The names that the DTD of XHTML would have defined (&eacute;) are known to the HTML parser without it.
     return root if next(root.iter(etree.Entity), None) is None else _parse_tag_soup(data)
 
@@ -75,7 +96,7 @@ def _parse_tag_soup(data: bytes) -> etree._Element:
     try:
         root: etree._Element | None = etree.fromstring(data, parser)
     except etree.LxmlError as err:
-        raise _as_record_error(err, data) from None
+        raise as_record_error(err, data) from None
     # The HTML parser mends what it can and stops at what it cannot, with half a tree and no exception.
     if fatal := parser.error_log.filter_from_fatals():
         kind = "too_large" if fatal[0].type == etree.ErrorTypes.ERR_RESOURCE_LIMIT else "invalid_xml"
@@ -86,7 +107,7 @@ def _parse_tag_soup(data: bytes) -> etree._Element:
 
 
 def _root(data: bytes) -> etree._Element:
-    root: etree._Element = next(etree.iterparse(BytesIO(data), events=("start",), **_SAFE_XML))[1]
+    root: etree._Element = next(etree.iterparse(BytesIO(data), events=("start",), **SAFE_XML))[1]
     return root
 
 
@@ -96,7 +117,8 @@ def _refuse_too_large(data: bytes) -> None:
         raise RecordError(message, kind="too_large")
 
 
-def _as_record_error(err: etree.LxmlError, data: bytes) -> RecordError:
+def as_record_error(err: etree.LxmlError, data: bytes) -> RecordError:
+    """Return what is wrong with a document whose parsing raised `err`; `data` is the document, or its beginning."""
     message = " ".join(str(getattr(err, "msg", err)).split())
     if b"<!ENTITY" in data.replace(b"\0", b"").upper():  # without its NULs UTF-16 reads like ASCII
         return RecordError(f"it declares entities, which are not trusted, and is not well-formed: {message}", kind="unsafe_xml")

@@ -20,18 +20,21 @@ def for_scoring(text: str) -> str:
 
 
 # What HIPE-OCRepair 2026 writes out before it compares.
-_HIPE_LETTERS = {"ß": "ss", "ꝛ": "r", "œ": "oe", "æ": "ae", "a\u0364": "ä", "o\u0364": "ö", "u\u0364": "ü", "¬\n": ""}
+_HIPE_LETTERS = {"ß": "ss", "ꝛ": "r", "œ": "oe", "æ": "ae", "a\u0364": "ä", "o\u0364": "ö", "u\u0364": "ü"}
+_HIPE_LINE_ENDS = ("—\n", "¬\n")  # in this order, as the scorer removes them
 
 
 def for_hipe(text: str) -> str:
     """Return text as the HIPE-OCRepair 2026 scorer compares it: lower case, each run of other than letters and digits one space.
 
-    Meant for Latin script: combining marks do not count as letters. Source: `norm` in hipe_ocrepair_scorer/ocrepair_eval.py of
-    github.com/hipe-eval/HIPE-OCRepair-scorer, March 2026.
+    Meant for Latin script: combining marks do not count as letters. The rule is `norm` of hipe-ocrepair-scorer 0.9.7 to 0.9.9
+    (PyPI), which joins words over `—` and `¬` at a line end; the tests compare with that package.
     """
     text = text.lower()
     for letters, written_out in _HIPE_LETTERS.items():
         text = text.replace(letters, written_out)
+    for line_end in _HIPE_LINE_ENDS:
+        text = text.replace(line_end, "")
     return re.sub(r"[\W_]+", " ", text).strip()
 
 

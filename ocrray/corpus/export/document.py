@@ -12,7 +12,9 @@ from ocrray.corpus.export.source import Source
 from ocrray.errors import RecordError
 from ocrray.records import Edit
 from ocrray.sources import markup
+from ocrray.sources.compression import compression_of, unpacked
 from ocrray.sources.kinds import KINDS
+from ocrray.sources.xml_parse import MAX_BYTES
 
 WRITERS: dict[str, ModuleType] = {"alto": alto, "page": page_xml, "hocr": hocr}
 """Writer of each kind that `sources.kinds` calls exported."""
@@ -28,11 +30,13 @@ class Written(NamedTuple):
 def write_document(kind: str, data: bytes, edits: Mapping[int, Sequence[Edit]], step: ProcessingStep) -> Written:
     """Apply `edits` (by 0-based page index) to the file `data`; return `data` itself when no line changes.
 
-    Edits refer to a page's text, its lines joined by line feeds.
+    Edits refer to a page's text, its lines joined by line feeds. A compressed file stays compressed.
 
     Raises: RecordError: as `markup.pages`; `missing_page`; `other_text` when the edits do not belong to the file's text;
         `not_traceable` when its elements cannot be located in its bytes; `not_written` when the result reads otherwise.
     """
+    stored, compression = data, compression_of(data)
+    data = unpacked(data, MAX_BYTES)
     pages = markup.pages(kind, data)
     writer = WRITERS[kind]
     changes: list[tuple[Any, str, str]] = []  # each writer has its own type of place
@@ -50,14 +54,14 @@ def write_document(kind: str, data: bytes, edits: Mapping[int, Sequence[Edit]], 
         if here:
             expected[number] = corrected
     if not changes:
-        return Written(data, 0)
+        return Written(stored, 0)
     root = pages[0].getroottree().getroot()
     source = Source.of(data, root, is_html=KINDS[kind].is_html)
     writer.write(source, root, changes, step)
     written = source.written()
     for number, lines in expected.items():
         _check(kind, written, number, lines)
-    return Written(written, len(changes))
+    return Written(compression.compress(written) if compression else written, len(changes))
 
 
 def _check(kind: str, data: bytes, page: int, expected: Sequence[str]) -> None:

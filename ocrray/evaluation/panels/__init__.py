@@ -1,6 +1,14 @@
 """List of the panels of an evaluation, in the order of terminal, report and `evaluation.json`."""
 
-from ocrray.evaluation.panels import comparison, fields, groups, guard, overall, strata
+from ocrray.evaluation.panels import comparison, fields, groups, guard, hipe, overall, strata
 from ocrray.evaluation.panels.base import Panel
 
-PANELS: tuple[Panel, ...] = (fields.PANEL, overall.PANEL, guard.PANEL, strata.PANEL, groups.PANEL, comparison.PANEL)
+PANELS: tuple[Panel, ...] = (
+    fields.PANEL,
+    overall.PANEL,
+    hipe.PANEL,
+    guard.PANEL,
+    strata.PANEL,
+    groups.PANEL,
+    comparison.PANEL,
+)

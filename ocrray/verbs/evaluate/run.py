@@ -12,6 +12,7 @@ from ocrray.errors import ConfigError
 from ocrray.evaluation import sheet
 from ocrray.evaluation.evaluation import Evaluation
 from ocrray.evaluation.field_scoring import FieldScoring
+from ocrray.evaluation.hipe import hipe_scores
 from ocrray.evaluation.panels import PANELS
 from ocrray.evaluation.report import write_report
 from ocrray.evaluation.results import compare, compute_results, estimate_results
@@ -50,6 +51,7 @@ def _evaluated(plan: EvaluatePlan) -> Evaluation:
         baseline = measure(plan.baseline.batches(plan.limit), report_records=0, sample_words=0) if plan.baseline else None
     if not len(scores):
         raise ConfigError(f"input: nothing can be measured: {_why_nothing(scores.tally, scores.first_problem)}")
+    has_raw_text = config.input.column("raw_column") is not None
     texts = [(config.normalise(raw), config.normalise(new), config.normalise(true)) for raw, new, true in scores.text_sample]
     return Evaluation(
         name=config.input.label,
@@ -57,8 +59,9 @@ def _evaluated(plan: EvaluatePlan) -> Evaluation:
         normalise=config.normalise,
         confidence=config.bootstrap.confidence,
         scores=scores,
-        has_raw_text=config.input.column("raw_column") is not None,
+        has_raw_text=has_raw_text,
         translation=translation_scores(texts),
+        hipe=hipe_scores(scores, config.bootstrap) if has_raw_text else None,
         baseline_name=plan.baseline.config.label if plan.baseline else None,
         comparison=compare(scores, baseline, config.bootstrap) if baseline is not None else None,
     )

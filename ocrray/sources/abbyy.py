@@ -1,0 +1,133 @@
+"""ABBYY FineReader XML, schemas 6 to 10, in any namespace or none: text block by block, character by character.
+
+Sources of the format: FineReader6-schema-v1.xml, FineReader8-schema-v2.xml, FineReader10-schema-v1.xml.
+"""
+
+import binascii
+import re
+from base64 import b64decode
+from collections.abc import Iterator
+from statistics import fmean
+
+from lxml import etree
+
+from ocrray.records import Line, Word
+from ocrray.sources.document import NO_BOX, Box, Document, around, box, clean, confidence, number
+from ocrray.sources.text_runs import TextRun, text_runs
+from ocrray.sources.xml_parse import local_name
+
+SIGNS = re.compile(rb"FineReader|ABBYY|<(?:[\w.-]+:)?charParams\b|\bblockType\s*=")
+"""Occurs in the head of such a file, once its NULs (of UTF-16) are removed: other formats too have a root `document`."""
+
+_PARTS = {"formatting", "charParams"}
+_SPACE = re.compile(r"\s+")
+
+_Char = tuple[str, etree._Element | None]
+"""One or more characters, with their charParams element if they have one; any white space is one space."""
+
+
+def find_pages(root: etree._Element) -> list[etree._Element]:
+    """Return every page element; the root where there is none."""
+    return [element for element in root.iter("{*}page") if next(element.iterancestors("{*}page"), None) is None] or [root]
+
+
+def read(page: etree._Element) -> Document:
+    """Return the lines of one page in document order, cells of tables row by row; text outside of any line becomes a line.
+
+    Alternatives that were recognized for a character or a word are read only where there is nothing else. A word is what stands
+    between spaces; its confidence is the mean of its characters'.
+    """
+    with_text = {block.get("pageElemId") for block in page.iter("{*}block") if next(block.iter("{*}line"), None) is not None}
+    # Schema 10 has a block's text in the block, or else in the stream of the section that the block belongs to.
+    runs = text_runs(
+        page,
+        lambda element: local_name(element) in _PARTS,
+        lambda element: local_name(element) == "pageElement" and element.get("pageElemId") in with_text,
+    )
+    lines = (_line(run) for run in runs)
+    return Document([line for line in lines if line.text], None)
+
+
+def _line(run: TextRun) -> Line:
+    chars = [char for piece in run.pieces for char in _chars(piece)]
+    has_boxes = any(element is not None for _, element in chars)
+    words = [_word(word) for word in _split(chars)] if has_boxes else []
+    is_line = local_name(run.element) == "line"
+    own_box = _box(run.element) if is_line else NO_BOX
+    place = around(words) if is_line and own_box == NO_BOX else own_box
+    return Line(clean(_SPACE.sub(" ", "".join(text for text, _ in chars))), *place, words=tuple(words))
+
+
+def _chars(piece: str | etree._Element) -> Iterator[_Char]:
+    """Yield the characters of a formatting, a charParams or of plain text."""
+    if isinstance(piece, str):
+        yield from ((char, None) for char in _SPACE.sub(" ", piece))
+    elif local_name(piece) == "charParams":
+        # Some tools drop the space in an element that holds nothing else.
+        yield _own_text(piece).strip() or " ", piece
+    else:
+        yield from _formatting_chars(piece)
+
+
+def _formatting_chars(formatting: etree._Element) -> Iterator[_Char]:
+    has_chars = formatting.find("{*}charParams") is not None
+    own_text = _own_text(formatting)
+    if not has_chars and not own_text.strip():
+        # Alternatives, when a word has nothing else.
+        variants = formatting.iterfind("{*}wordRecVariants")
+        firsts = (variant for variant in (next(v.iter("{*}variantText"), None) for v in variants) if variant is not None)
+        for first in firsts:
+            yield from _chars(first)
+            yield " ", None
+    elif not has_chars and formatting.get("base64encoded") in ("1", "true"):
+        yield from _chars(_decoded(own_text))
+    else:
+        texts = [(formatting.text, None), *((child.tail, child) for child in formatting)]
+        for text, child in texts:
+            if child is not None and local_name(child) == "charParams":
+                yield from _chars(child)
+            # White space between characters that have elements of their own is indentation.
+            if text and (text.strip() or not has_chars):
+                yield from _chars(text)
+
+
+def _own_text(element: etree._Element) -> str:
+    """Return the text of an element without that of the elements in it."""
+    return (element.text or "") + "".join(child.tail or "" for child in element)
+
+
+def _decoded(text: str) -> str:
+    """Decode text in base64, which FineReader uses for characters that XML cannot hold; return what is none as it is."""
+    try:
+        data = b64decode("".join(text.split()), validate=True)
+        return data.decode("utf-16-le" if b"\0" in data else "utf-8")
+    except (binascii.Error, ValueError):
+        return text
+
+
+def _split(chars: list[_Char]) -> list[list[_Char]]:
+    """Split characters into words at spaces."""
+    words: list[list[_Char]] = [[]]
+    for char in chars:
+        if char[0].isspace():
+            words.append([])
+        else:
+            words[-1].append(char)
+    return [word for word in words if word]
+
+
+def _word(chars: list[_Char]) -> Word:
+    elements = [element for _, element in chars if element is not None]
+    text = clean("".join(text for text, _ in chars))
+    return Word(text, *around([Word("", *_box(element)) for element in elements]), _confidence(elements))
+
+
+def _confidence(chars: list[etree._Element]) -> float | None:
+    values = [confidence(char.get("charConfidence"), best=100.0) for char in chars]  # 255 and -1: not known
+    known = [value for value in values if value is not None]
+    return fmean(known) if known else None
+
+
+def _box(element: etree._Element) -> Box:
+    left, top, right, bottom = (number(element.get(side)) for side in "ltrb")
+    return box(left, top, right, bottom)
