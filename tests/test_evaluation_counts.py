@@ -17,6 +17,7 @@ from ocrray.evaluation.normalisation import Normalisation
 from ocrray.evaluation.text import correction_metrics
 from ocrray.text.metrics import word_distances
 from ocrray.text.normalise import for_hipe, for_scoring
+from ocrray.text.words import words
 
 TEXTS = st.text(alphabet="ab 1-#\n", max_size=24)
 TRIPLES = st.lists(st.tuples(TEXTS, TEXTS, TEXTS), max_size=6)
@@ -156,6 +157,58 @@ def test_normalisation_each_choice_makes_alike_only_what_it_names(choice: dict, 
     assert Normalisation(**choice)(left) == Normalisation(**choice)(right)
     assert Normalisation()(left) != Normalisation()(right)
     assert Normalisation(**choice).description() != Normalisation().description()
+
+
+@pytest.mark.parametrize("mark", [*"-¬=‐‑‒–—−⸗⹀\xad"])
+@pytest.mark.parametrize("line_end", ["\n", " \n", "\t\n", "\r\n", "\n  ", "\u2028"])
+def test_normalisation_join_lines_joins_over_every_mark(mark: str, line_end: str) -> None:
+    """Newspapers divide words by a hyphen, Fraktur by `=` or `⸗`, DTA by a dash, HIPE by `¬`; OCR leaves spaces behind."""
+    joined = Normalisation(join_lines=True)
+    assert joined(f"die news{mark}{line_end}paper") == "die newspaper"
+    assert joined(f"का{mark}{line_end}र्य") == "कार्य"  # a vowel sign is no letter, but part of the word
+
+
+def test_normalisation_join_lines_joins_nothing_else() -> None:
+    """Marks between words, within lines and between figures stay; a soft hyphen is never printed within a line."""
+    joined = Normalisation(join_lines=True)
+    for text in ("he said - and", "well-known", "1848-\n49", "a = b", "he said —\nand", 'so-\n"called"'):
+        assert joined(text) == " ".join(text.split())
+    assert joined("news\xadpaper") == "newspaper"
+    assert Normalisation()("news\xadpaper") == "news\xadpaper"
+
+
+def test_normalisation_own_equivalences_count_as_the_same() -> None:
+    """Strings of one group are alike, inside words too and in whatever composition and case; the longest comes first."""
+    groups = [["s", "ſ"], ["w", "vv"], ["ä", "a\u0364"], ["und", "&", "vnd"], ["", "[", "]"], [";", " ;"], ["vvv", "xxx"]]
+    own = Normalisation(equivalences=groups)
+    assert own("vvaſſer & fewer [ſic] ; xxx") == "wasser und fewer sic; vvv"
+    assert own("a\u0364 ä") == "ä ä"
+    assert own("VNd") == "VNd"
+    assert Normalisation(equivalences=groups, fold_case=True)("VNd ẞ") == "und ss"
+    assert "s = ſ; w = vv" in own.description()
+
+
+@pytest.mark.parametrize("groups", [[["a"]], [["a", "b"], ["b", "c"]], [["a", ""]], [["é", "a"], ["e\u0301", "b"]]])
+def test_normalisation_equivalences_that_contradict_are_refused(groups: list[list[str]]) -> None:
+    """A string in two groups has no one meaning, an empty one cannot be found."""
+    with pytest.raises(ValueError, match="equivalences"):
+        Normalisation(equivalences=groups)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("今日は天気。", ["今", "日", "は", "天", "気", "。"]),
+        ("ABC 中華abc\u3000民", ["ABC", "中", "華", "abc", "民"]),
+        ("ที่นี่ ok", ["ที่", "นี่", "ok"]),  # letters with their marks
+        ("한국어 문장", ["한국어", "문장"]),
+        ("naïve—dash two", ["naïve—dash", "two"]),
+    ],
+)
+def test_words_of_scripts_without_spaces_are_characters(text: str, expected: list[str]) -> None:
+    """One wrong character in a line is no word error rate of 100 %."""
+    assert words(text) == expected
+    assert counted(text, text, text)["truth_words"] == len(expected)
 
 
 def test_normalisation_space_may_count() -> None:

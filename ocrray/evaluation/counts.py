@@ -2,13 +2,16 @@
 
 import re
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from rapidfuzz.distance import Levenshtein
 
+from ocrray.evaluation.confusions import Confusions, confusions_of
 from ocrray.evaluation.detection import detect
 from ocrray.text.metrics import distances, word_distances
 from ocrray.text.normalise import for_hipe
+from ocrray.text.words import words
 
 Counts = dict[str, np.ndarray]
 """An int32 array with one value a record, for each name in COUNTS."""
@@ -17,7 +20,7 @@ COUNTS = {
     "truth_chars": "characters of the truth",
     "raw_distance": "Levenshtein distance in characters, raw text to truth",
     "corrected_distance": "the same from the corrected text",
-    "truth_words": "words of the truth",
+    "truth_words": "words of the truth; each character of a script without spaces is one (`text.words`)",
     "raw_word_distance": "Levenshtein distance in words, raw text to truth",
     "corrected_word_distance": "the same from the corrected text",
     "wrong_tokens": "tokens of the raw text that are wrong (ICDAR; `evaluation.detection`)",
@@ -40,13 +43,35 @@ _IDENTITY: Callable[[str], str] = str
 _NOT_DIGITS = re.compile(r"\D+")
 
 
+class Counted(NamedTuple):
+    """Counts of each record, and the character confusions of all of them."""
+
+    counts: Counts
+    confusions: Confusions
+
+
 def count(raw: Sequence[str], corrected: Sequence[str], truth: Sequence[str], normalise: Callable[[str], str]) -> Counts:
     """Return the counts of each record; `normalise` is applied to all texts first, except for HIPE, which has its own rules."""
-    # A corrector leaves most texts of a corpus unchanged; these are compared once.
+    return _count(*_normalised(raw, corrected, truth, normalise)) | _hipe(raw, corrected, truth)
+
+
+def count_all(raw: Sequence[str], corrected: Sequence[str], truth: Sequence[str], normalise: Callable[[str], str]) -> Counted:
+    """Return `count` of the same records, and their confusions."""
+    texts = _normalised(raw, corrected, truth, normalise)
+    return Counted(_count(*texts) | _hipe(raw, corrected, truth), confusions_of(*texts))
+
+
+def _normalised(
+    raw: Sequence[str], corrected: Sequence[str], truth: Sequence[str], normalise: Callable[[str], str]
+) -> tuple[list[str], list[str], list[str]]:
+    # A corrector leaves most texts of a corpus unchanged; these are normalised once.
     same = [left == right for left, right in zip(raw, corrected, strict=True)]
     true, before = [normalise(text) for text in truth], [normalise(text) for text in raw]
-    after = [old if alike else normalise(new) for old, new, alike in zip(before, corrected, same, strict=True)]
-    counts = {"truth_chars": _lengths(true), "truth_words": _lengths([text.split() for text in true])}
+    return before, [old if alike else normalise(new) for old, new, alike in zip(before, corrected, same, strict=True)], true
+
+
+def _count(before: Sequence[str], after: Sequence[str], true: Sequence[str]) -> Counts:
+    counts = {"truth_chars": _lengths(true), "truth_words": _lengths([words(text) for text in true])}
     changed = np.flatnonzero([old != new for old, new in zip(before, after, strict=True)])
     for name, measure in (("distance", distances), ("word_distance", word_distances)):
         counts[f"raw_{name}"] = measure(before, true, _IDENTITY)
@@ -54,7 +79,7 @@ def count(raw: Sequence[str], corrected: Sequence[str], truth: Sequence[str], no
     found = [detect(*texts) for texts in zip(before, after, true, strict=True)]
     columns = np.array(found, dtype=np.int32).reshape(-1, 3).T
     counts |= dict(zip(("wrong_tokens", "changed_tokens", "wrong_changed_tokens"), columns, strict=True))
-    return counts | _digits(before, after, true) | _hipe(raw, corrected, truth)
+    return counts | _digits(before, after, true)
 
 
 def concatenated(parts: Sequence[Counts]) -> Counts:

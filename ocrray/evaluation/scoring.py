@@ -6,13 +6,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ocrray.evaluation.counts import Counts, concatenated, count
+from ocrray.evaluation.confusions import Confusions
+from ocrray.evaluation.counts import Counted, Counts, concatenated, count_all
 from ocrray.evaluation.field_scoring import FieldScoring
 from ocrray.evaluation.fields import FieldTable
 from ocrray.evaluation.guard_spans import GuardSpans
 from ocrray.evaluation.inputs import FIELD_COLUMNS, GUARD_COLUMNS, Batch
 from ocrray.evaluation.normalisation import Normalisation
 from ocrray.evaluation.report_records import RecordSelection, ReportRecord
+from ocrray.evaluation.translation import SampledTexts
 
 _TALLY = ("scored", "without_output", "without_truth", "without_text", "unreadable")
 
@@ -32,7 +34,8 @@ class Scores:
     report_records: list[ReportRecord]
     refused: int  # records with a refused correction, whole or in part
     guard_spans: GuardSpans
-    text_sample: list[tuple[str, str, str]]  # raw, corrected and true texts of random records
+    confusions: Confusions
+    text_sample: list[SampledTexts]  # of random records
     fields: FieldTable | None = None
 
     def __len__(self) -> int:
@@ -62,13 +65,13 @@ class ScorableBatch:
     truth: list[str]
 
 
-CountBatches = Callable[[Iterable[ScorableBatch], Normalisation], Iterator[tuple[ScorableBatch, Counts]]]
+CountBatches = Callable[[Iterable[ScorableBatch], Normalisation], Iterator[tuple[ScorableBatch, Counted]]]
 """Counts the records of many batches and returns them in the same order."""
 
 
-def count_in_process(batches: Iterable[ScorableBatch], normalise: Normalisation) -> Iterator[tuple[ScorableBatch, Counts]]:
+def count_in_process(batches: Iterable[ScorableBatch], normalise: Normalisation) -> Iterator[tuple[ScorableBatch, Counted]]:
     """Count one batch after the other in this process."""
-    return ((texts, count(texts.raw, texts.corrected, texts.truth, normalise)) for texts in batches)
+    return ((texts, count_all(texts.raw, texts.corrected, texts.truth, normalise)) for texts in batches)
 
 
 def score(
@@ -89,8 +92,8 @@ def score(
     scoring = _Scoring(normalise, report_records, sample_words, seed, fields)
     tally = Counter(dict.fromkeys(_TALLY, 0))
     scorable = (_scorable(batch, tally) for batch in batches)
-    for texts, counts in count_batches(scorable, normalise):
-        scoring.add(texts, counts)
+    for texts, counted in count_batches(scorable, normalise):
+        scoring.add(texts, counted)
     return scoring.scores(tally)
 
 
@@ -111,11 +114,13 @@ class _Scoring:
         self._first_problem: str | None = None
         self._refused = 0
         self._guard_spans = GuardSpans()
+        self._confusions = Confusions()
         self._selection = RecordSelection(report_records)
         self._sample = _TextSample(sample_words)
 
-    def add(self, texts: ScorableBatch, counts: Counts) -> None:
-        batch, rows = texts.batch, texts.rows
+    def add(self, texts: ScorableBatch, counted: Counted) -> None:
+        batch, rows, counts = texts.batch, texts.rows, counted.counts
+        self._confusions.merge(counted.confusions)
         self._first_problem = self._first_problem or next(iter(batch.problems.values()), None)
         self._counts.append(counts)
         self._ids += [batch.ids[row] for row in rows]
@@ -124,11 +129,12 @@ class _Scoring:
         self._sources += [batch.sources[row] for row in rows]
         self._documents += [batch.documents[row] for row in rows]
         random_keys = self._rng.random(len(rows))
-        for record, key in zip(self._records(texts, counts), random_keys, strict=True):
+        for record, row, key in zip(self._records(texts, counts), rows, random_keys, strict=True):
             self._refused += record.is_refused
             self._guard_spans.add_record(record.raw, record.truth, record.guard)
             self._selection.offer(record, key)
-            self._sample.offer(key, (record.raw, record.corrected, record.truth), record.counts["truth_words"])
+            sampled = SampledTexts(record.raw, record.corrected, record.truth, batch.languages[row])
+            self._sample.offer(key, sampled, record.counts["truth_words"])
 
     def _records(self, texts: ScorableBatch, counts: Counts) -> Iterator[ReportRecord]:
         batch = texts.batch
@@ -154,6 +160,7 @@ class _Scoring:
             report_records=self._selection.records,
             refused=self._refused,
             guard_spans=self._guard_spans,
+            confusions=self._confusions,
             text_sample=self._sample.texts,
             fields=self._fields.table if self._fields else None,
         )
@@ -183,11 +190,11 @@ class _TextSample:
 
     def __init__(self, words: int) -> None:
         self._words = words
-        self._kept: list[tuple[float, int, tuple[str, str, str]]] = []
+        self._kept: list[tuple[float, int, SampledTexts]] = []
         self._kept_words = 0
         self._key_limit = np.inf if words else -np.inf
 
-    def offer(self, random_key: float, texts: tuple[str, str, str], words: int) -> None:
+    def offer(self, random_key: float, texts: SampledTexts, words: int) -> None:
         if random_key < self._key_limit:
             self._kept.append((random_key, words, texts))
             self._kept_words += words
@@ -195,7 +202,7 @@ class _TextSample:
                 self._trim()
 
     @property
-    def texts(self) -> list[tuple[str, str, str]]:
+    def texts(self) -> list[SampledTexts]:
         self._trim()
         return [texts for *_, texts in self._kept]
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from ocrray.text.metrics import cer_totals, distances, word_distances
 from ocrray.text.normalise import for_scoring
+from ocrray.text.words import words
 
 
 def correction_metrics(raw: Sequence[str], corrected: Sequence[str], truth: Sequence[str]) -> dict[str, float]:
@@ -13,7 +14,7 @@ def correction_metrics(raw: Sequence[str], corrected: Sequence[str], truth: Sequ
     metrics = {
         "raw_cer": totals.micro_raw_cer,
         "cer": totals.micro_corrected_cer,
-        "wer": int(word_distances(corrected, truth).sum()) / max(1, sum(len(text.split()) for text in scored)),
+        "wer": int(word_distances(corrected, truth).sum()) / max(1, sum(len(words(text)) for text in scored)),
         "made_worse_frac": totals.made_worse_frac,
     }
     return {name: value for name, value in metrics.items() if value is not None}

@@ -8,7 +8,7 @@ from functools import partial
 import ray
 
 from ocrray.errors import EngineError
-from ocrray.evaluation.counts import Counts, count
+from ocrray.evaluation.counts import Counted, count_all
 from ocrray.evaluation.normalisation import Normalisation
 from ocrray.evaluation.scoring import CountBatches, ScorableBatch
 from ocrray.runtime import cluster
@@ -28,9 +28,9 @@ def local_cpus(workers: int) -> int:
 
 def _count_batches(
     batches: Iterable[ScorableBatch], normalise: Normalisation, *, workers: int
-) -> Iterator[tuple[ScorableBatch, Counts]]:
-    task = ray.remote(count)
-    waiting: deque[tuple[ScorableBatch, ray.ObjectRef[Counts]]] = deque()
+) -> Iterator[tuple[ScorableBatch, Counted]]:
+    task = ray.remote(count_all)
+    waiting: deque[tuple[ScorableBatch, ray.ObjectRef[Counted]]] = deque()
     try:
         for texts in batches:
             waiting.append((texts, task.remote(texts.raw, texts.corrected, texts.truth, normalise)))

@@ -13,6 +13,7 @@ from rapidfuzz import process
 from rapidfuzz.distance import Levenshtein
 
 from ocrray.text.normalise import for_scoring
+from ocrray.text.words import words
 
 # OCR, its correction and the truth are similar, so a small first guess lets rapidfuzz compute a narrow band of the matrix
 # (16 times faster on a page of 200,000 characters); it widens the band where the guess was too low.
@@ -33,11 +34,11 @@ def distances(left: Sequence[str], right: Sequence[str], normalise: Callable[[st
 
 
 def word_distances(left: Sequence[str], right: Sequence[str], normalise: Callable[[str], str] = for_scoring) -> np.ndarray:
-    """Return the Levenshtein distance of each pair in words separated by white space, as for the word error rate.
+    """Return the Levenshtein distance of each pair in `words`, as for the word error rate.
 
     Raises: ValueError: when the sequences differ in length.
     """
-    return _pairwise([normalise(text).split() for text in left], [normalise(text).split() for text in right])
+    return _pairwise([words(normalise(text)) for text in left], [words(normalise(text)) for text in right])
 
 
 def _pairwise(left: Sequence[Sequence[str]], right: Sequence[Sequence[str]]) -> np.ndarray:

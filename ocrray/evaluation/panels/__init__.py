@@ -1,6 +1,6 @@
 """List of the panels of an evaluation, in the order of terminal, report and `evaluation.json`."""
 
-from ocrray.evaluation.panels import comparison, fields, groups, guard, hipe, overall, strata
+from ocrray.evaluation.panels import comparison, confusions, fields, groups, guard, hipe, overall, strata
 from ocrray.evaluation.panels.base import Panel
 
 PANELS: tuple[Panel, ...] = (
@@ -10,5 +10,6 @@ PANELS: tuple[Panel, ...] = (
     guard.PANEL,
     strata.PANEL,
     groups.PANEL,
+    confusions.PANEL,
     comparison.PANEL,
 )

@@ -7,6 +7,7 @@ from ocrray.evaluation.evaluation import Evaluation
 from ocrray.evaluation.metrics import METRICS, Metric
 from ocrray.evaluation.panels.base import NumberFormat, Panel, Row, Table, ratio
 from ocrray.evaluation.results import as_json
+from ocrray.evaluation.translation import DEFAULT_TOKENIZER, TranslationScores
 
 _ERROR_RATES = (
     "Error rates by kind of average. They can disagree, even in sign: micro weights every character alike, macro every record, "
@@ -29,12 +30,21 @@ def _error_rate_rows(evaluation: Evaluation, numbers: NumberFormat) -> Iterator[
         note = by_column.get("corrected", main).meaning
         yield Row(label, (*cells, numbers.interval(main, values[main.name].interval)), note)
     if scores := evaluation.translation:
-        for label, raw, corrected, signature in (
-            ("BLEU", scores.raw_bleu, scores.bleu, scores.bleu_signature),
-            ("TER", scores.raw_ter, scores.ter, scores.ter_signature),
-        ):
-            scored = (numbers.decimal(raw), numbers.decimal(corrected), "", "")
-            yield Row(f"{label} ({scores.records:,} records)", scored, f"of randomly drawn records; {signature}")
+        yield from _translation_rows(scores, numbers)
+
+
+def _translation_rows(scores: TranslationScores, numbers: NumberFormat) -> Iterator[Row]:
+    """Return the rows of BLEU and TER; tokenizers are named where they are not those of languages with spaces alone."""
+    used = list(scores.tokenizers)
+    tokens = f", {'+'.join(used)}" if used != [DEFAULT_TOKENIZER] else ""
+    by_tokenizer = ", ".join(f"{name} ({number:,})" for name, number in scores.tokenizers.items())
+    for label, raw, corrected, signature in (
+        ("BLEU", scores.raw_bleu, scores.bleu, scores.bleu_signature),
+        ("TER", scores.raw_ter, scores.ter, scores.ter_signature),
+    ):
+        scored = (numbers.decimal(raw), numbers.decimal(corrected), "", "")
+        note = f"of randomly drawn records, by tokenizer: {by_tokenizer}; {signature}"
+        yield Row(f"{label} ({scores.records:,} records{tokens})", scored, note)
 
 
 def _outcome_rows(evaluation: Evaluation, numbers: NumberFormat) -> Iterator[Row]:

@@ -52,7 +52,7 @@ def _evaluated(plan: EvaluatePlan) -> Evaluation:
     if not len(scores):
         raise ConfigError(f"input: nothing can be measured: {_why_nothing(scores.tally, scores.first_problem)}")
     has_raw_text = config.input.column("raw_column") is not None
-    texts = [(config.normalise(raw), config.normalise(new), config.normalise(true)) for raw, new, true in scores.text_sample]
+    texts = [sampled.normalised(config.normalise) for sampled in scores.text_sample]
     return Evaluation(
         name=config.input.label,
         results=compute_results(scores, config.bootstrap),
