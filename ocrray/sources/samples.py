@@ -68,8 +68,10 @@ def to_bytes(samples: Samples, meaning: Meaning) -> NDArray[np.uint8]:
 def _scaled(samples: Samples, white: float) -> NDArray[np.uint8]:
     bits = int(white).bit_length() if white == int(white) else 0
     if bits >= 8 and int(white) == (1 << bits) - 1:  # without a copy in floating point, which takes four times the memory
-        return np.minimum(samples >> (bits - 8), 255).astype(np.uint8)
-    return (samples * np.float32(255 / white) + np.float32(0.5)).clip(0, 255).astype(np.uint8)
+        shifted: NDArray[np.uint8] = np.minimum(samples >> (bits - 8), 255).astype(np.uint8)
+        return shifted
+    scaled: NDArray[np.uint8] = (samples * np.float32(255 / white) + np.float32(0.5)).clip(0, 255).astype(np.uint8)
+    return scaled
 
 
 def _white_level(samples: Samples, meaning: Meaning) -> float:

@@ -295,6 +295,8 @@ class TiffFrame:
         while samples.ndim > 3 or (samples.ndim == 3 and samples.shape[-1] != page.samplesperpixel):
             samples = samples[0]  # a volume: its first sheet
         if page.photometric == _PALETTE:
+            if page.colormap is None:
+                raise ValueError("a palette image without its palette")
             indices = samples if samples.ndim == 2 else samples[..., 0]
             return self._upright(to_image(np.moveaxis(page.colormap, 0, -1)[indices], Meaning(colour="rgb", bits=16)))
         return self._upright(to_image(samples, self._meaning()))
