@@ -1,5 +1,7 @@
 """Files as archives, and attackers, have them: what each is, and what must become of it."""
 
+import bz2
+import gzip
 import io
 import struct
 import zlib
@@ -16,6 +18,8 @@ ALTO_LINE = '<PrintSpace><TextBlock><TextLine><String CONTENT="{}"/></TextLine><
 PAGE = '<PcGts xmlns="http://schema.primaresearch.org/PAGE/gts/pagecontent/2019-07-15"><Page>{}</Page></PcGts>'
 PAGE_LINE = "<TextRegion><TextLine><TextEquiv><Unicode>{}</Unicode></TextEquiv></TextLine></TextRegion>"
 HOCR = "<html><body><div class='ocr_page'>{}</div></body></html>"
+ABBYY = "<document><page><block blockType='Text'><par><line><formatting>{}</formatting></line></par></block></page></document>"
+DJVU_XML = "<!DOCTYPE DjVuXML{}><DjVuXML><BODY><OBJECT><LINE><WORD>{}</WORD></LINE></OBJECT></BODY></DjVuXML>"
 METS = (
     '<mets xmlns="http://www.loc.gov/METS/" xmlns:xlink="http://www.w3.org/1999/xlink"><fileSec><fileGrp USE="FULLTEXT">'
     '<file ID="f" MIMETYPE="text/xml"><FLocat xlink:href="{}"/></file></fileGrp></fileSec>'
@@ -150,6 +154,15 @@ def documents() -> dict[str, tuple[bytes, str]]:
         "fetches.mets.xml": (METS.format("http://127.0.0.1:9/page.xml"), "unsafe_path"),
     }
     files = {name: (text.encode(), kind) for name, (text, kind) in texts.items()}
+    files |= {
+        "good_abbyy.gz": (gzip.compress(ABBYY.format("Good").encode()), GOOD),
+        "good_djvu.xml": (DJVU_XML.format("", "Good").encode(), GOOD),
+        "good.hocr.gz": (gzip.compress(files["good.hocr"][0]), GOOD),
+        "packed.alto.xml": (bz2.compress(files["good.alto.xml"][0]), GOOD),
+        "laughs_djvu.xml": (DJVU_XML.format(' [<!ENTITY a "lol">]', "&a;").encode(), "unsafe_xml"),
+        "cut_abbyy.gz": (gzip.compress(ABBYY.format("x").encode())[:-9], "truncated"),
+        "garbage.html.gz": (b"\x1f\x8b\x08\x00" + b"\xff" * 40, "unreadable"),
+    }
     declared = '<?xml version="1.0" encoding="{}"?>'.format
     files["wrong-encoding.alto.xml"] = ((declared("UTF-8") + ALTO.format(line("é"))).encode("latin-1"), "invalid_xml")
     files["utf-16.alto.xml"] = ((declared("UTF-16") + ALTO.format(line("Good"))).encode("utf-16"), GOOD)

@@ -63,16 +63,19 @@ def iterate_pages(file: Readable, mark: PageMark, *, has_doctype: bool) -> Itera
 def _drop(page: etree._Element, root: etree._Element) -> None:
     """Empty a page that has been read, and remove what lies between it and the page before."""
     page.clear(keep_tail=True)  # type: ignore[call-arg]  # the stubs lack it
-    _require_no_text(root)
+    _require_no_text(root, page)
     parent = page.getparent()
     while parent is not None and page.getprevious() is not None:
         del parent[0]
 
 
-def _require_no_text(root: etree._Element) -> None:
+def _require_no_text(root: etree._Element, end: etree._Element | None = None) -> None:
+    """Check that what has been parsed, up to the element `end`, holds no text."""
     for event, element in etree.iterwalk(root, ("start", "end"), tag="{*}*"):
-        text = element.text if event == "start" and local_name(element).lower() not in _NO_TEXT else element.tail
-        if text and text.strip() and (event == "start" or element is not root):
+        if element is end:
+            return
+        text = element.tail if event == "end" else None if local_name(element).lower() in _NO_TEXT else element.text
+        if text and text.strip():
             message = f"it is too large to be read at once, and it has text outside of its pages: {text.strip()[:40]!r}"
             raise RecordError(message, kind="too_large")
 
