@@ -124,6 +124,7 @@ _VERDICT = pa.struct(
         ("score", pa.float32()),
     ]
 )
+_DIVISION = pa.struct([("at", pa.int32()), ("word", pa.string())])
 _PASSAGE = pa.struct([("start", pa.int32()), ("end", pa.int32()), ("reason", pa.string())])
 
 
@@ -144,6 +145,11 @@ COLUMNS = (
     ),
     Column("raw_text", pa.string(), "the text as it was read or recognized, before any correction"),
     Column("corrected_text", pa.string(), "the text to use; equal to `raw_text` unless corrected, null only when failed"),
+    Column(
+        "dehyphenated_text",
+        pa.string(),
+        "`corrected_text` with words that are divided at line ends made whole; null without `dehyphenate`",
+    ),
     Column("ground_truth", pa.string(), "the true text, where one was given"),
     Column("lines", pa.list_(_LINE), "lines of the page in reading order, with boxes, confidence and words, as recognized"),
     Column(
@@ -212,6 +218,9 @@ COLUMNS = (
 """Columns of the corpus in their order: the only place that a new one is defined; card and docs list them from here."""
 
 RUN_COLUMNS = (
+    Column(
+        "_divisions", pa.list_(_DIVISION), "line ends in `raw_text` where the file says that a word is divided, and that word"
+    ),
     Column("_passages", pa.list_(_PASSAGE), "passages that the guard has to judge; null where no corrector read the record"),
     Column("_sent_on", pa.bool_(), "whether the tagger sent the record on to the corrector; null without `route`"),
 )

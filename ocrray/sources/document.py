@@ -1,7 +1,7 @@
 """Result type of the OCR file formats, and their common rules for text, boxes and confidences."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from math import nan
 
 from ocrray.records import Line, Word
@@ -21,6 +21,9 @@ class Document:
     lines: list[Line]
     image_name: str | None
     warnings: Sequence[str] = ()
+    divisions: Mapping[int, str | None] = field(default_factory=dict)
+    """Lines (by index) at whose end the file says that a word is divided: the whole word, empty if it is not given, None if the
+    second half is not on the next line."""
 
 
 def clean(text: str) -> str:

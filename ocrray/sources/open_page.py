@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from PIL import Image
 
@@ -10,6 +11,7 @@ from ocrray.records import Line
 from ocrray.sources import kinds, markup
 from ocrray.sources.text_files import read_text_file
 from ocrray.storage import Location, files
+from ocrray.text.dehyphenation import Division
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,8 @@ class LoadedPage:
     """sha256 (hex) of the whole file."""
     warnings: Sequence[str] = ()
     """Keys of `records.WARNING_MEANINGS`."""
+    divisions: Sequence[Division] = ()
+    """Line ends in `text` where the file says that a word is divided."""
 
 
 def open_image(uri: str, page: int = 0, *, max_pixels: int, max_file_bytes: int) -> tuple[Image.Image, str]:
@@ -46,8 +50,12 @@ def open_document(kind: str, uri: str, page: int, *, encoding: str, max_file_byt
         return LoadedPage(text, None, None, files.read_hashed(location, max_file_bytes)[1])
     data, content_hash = files.read_hashed(location, max_file_bytes)
     document = markup.read_page(kind, data, page, max_file_bytes)
-    text = "\n".join(line.text for line in document.lines)
-    return LoadedPage(text, document.lines, _image_uri(location, document.image_name), content_hash, document.warnings)
+    lines = document.lines
+    text = "\n".join(line.text for line in lines)
+    ends = accumulate(1 + len(line.text) for line in lines)
+    divisions = [Division(end - 1, document.divisions[i]) for i, end in enumerate(ends) if i in document.divisions]
+    image_uri = _image_uri(location, document.image_name)
+    return LoadedPage(text, lines, image_uri, content_hash, document.warnings, divisions)
 
 
 def _image_uri(document: Location, image_name: str | None) -> str | None:

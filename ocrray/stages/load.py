@@ -21,7 +21,7 @@ class Load(RowStage):
 
     name = "load"
     reads = ("source_kind", "page", "image_uri")
-    writes = ("raw_text", "lines", "image_uri", "content_hash", "warnings")
+    writes = ("raw_text", "lines", "image_uri", "content_hash", "warnings", "_divisions")
 
     def __init__(self, config: InputConfig, fields: pa.DataType | None = None) -> None:
         """Prepare to load; `fields` is the type of the fields that a later stage extracts."""
@@ -48,6 +48,7 @@ class Load(RowStage):
             "image_uri": page.image_uri or row["image_uri"],
             "content_hash": page.content_hash,
             "warnings": merge_warnings(None, page.warnings),
+            "_divisions": [division._asdict() for division in page.divisions] or None,
         }
 
 

@@ -54,6 +54,9 @@ class RestoreConfig(StrictModel):
     """Extract fields from the text instead of correcting it, without the guard; null: no extraction."""
     guard: GuardConfig | None = GuardConfig()
     """Check that accepts or refuses each correction; null: all are accepted."""
+    dehyphenate: bool = False
+    """Write the column `dehyphenated_text` too: the corrected text with words that are divided at line ends made whole, by what
+    the file says of them and otherwise by a careful rule. All other columns keep the lines as printed."""
     output: OutputConfig
     """Location of the corpus."""
     export: ExportConfig | None = None
@@ -198,6 +201,7 @@ class RestorePlan(Plan):
             *rows,
             ("correct", _engine(self.corrector)),
             ("guard", "off" if config.guard is None else "on"),
+            ("dehyphenate", "on" if config.dehyphenate else "off"),
             ("export", "off" if config.export is None else "ALTO, PAGE and hOCR files"),
         ]
 
@@ -258,6 +262,7 @@ def _settings(
     return {
         **{name: _dumped(getattr(config, name)) for name in sections},
         **{name: info and asdict(info) for name, info in engines.items()},
+        "dehyphenate": config.dehyphenate,
         "scorer": scorer,
         "limit": limit,
         "schema_version": SCHEMA_VERSION,

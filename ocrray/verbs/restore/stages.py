@@ -1,4 +1,4 @@
-"""Stages of `restore` in their order: load -> recognize -> route -> correct or extract -> guard, score.
+"""Stages of `restore` in their order: load -> recognize -> route -> correct or extract -> guard, dehyphenate, score.
 
 Without a section of the config its stage is left out. A new stage is one more entry of `stage_specs`.
 """
@@ -16,6 +16,7 @@ from ocrray.sources.input import InputConfig
 from ocrray.sources.open_page import open_image
 from ocrray.stages.base import CountAttempt, Stage
 from ocrray.stages.correct import Correct, Route, TakeGiven
+from ocrray.stages.dehyphenate import Dehyphenate
 from ocrray.stages.extract import Extract
 from ocrray.stages.guard import Guard
 from ocrray.stages.load import Load
@@ -37,7 +38,7 @@ def stage_specs(plan: RestorePlan) -> list[StageSpec]:
         specs.append(_extract(config.extract, config.workers))
     if config.correct:
         specs.append(_correct(config.correct, config.workers))
-    return [*specs, _judge(config.guard)]
+    return [*specs, _judge(config.guard, dehyphenate=config.dehyphenate)]
 
 
 def _load(config: InputConfig, extract: ExtractConfig | None) -> StageSpec:
@@ -75,5 +76,5 @@ def _corrector_pool(config: EngineConfig, workers: WorkersConfig) -> Pool:
     return Pool(workers.correct, workers.correct_cpus, workers.correct_gpus, config.max_concurrent_batches)
 
 
-def _judge(config: GuardConfig | None) -> StageSpec:
-    return StageSpec(lambda _: [Guard(config), Score()])
+def _judge(config: GuardConfig | None, *, dehyphenate: bool) -> StageSpec:
+    return StageSpec(lambda _: [Guard(config), *([Dehyphenate()] if dehyphenate else []), Score()])
