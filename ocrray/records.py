@@ -26,6 +26,10 @@ STATUSES: tuple[Status, ...] = tuple(STATUS_MEANINGS)
 TRANSIENT_KINDS = frozenset({"missing", "read_error"})
 """Values of `error_kind` whose reason may pass: the same command run again processes such records again."""
 
+_PASSING_STATUSES = (408, 409, 425, 429, 500, 502, 503, 504, 529)
+TRANSIENT_REASONS = frozenset(("connection_lost", "error_in_answer", "timeout", *(f"http_{code}" for code in _PASSING_STATUSES)))
+"""Values of `guard_reason` whose reason may pass, of records that a server alone did not answer; as above."""
+
 
 WARNING_MEANINGS: dict[str, str] = {
     "no_text": "the page has ink, but no text was recognized on it",

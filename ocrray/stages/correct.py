@@ -10,25 +10,31 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ocrray.engines.base import CorrectionResult, Corrector, EngineInfo
-from ocrray.records import Edit, Passage, edits_to_rows, passages_to_rows
+from ocrray.engines.registry import tags_characters
+from ocrray.records import Edit, Passage, edits_to_rows, merge_warnings, passages_to_rows
 from ocrray.stages.base import Stage, StageError, table_of
 from ocrray.stages.busy import BusyClock
 from ocrray.stages.tables import CORRECTOR_COLUMNS, corrector_columns, lists_array
 from ocrray.text.edits import edits_between, with_probabilities
 from ocrray.text.normalise import sanitise
 from ocrray.text.passages import frame, split
+from ocrray.text.wrapping import unwrap
 
 
 @dataclass(slots=True)
 class _Proposals:
     """Corrections of the passages of a block, by row: only of rows that have any. Offsets are those of the row's raw text."""
 
+    is_tagger: bool = False
+    """True: the corrector edits characters, and wraps nothing."""
     edits: dict[int, list[Edit]] = field(default_factory=dict)
     passages: dict[int, list[Passage]] = field(default_factory=dict)
     input_tokens: Counter[int] = field(default_factory=Counter)
     output_tokens: Counter[int] = field(default_factory=Counter)
     expected_errors: dict[int, float] = field(default_factory=lambda: defaultdict(float))
     without_estimate: set[int] = field(default_factory=set)
+    unwrapped: set[int] = field(default_factory=set)
+    messages: dict[int, str] = field(default_factory=dict)
 
     def add(self, row: int, start: int, source: str, correction: CorrectionResult) -> None:
         """Add the correction of the passage `source` that begins at `start`; passages of a row come in order."""
@@ -39,14 +45,30 @@ class _Proposals:
             self.without_estimate.add(row)
         else:
             self.expected_errors[row] += correction.expected_errors
+        correction = self._unwrapped(row, source, correction)
         if correction.text == source:
             return
+        if correction.message:
+            self.messages.setdefault(row, f"{correction.reason}: {correction.message}")
         passage = Passage(start, start + len(source), (correction.reason or "not_corrected") if correction.text is None else "")
         self.passages.setdefault(row, []).append(passage)
         if correction.text is not None:
             edits = with_probabilities(edits_between(source, correction.text), correction.probabilities)
             shifted = [replace(edit, start=edit.start + start, end=edit.end + start) for edit in edits]
             self.edits.setdefault(row, []).extend(shifted)
+
+    def _unwrapped(self, row: int, source: str, correction: CorrectionResult) -> CorrectionResult:
+        """Return the correction without what the corrector wrapped around it; none where it is empty, or still wrapped."""
+        if self.is_tagger or correction.text is None or correction.text == source:
+            return correction
+        if source.strip() and not correction.text.strip():
+            return replace(correction, text=None, reason="empty_answer")
+        found = unwrap(source, correction.text)
+        if found.is_doubtful:
+            return replace(correction, text=None, reason="wrapping")
+        if found.is_changed:
+            self.unwrapped.add(row)
+        return replace(correction, text=found.text)
 
     def columns(self, rows: pa.Table) -> dict[str, Any]:
         """Build the columns, one value a row; no `estimated_cer` where the corrector gave no estimate at all."""
@@ -58,6 +80,12 @@ class _Proposals:
             "input_tokens": _filled(self.input_tokens, len(rows)),
             "output_tokens": _filled(self.output_tokens, len(rows)),
         }
+        if self.unwrapped:
+            before = rows["warnings"].to_pylist()
+            new = (["wrapping_removed"] if row in self.unwrapped else [] for row in range(len(rows)))
+            columns["warnings"] = list(map(merge_warnings, before, new))
+        if self.messages:
+            columns["error"] = [self.messages.get(row) for row in range(len(rows))]
         if self.expected_errors:
             lengths = pc.utf8_length(rows["raw_text"]).to_pylist()
             columns["estimated_cer"] = [
@@ -73,7 +101,7 @@ class _Propose(Stage):
     name = "correct"
     reads: Sequence[str] = ("raw_text", "_sent_on")
     writes = (
-        *("edits", "_passages", "input_tokens", "output_tokens", "estimated_cer", "correct_s"),
+        *("edits", "_passages", "input_tokens", "output_tokens", "estimated_cer", "correct_s", "warnings"),
         *CORRECTOR_COLUMNS,
     )
 
@@ -108,7 +136,7 @@ class Correct(_Propose):
         texts = rows["raw_text"].to_pylist()
         passages = [(row, *passage) for row, text in enumerate(texts) for passage in _passages(text, self.corrector)]
         corrections = iter(self._correct([source for _, _, source, fits in passages if fits]))
-        proposals = _Proposals()
+        proposals = _Proposals(tags_characters(self.corrector.info.engine))
         for row, start, source, fits in passages:
             proposals.add(row, start, source, next(corrections) if fits else CorrectionResult(None, reason="too_long"))
         seconds = _shared_seconds(rows, self._clock.stop(started))

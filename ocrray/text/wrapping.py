@@ -21,7 +21,10 @@ _THOUGHT = r"think(?:ing)?|thoughts?|reason(?:ing)?|reflection|analysis|scratchp
 _THOUGHT_END = re.compile(rf"</(?:{_THOUGHT})>|\[/THINK\]|◁/think▷|<\|channel\|>final<\|message\|>", re.IGNORECASE)
 _THOUGHT_BEGIN = re.compile(rf"\s*(?:<(?:{_THOUGHT})>|\[THINK\]|◁think▷|<\|channel\|>analysis)", re.IGNORECASE)
 
-_TOKEN = r"<[|｜][^|｜<>\n]{1,40}[|｜]>|</?s>|<(?:bos|eos|pad|unk|end_of_turn|start_of_turn|END|endoftext)>|\[/?INST\]|\[(?:EOS|BOS|END)\]"
+_TOKEN = (
+    r"<[|｜][^|｜<>\n]{1,40}[|｜]>|</?s>|<(?:bos|eos|pad|unk|end_of_turn|start_of_turn|END|endoftext)>"
+    r"|\[/?INST\]|\[(?:EOS|BOS|END)\]"
+)
 _TOKENS_BEFORE = re.compile(rf"(?:\s*(?:{_TOKEN})(?:(?:assistant|model|user|system)\b)?)+\s*")
 _END_TOKEN = re.compile(
     r"<[|｜](?:im_end|im_start|eot_id|eom_id|endoftext|end_of_text|end▁of▁sentence|end|return|eot|start_header_id|EOT)[|｜]>"
@@ -40,8 +43,8 @@ _NOUNS = (
 )
 _ADJECTIVES = r"corrected|correct|fixed|cleaned(?:[- ]up)?|clean|restored|revised|final|transcribed|improved|edited|ocr|original"
 _OPENINGS = (
-    r"sure|certainly|of course|okay|ok|absolutely|yes|great|here(?:'s|’s| is| are| you go)|below is|the following is|this is|i have"
-    r"|i've|hier ist|hier sind|nachfolgend|voici|aqu[ií]|ecco|here|please find|natürlich|gerne|bien sûr|certo|claro|hier is"
+    r"sure|certainly|of course|okay|ok|absolutely|yes|great|here(?:'s|’s| is| are| you go)|below is|the following is|this is"
+    r"|i have|i've|hier ist|hier sind|nachfolgend|voici|aqu[ií]|ecco|here|please find|natürlich|gerne|bien sûr|certo|claro"
 )
 _COLON = r"[ ]?[:：][*_`]*[ \t]*"
 _LABEL = re.compile(
