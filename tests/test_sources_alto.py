@@ -143,3 +143,113 @@ def test_alto_generated_page_reads_back(lines: list[Line], space: str):
         rows.append(f"<TextLine {place(line)}>{space.join(strings)}</TextLine>")
     # One SP on the page says that the file writes its spaces.
     assert alto("".join(rows) + f"<TextLine>{space}</TextLine>").lines == lines
+
+
+def boxed(text: str, left: int, width: int, more: str = "") -> str:
+    return f'<String CONTENT="{text}" HPOS="{left}" VPOS="0" WIDTH="{width}" HEIGHT="20" {more}/>'
+
+
+WITH_SPACES = '<TextLine><String CONTENT="old"/><SP/><String CONTENT="news"/></TextLine>'
+
+
+@pytest.mark.parametrize(
+    ("line", "text"),
+    [
+        (boxed("two", 0, 30) + boxed("words", 60, 50), "two words"),
+        (boxed("words", 60, 50) + boxed("two", 0, 30), "words two"),
+        (boxed("Heeren", 0, 60) + boxed(",", 62, 4), "Heeren,"),
+        (boxed("D", 0, 30) + boxed("er", 31, 20), "Der"),
+        ('<String CONTENT="two"/><String CONTENT="words"/>', "two words"),
+        ('<String CONTENT="Heeren"/><String CONTENT=","/>', "Heeren,"),
+        (boxed("two", 0, 30) + boxed("words", 0, 30), "two words"),
+        ('<String CONTENT="two" HPOS="0" WIDTH="0"/><String CONTENT="words" HPOS="0" WIDTH="0"/>', "two words"),
+        ('<String CONTENT="a"/><SP/><String CONTENT="b"/><String CONTENT="c"/>', "a bc"),
+        (boxed("a", 0, 10) + "<SP/>" + boxed("b", 20, 10) + boxed("c", 50, 10), "a b c"),
+        (boxed("a", 0, 10) + "<SP/>" + boxed("b", 20, 10) + boxed(".", 50, 10), "a b."),
+        ('<String CONTENT="a"/><SP/><SP/><String CONTENT="b"/>', "a b"),
+        ('<SP/><String CONTENT="two"/><String CONTENT="words"/><SP/>', "two words"),
+    ],
+)
+def test_alto_space_is_read_once_where_the_line_or_its_boxes_say_so(line: str, text: str):
+    """In a file that has SP elsewhere, a line without any is no single word, and one with some is trusted but for wide gaps."""
+    assert texts(alto(f"{WITH_SPACES}<TextLine>{line}</TextLine>")) == ["old news", text]
+
+
+@pytest.mark.parametrize(
+    ("line", "text"),
+    [
+        ('<String CONTENT="mas-"/><HYP CONTENT="-"/>', "mas-"),
+        ('<String CONTENT="mas-"/><HYP/>', "mas-"),
+        ('<String CONTENT="mas¬"/><HYP CONTENT="-"/>', "mas¬"),
+        ('<String CONTENT="mas⸗"/><HYP CONTENT="&#xAD;"/>', "mas⸗"),
+        ('<String CONTENT="mas="/><HYP CONTENT="="/>', "mas="),
+        ('<String CONTENT="mas-"/><SP/><HYP CONTENT="-"/>', "mas-"),
+        ('<String CONTENT="mas"/><HYP CONTENT="-"/><HYP CONTENT="-"/>', "mas-"),
+        ('<String CONTENT="co"/><SP/><HYP CONTENT="-"/>', "co -"),
+        ('<String CONTENT="mas."/><HYP CONTENT="-"/>', "mas.-"),
+    ],
+)
+def test_alto_hyphen_said_twice_is_read_once(line: str, text: str):
+    """CONTENT and HYP may both hold the hyphen of a broken word, and not always the same one."""
+    assert texts(alto(f"<TextLine>{line}</TextLine>")) == [text]
+
+
+def block(name: str, more: str = "") -> str:
+    return f'<TextBlock ID="{name}" {more}><TextLine><String CONTENT="{name}"/></TextLine></TextBlock>'
+
+
+@pytest.mark.parametrize(
+    ("blocks", "expected"),
+    [
+        (block("c") + block("a", 'IDNEXT="b"') + block("b", 'IDNEXT="c"'), "a b c"),
+        (block("x") + block("b") + block("y") + block("a", 'IDNEXT="b"') + block("z"), "x y a b z"),
+        (block("a", 'IDNEXT="nothing"') + block("b", 'IDNEXT="b"'), "a b"),
+        (block("a", 'IDNEXT="b"') + block("b", 'IDNEXT="a"') + block("c"), "c a b"),
+        (block("a", 'IDNEXT="p"') + block("b") + '<Illustration ID="p" IDNEXT="c"/>' + block("d") + block("c"), "a c b d"),
+        (block("a", 'IDNEXT="c"') + block("b", 'IDNEXT="c"') + block("c"), "a c b"),
+        (f'{block("z", "")}<ComposedBlock ID="g" IDNEXT="z">{block("a")}{block("b")}</ComposedBlock>', "a b z"),
+    ],
+)
+def test_alto_idnext_leads_to_the_next_block(blocks: str, expected: str):
+    """A block follows the one that names it, also through blocks without text; circles and lost names lose nothing."""
+    assert " ".join(texts(alto(blocks))) == expected
+
+
+def test_alto_margins_are_read_where_they_are_on_the_page():
+    """The schema has PrintSpace as the last part of a page; it is read between header, side notes and footer."""
+    parts = ("TopMargin", "LeftMargin", "RightMargin", "BottomMargin", "PrintSpace")
+    source = "".join(f"<{part}>{block(part)}</{part}>" for part in parts)
+
+    document = read_page("alto", f"<alto><Layout><Page>{source}</Page></Layout></alto>".encode(), 0)
+
+    assert texts(document) == ["TopMargin", "LeftMargin", "PrintSpace", "RightMargin", "BottomMargin"]
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ('<Page><TextBlock><String CONTENT="a"/><SP/><String CONTENT="b"/></TextBlock></Page>', ["a b"]),
+        ('<Page><TextLine><Group><String CONTENT="a"/></Group><String CONTENT="b"/></TextLine></Page>', ["a b"]),
+        ('<Page><Table><Cell><TextLine><String CONTENT="a"/></TextLine></Cell></Table></Page>', ["a"]),
+        ('<Page><TextLine><String CONTENT="a"/><TextLine><String CONTENT="b"/></TextLine></TextLine></Page>', ["a", "b"]),
+        ('<Page><TextLine><String><Glyph CONTENT="a"/><Glyph CONTENT="b"/></String></TextLine></Page>', ["ab"]),
+        (f"{block('a')}<Page/>{block('b')}", ["a", "b"]),
+        (f"<Page>{block('a')}<Page>{block('b')}</Page>{block('c')}</Page>", ["a", "c"]),
+    ],
+)
+def test_alto_text_is_read_whatever_holds_it(source: str, expected: list[str]):
+    """Strings outside lines, lines in unknown elements and outside the page are read, once, without a warning."""
+    document = read_page("alto", f"<alto><Description>x</Description><Layout>{source}</Layout></alto>".encode(), 0)
+
+    assert (texts(document), document.warnings) == (expected, ())
+
+
+@pytest.mark.parametrize(
+    "body",
+    ["<TextBlock>loose</TextBlock>", '<TextLine CONTENT="loose"/>', "<Shape/>loose<TextBlock/>", '<Variant CONTENT="x"/>'],
+)
+def test_alto_text_that_is_not_read_is_a_warning(body: str):
+    """Text where ALTO has none is left out, and the record says so."""
+    document = alto(f"{block('a')}{body}")
+
+    assert (texts(document), document.warnings) == (["a"], ("text_not_read",))

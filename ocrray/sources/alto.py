@@ -1,10 +1,26 @@
 """ALTO XML, versions 1 to 4, in any namespace or none."""
 
+from collections.abc import Iterator
+from functools import lru_cache
+
 from lxml import etree
 
 from ocrray.records import Line, Word
-from ocrray.sources.document import Box, Document, box, clean, confidence, number
+from ocrray.sources.alto_text import join_tokens, token_of
+from ocrray.sources.document import NO_BOX, Box, Document, box, clean, confidence, number
+from ocrray.sources.page_scope import by_index, elements_of, scope_of
 from ocrray.sources.xml_parse import local_name
+
+_MARGINS = {"TopMargin": 0, "LeftMargin": 1, "PrintSpace": 2, "RightMargin": 3, "BottomMargin": 4}
+"""Order in which the parts of a page are read; the schema demands another, with PrintSpace as the last."""
+_NO_TEXT = {"Description", "Styles", "Tags", "ReadingOrder", "Processing"}
+
+# Text elsewhere than in a String or HYP: attributes and text nodes of other elements.
+_STRAY_TEXT = etree.XPath(
+    "descendant-or-self::*[normalize-space(@CONTENT) or text()[normalize-space()]]"
+    "[not(ancestor-or-self::*[local-name()='String' or local-name()='HYP'])]"
+)
+_WITH_NEXT = etree.XPath("descendant-or-self::*[@IDNEXT]")
 
 
 def find_pages(root: etree._Element) -> list[etree._Element]:
@@ -13,69 +29,152 @@ def find_pages(root: etree._Element) -> list[etree._Element]:
 
 
 def read(page: etree._Element) -> Document:
-    """Return the lines of one page, in the file's ReadingOrder (ALTO 4.3) where it has one, else in document order."""
+    """Return the lines of one page: in the file's ReadingOrder (ALTO 4.3), then the others.
+
+    These come in document order, but a header before the text and a footer behind it, and a block behind the one whose IDNEXT
+    names it. Strings outside every TextLine make a line of their own; text elsewhere is the warning `text_not_read`.
+    """
     name = page.getroottree().getroot().findtext("{*}Description/{*}sourceImageInformation/{*}fileName")
-    return Document([line for _, line in read_lines(page)], clean(name or "") or None)
+    elements = _in_reading_order(page)
+    lines = [line for _, line in _with_text(page, elements)]
+    return Document(lines, clean(name or "") or None, ("text_not_read",) if _has_unread_text(page, elements) else ())
 
 
 def read_lines(page: etree._Element) -> list[tuple[etree._Element, Line]]:
-    """Return each TextLine of one page that has text, with its line."""
-    root = page.getroottree().getroot()
-    gap = string_gap(root)
-    lines = [(element, _line(element, gap)) for element in _in_reading_order(page, root)]
-    return [(element, line) for element, line in lines if line.text]
+    """Return each line of one page that has text, with its TextLine, or the element that holds its Strings outside any."""
+    return _with_text(page, _in_reading_order(page))
 
 
 def string_gap(root: etree._Element) -> str:
-    """Return the text between two String elements without SP between them: most producers write every space as SP, some none."""
+    """Return the text between two String elements without SP between them: a space where the file has no SP at all.
+
+    Where it has some, the boxes decide (`alto_text.join_tokens`).
+    """
     return "" if next(root.iter("{*}SP"), None) is not None else " "
 
 
-def pieces(line: etree._Element, gap: str) -> list[tuple[etree._Element | None, str]]:
-    """Return the text of a TextLine in pieces, each with its String, SP or HYP element; a `gap` has None.
-
-    Joined and cleaned, the pieces are the text of the line.
-    """
-    found: list[tuple[etree._Element | None, str]] = []
-    has_string = False
-    for child in line:
-        match local_name(child):
-            case "String":
-                if text := clean(child.get("CONTENT") or ""):
-                    found += [(None, gap), (child, text)] if has_string else [(child, text)]
-                    has_string = True
-            case "SP":
-                found.append((child, " "))
-            case "HYP":
-                found.append((child, child.get("CONTENT") or "-"))
-    return found
+def line_parts(line: etree._Element) -> list[etree._Element]:
+    """Return the String, SP and HYP elements of a line in document order."""
+    if local_name(line) == "TextLine" and next(line.iterdescendants("{*}TextLine"), None) is None:
+        return list(line.iterdescendants("{*}String", "{*}SP", "{*}HYP"))
+    return [child for child in line if local_name(child) in ("String", "SP", "HYP")]
 
 
-def _in_reading_order(page: etree._Element, root: etree._Element) -> list[etree._Element]:
-    lines = list(page.iter("{*}TextLine"))
-    order = root.find("{*}ReadingOrder")
-    if order is None:
-        return lines
-    elements = {element.get("ID"): element for element in page.iter("{*}*")}
+def _with_text(page: etree._Element, elements: list[etree._Element]) -> list[tuple[etree._Element, Line]]:
+    gap = _file_gap(page.getroottree().getroot())
+    lines = [(element, _line(element, gap)) for element in elements]
+    return [(element, line) for element, line in lines if line.text]
+
+
+_file_gap = lru_cache(maxsize=1)(string_gap)
+
+
+@lru_cache(maxsize=1)
+def _reading_orders(root: etree._Element) -> list[etree._Element]:
+    return list(root.iter("{*}ReadingOrder"))
+
+
+def _in_reading_order(page: etree._Element) -> list[etree._Element]:
+    """Return the elements that hold the lines of one page."""
+    parts = [part for part in elements_of(page, scope_of(page, find_pages)) if local_name(part) not in _NO_TEXT]
+    walk = _Walk(page, parts)
+    lines = walk.lines()
     ordered: dict[etree._Element, None] = {}
-    for reference in order.iter("{*}ElementRef"):
+    orders = _reading_orders(page.getroottree().getroot())
+    elements = {element.get("ID"): element for part in parts for element in part.iter("{*}*")} if orders else {}
+    for reference in (reference for order in orders for reference in order.iter("{*}ElementRef")):
         for target in (reference.get("REF") or "").split():
             # Popped, so that a thousand references to one block cost no more than one.
             if (element := elements.pop(target, None)) is not None:
-                ordered.update(dict.fromkeys(_lines_of(element)))
-    return list(ordered | dict.fromkeys(lines))
+                ordered.update(dict.fromkeys(_lines_of(element, page)))
+    known = dict.fromkeys(lines)
+    return [line for line in ordered if line in known] + [line for line in lines if line not in ordered]
 
 
-def _lines_of(element: etree._Element) -> list[etree._Element]:
-    """Return the TextLines inside a block, or the TextLine around a String or Glyph."""
-    return list(element.iter("{*}TextLine")) or list(element.iterancestors("{*}TextLine"))
+def _lines_of(element: etree._Element, page: etree._Element) -> list[etree._Element]:
+    """Return the lines inside a block, or the one around a String or Glyph."""
+    if lines := _Walk(page, [element]).lines():
+        return lines
+    ancestors = list(element.iterancestors())
+    return next(([ancestor] for ancestor in ancestors if local_name(ancestor) == "TextLine"), ancestors[:1])
+
+
+class _Walk:
+    """Finds the lines inside `parts` of a page in the order that its margins and IDNEXT say."""
+
+    def __init__(self, page: etree._Element, parts: list[etree._Element]) -> None:
+        self.page, self.parts = page, parts
+        self.next = self._chains()
+        self.targets = set(self.next.values())
+        self.done: set[etree._Element] = set()
+
+    def lines(self) -> list[etree._Element]:
+        """Return each element that holds a line, once."""
+        found = dict.fromkeys(line for part in self.parts for line in self._inside(part))
+        if not self.next:
+            return list(found)
+        self.next, self.targets, self.done = {}, set(), set()  # blocks whose chain leads in a circle
+        return list(found | dict.fromkeys(self.lines()))
+
+    def _chains(self) -> dict[etree._Element, etree._Element]:
+        """Return the block behind each block that names one of this page; where two name the same, the first counts."""
+        blocks = [block for part in self.parts for block in _WITH_NEXT(part)]
+        if not blocks:
+            return {}
+        elements = {element.get("ID"): element for part in self.parts for element in part.iter("{*}*")}
+        chains: dict[etree._Element, etree._Element] = {}
+        for block in blocks:
+            target = elements.pop(block.get("IDNEXT"), None)
+            if target is not None and target is not block:
+                chains[block] = target
+        return chains
+
+    def _inside(self, element: etree._Element) -> Iterator[etree._Element]:
+        name = local_name(element)
+        if name == "TextLine" and next(element.iterdescendants("{*}TextLine"), None) is None:
+            yield element
+            return
+        if name == "Page" and element is not self.page:
+            return  # a page inside another
+        if any(local_name(child) in ("String", "HYP") for child in element):
+            yield element
+        for child in by_index(element, lambda child: _MARGINS.get(local_name(child))):
+            if local_name(child) not in ("String", "SP", "HYP") and child not in self.targets:
+                yield from self._chain(child)
+
+    def _chain(self, element: etree._Element | None) -> Iterator[etree._Element]:
+        while element is not None and element not in self.done:
+            self.done.add(element)
+            yield from self._inside(element)
+            element = self.next.get(element)
 
 
 def _line(element: etree._Element, gap: str) -> Line:
-    found = pieces(element, gap)
-    strings = [(child, text) for child, text in found if child is not None and local_name(child) == "String"]
+    parts = line_parts(element)
+    tokens = [token_of(part) for part in parts]
+    pieces = join_tokens(tokens, file_has_spaces=not gap)
+    strings = [(parts[index], text) for index, text in pieces if index is not None and tokens[index].kind == "String" and text]
     words = tuple(Word(text, *_box(child), confidence(child.get("WC"))) for child, text in strings)
-    return Line(clean("".join(text for _, text in found)), *_box(element), words=words)
+    place = _box(element) if local_name(element) == "TextLine" else NO_BOX
+    return Line(clean("".join(text for _, text in pieces)), *place, words=words)
+
+
+def _has_unread_text(page: etree._Element, lines: list[etree._Element]) -> bool:
+    read = {part for line in lines for part in line_parts(line)}
+    parts = [part for part in elements_of(page, scope_of(page, find_pages)) if local_name(part) not in _NO_TEXT]
+    if any(part not in read and token_of(part).text for top in parts for part in _own(top, page, "{*}String", "{*}HYP")):
+        return True
+    stray = [element for part in parts for element in _STRAY_TEXT(part)]
+    return any(not _NO_TEXT & {local_name(element), *map(local_name, element.iterancestors())} for element in stray)
+
+
+def _own(element: etree._Element, page: etree._Element, *names: str) -> Iterator[etree._Element]:
+    """Yield elements of these names that are not in a page inside the page."""
+    if next(element.iterdescendants("{*}Page"), None) is None:
+        yield from element.iter(*names)
+        return
+    inner = {found for other in element.iterdescendants("{*}Page") if other is not page for found in other.iter(*names)}
+    yield from (found for found in element.iter(*names) if found not in inner)
 
 
 def _box(element: etree._Element) -> Box:

@@ -11,6 +11,8 @@ Box = tuple[int | None, int | None, int | None, int | None]
 """left, top, right, bottom, in the file's own unit; all None if the file has no usable box."""
 
 NO_BOX: Box = (None, None, None, None)
+HYPHENS = "-=\u00ac\u00ad\u2010\u2011\u2e17"
+"""Marks of a word that goes on in the next line."""
 _MAX_COORDINATE = 2**31 - 1
 
 

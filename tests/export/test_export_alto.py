@@ -109,11 +109,31 @@ def test_export_alto_line_without_text_keeps_a_string():
         (string("a", 0, 9) + '<HYP CONTENT="-"/>', "-"),
         (string("a", 0, 9) + "<SP/>" + string("~", 20, 9) + '<HYP CONTENT="-"/>', "a -"),
         ('<HYP CONTENT="-"/>' + string("a", 0, 9), "b"),
+        (string("co", 0, 9) + '<SP/><HYP CONTENT="-"/>', "co-"),
+        (string("co", 0, 9) + '<SP/><HYP CONTENT="-"/>', "co"),
+        (string("co", 0, 9) + '<SP/><HYP CONTENT="-"/>', "op-"),
+        (string("co", 0, 9) + '<HYP CONTENT="-"/>', "co -"),
+        (string("co", 0, 9) + '<HYP CONTENT="-"/>', "co--"),
+        (string("co-", 0, 9) + '<HYP CONTENT="-"/>', "co"),
+        (string("co-", 0, 9) + '<HYP CONTENT="-"/>', "op-"),
+        (string("co-", 0, 9) + '<HYP CONTENT="-"/>', "co -"),
+        (string("co-", 0, 9) + '<SP/><HYP CONTENT="-"/>', "a co."),
+        (string("co-", 0, 9) + "<HYP/><HYP/>", "co-x"),
+        (string("two", 0, 30) + string("words", 80, 50), "two x words"),
+        (string("two", 0, 30) + string("words", 80, 50), "twowords"),
+        (string("two", 0, 30) + string("words", 80, 50) + string(",", 131, 4), "one words,"),
+        (string("two", 0, 30) + string("words", 80, 50) + string(",", 131, 4), "two words"),
+        (string("a", 0, 9) + string("b", 10, 9) + "<SP/>" + string("c", 40, 9) + string("d", 90, 9), "ab x d"),
+        ("<Group>" + string("two", 0, 30) + "</Group>" + string("words", 80, 50), "one word"),
     ],
 )
-def test_export_alto_odd_hyphens_read_as_corrected(line: str, new: str):
-    """A HYP alone, twice, first, or apart from its word."""
+def test_export_alto_odd_hyphens_and_spaces_read_as_corrected(line: str, new: str):
+    """A HYP alone, twice, first, apart from its word or repeated in it, and spaces that only the boxes tell."""
     corrected("alto", ALTO.format(alto_line(line)), new)
+
+    others = alto_line(string("old", 0, 30), "<SP/>", string("news", 40, 40)).replace('ID="', 'ID="o')
+    written = corrected("alto", ALTO.format(others + alto_line(line)), f"old news\n{new}")
+    assert others in written.decode()
 
 
 def test_export_alto_line_of_a_hyphen_that_goes_is_empty():
@@ -155,3 +175,39 @@ def test_export_alto_hyphenated_word_is_told_whole(raw: list[str], new: str, rea
         assert [word.get("SUBS_TYPE") for word in halves] == ["HypPart1", "HypPart2"]
         assert whole.startswith(halves[0].get("CONTENT"))
         assert halves[1].get("CONTENT") == "herents,"
+
+
+@pytest.mark.parametrize(
+    ("first", "new", "whole"),
+    [
+        (string("mas-", 0, 40, ' SUBS_TYPE="HypPart1" SUBS_CONTENT="master"') + '<HYP CONTENT="-"/>', "mos-\nter", "moster"),
+        (string("mas-", 0, 40, ' SUBS_TYPE="HypPart1" SUBS_CONTENT="master"') + '<HYP CONTENT="-"/>', "mas-\ntar", "mastar"),
+        (string("mas-", 0, 40, ' SUBS_TYPE="HypPart1" SUBS_CONTENT="master"') + '<HYP CONTENT="-"/>', "mas\nter", None),
+        (string("mas-", 0, 40, ' SUBS_TYPE="HypPart1" SUBS_CONTENT="master"'), "mos-\nter", "moster"),
+        (string("mas-", 0, 40, ' SUBS_TYPE="HypPart1" SUBS_CONTENT="master"'), "mas\nter", None),
+        (
+            string("mas", 0, 40, ' SUBS_TYPE="HypPart1" SUBS_CONTENT="master"') + '<SP/><HYP CONTENT="-"/>',
+            "mas-\nter",
+            "master",
+        ),
+    ],
+)
+def test_export_alto_hyphen_said_in_content_keeps_the_word_whole(first: str, new: str, whole: str | None):
+    """A hyphen in CONTENT, with or without HYP, is that of the broken word: its halves name it while the hyphen stays."""
+    second = string("ter", 0, 30, ' SUBS_TYPE="HypPart2" SUBS_CONTENT="master"')
+
+    written = corrected("alto", ALTO.format(alto_line(first) + alto_line(second)), new)
+
+    halves = [word for word in etree.fromstring(written).iter("{*}String") if word.get("SUBS_TYPE")]
+    assert [(word.get("SUBS_TYPE"), word.get("SUBS_CONTENT")) for word in halves] == (
+        [("HypPart1", whole), ("HypPart2", whole)] if whole else []
+    )
+
+
+def test_export_alto_last_space_of_a_file_stays_for_the_other_lines():
+    """A file that lost its last SP would read every String as a word of its own."""
+    marks = alto_line(string("Heeren", 0, 60), string(",", 60, 4))
+
+    written = corrected("alto", ALTO.format(alto_line(string("c", 0, 10), "<SP/>", string("at", 30, 20)) + marks), "cat\nHeeren,")
+
+    assert marks in written.decode()

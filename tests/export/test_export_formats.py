@@ -82,13 +82,16 @@ def escape(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;")
 
 
-def as_alto(lines: list[list[str]], space: str, touch: int) -> str:
+def as_alto(lines: list[list[str]], spaces: list[str], widths: list[int], hyphens: list[str]) -> str:
+    """Spaces, room between boxes and hyphens come in the given turns, whatever the words are."""
     rows = []
     for number, line in enumerate(lines):
-        strings = [string(escape(word), 60 * i, 50) for i, word in enumerate(line)]
-        hyphen = '\n<HYP CONTENT="-"/>' if number % 2 else ""
-        rows.append(alto_line("\n " + (space.join(strings) if (number + 1) % 3 or touch else "".join(strings)) + hyphen))
-    return ALTO.format("\n".join(rows) + f"<TextLine>{space}{space}</TextLine>")
+        row = "\n "
+        for index, word in enumerate(line):
+            turn = number + index
+            row += string(escape(word), 60 * index, widths[turn % len(widths)]) + spaces[turn % len(spaces)]
+        rows.append(alto_line(row + hyphens[number % len(hyphens)]))
+    return ALTO.format("\n".join(rows))
 
 
 def as_page(lines: list[list[str]], with_lines: bool, with_words: bool) -> str:
@@ -111,7 +114,16 @@ def as_hocr(lines: list[list[str]], bare: int) -> str:
 
 
 documents = st.one_of(
-    st.tuples(st.just("alto"), st.builds(as_alto, lines, st.sampled_from(["", "<SP/>"]), st.integers(0, 1))),
+    st.tuples(
+        st.just("alto"),
+        st.builds(
+            as_alto,
+            lines,
+            st.lists(st.sampled_from(["", "<SP/>", "<SP/><SP/>"]), min_size=1, max_size=4),
+            st.lists(st.sampled_from([60, 50, 0]), min_size=1, max_size=3),
+            st.lists(st.sampled_from(["", '\n<HYP CONTENT="-"/>', "<HYP/><HYP/>", "<SP/><HYP/>"]), min_size=1, max_size=3),
+        ),
+    ),
     st.tuples(st.just("page"), st.builds(as_page, lines, st.booleans(), st.booleans())),
     st.tuples(st.just("hocr"), st.builds(as_hocr, lines, st.integers(0, 3))),
 )

@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 
 from lxml import etree
 
-from ocrray.corpus.export.projection import HYPHENS
 from ocrray.corpus.export.source import Source, empty_element
 from ocrray.sources import alto
+from ocrray.sources.alto_text import Token, box_from, join_tokens, token_of
+from ocrray.sources.document import HYPHENS, clean
 from ocrray.sources.xml_parse import local_name
 
 NO_CONFIDENCE: dict[str, str | None] = {"WC": None, "CC": None}
@@ -27,15 +28,28 @@ class Slot:
 
     @property
     def text(self) -> str:
-        """Its CONTENT."""
-        return self.attributes.get("CONTENT", self.like.get("CONTENT")) or ""
+        """Its text once written."""
+        return self.token.text
+
+    @property
+    def token(self) -> Token:
+        """The token that is read from it once written."""
+        if not self.attributes and not self.is_new:
+            return token_of(self.like)
+        content, *place = (
+            self.attributes.get(name, self.like.get(name)) for name in ("CONTENT", "HPOS", "VPOS", "WIDTH", "HEIGHT")
+        )
+        if self.kind == "String":
+            return Token("String", clean(content or ""), box_from(*place))
+        return Token(self.kind, content or "-" if self.kind == "HYP" else "")
 
 
 class AltoDocument:
     """Changes to the strings of a document."""
 
     def __init__(self, source: Source, root: etree._Element) -> None:
-        self.source, self.gap = source, alto.string_gap(root)
+        self.source, self.has_spaces = source, not alto.string_gap(root)
+        self._root = root
         references = (reference.get("REF") or "" for reference in root.iter("{*}ElementRef"))
         self._referred = {identifier for reference in references for identifier in reference.split()}
         self._slots: dict[etree._Element, Slot] = {}
@@ -66,6 +80,8 @@ class AltoDocument:
 
     def write(self) -> None:
         """Apply all changes to the source."""
+        if self.has_spaces:
+            self._keep_a_space()
         for before, after in self.lines:
             self._write_line(before, after)
         for slot in self._slots.values():
@@ -74,6 +90,26 @@ class AltoDocument:
                 for child in slot.like:
                     if local_name(child) in _INVALIDATED and _INVALIDATED[local_name(child)] in slot.attributes:
                         self.source.remove(child)
+
+    def _keep_a_space(self) -> None:
+        """Put an SP at the end of a line where the file would lose its last one and other lines would read otherwise for it."""
+        changed = {slot.like for before, _ in self.lines for slot in before}
+        is_left = any(space not in changed for space in self._root.iter("{*}SP"))
+        if is_left or any(slot.kind == "SP" for _, after in self.lines for slot in after):
+            return
+        unchanged = (alto.line_parts(line) for line in self._root.iter("{*}TextLine"))
+        lines = [[token_of(part) for part in parts] for parts in unchanged if changed.isdisjoint(parts)]
+        lines += [[slot.token for slot in after] for _, after in self.lines]
+        if all(join_tokens(line, file_has_spaces=False) == join_tokens(line, file_has_spaces=True) for line in lines):
+            return
+        candidates = sorted(
+            range(len(self.lines)), key=lambda index: [slot.kind for slot in self.lines[index][1]][-1:] != ["String"]
+        )
+        for index in candidates:
+            before, after = self.lines[index]
+            if string := next((slot for slot in after if slot.kind == "String"), None):
+                self.lines[index] = (before, [*after, Slot(string.like, "SP", is_new=True)])
+                return
 
     def _write_line(self, before: Sequence[Slot], after: Sequence[Slot]) -> None:
         for slot in before:

@@ -10,11 +10,11 @@ from rapidfuzz.distance import Indel
 
 from ocrray.errors import RecordError
 from ocrray.records import Edit
+from ocrray.sources.document import HYPHENS
 from ocrray.text.edits import edits_between
 from ocrray.text.limits import MAX_ALIGNED_CHARS
 from ocrray.text.normalise import sanitise
 
-HYPHENS = "-\u00ac\u00ad\u2010\u2011\u2e17"
 _SPACES = re.compile(r"[ \t\n]+")
 _WORD = re.compile(r"[^ \t\n]+")
 _NOT_XML = re.compile(r"[\ufffe\uffff]")
