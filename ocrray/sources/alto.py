@@ -9,7 +9,7 @@ from ocrray.records import Line, Word
 from ocrray.sources.alto_text import join_tokens, token_of
 from ocrray.sources.document import NO_BOX, Box, Document, box, clean, confidence, number
 from ocrray.sources.page_scope import by_index, elements_of, scope_of
-from ocrray.sources.xml_parse import local_name
+from ocrray.sources.xml_parse import local_name, select
 
 _MARGINS = {"TopMargin": 0, "LeftMargin": 1, "PrintSpace": 2, "RightMargin": 3, "BottomMargin": 4}
 """Order in which the parts of a page are read; the schema demands another, with PrintSpace as the last."""
@@ -118,7 +118,7 @@ class _Walk:
 
     def _chains(self) -> dict[etree._Element, etree._Element]:
         """Return the block behind each block that names one of this page; where two name the same, the first counts."""
-        blocks = [block for part in self.parts for block in _WITH_NEXT(part)]
+        blocks = [block for part in self.parts for block in select(_WITH_NEXT, part)]
         if not blocks:
             return {}
         elements = {element.get("ID"): element for part in self.parts for element in part.iter("{*}*")}
@@ -164,7 +164,7 @@ def _has_unread_text(page: etree._Element, lines: list[etree._Element]) -> bool:
     parts = [part for part in elements_of(page, scope_of(page, find_pages)) if local_name(part) not in _NO_TEXT]
     if any(part not in read and token_of(part).text for top in parts for part in _own(top, page, "{*}String", "{*}HYP")):
         return True
-    stray = [element for part in parts for element in _STRAY_TEXT(part)]
+    stray = [element for part in parts for element in select(_STRAY_TEXT, part)]
     return any(not _NO_TEXT & {local_name(element), *map(local_name, element.iterancestors())} for element in stray)
 
 

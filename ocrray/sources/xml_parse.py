@@ -26,6 +26,12 @@ def local_name(element: etree._Element) -> str:
     return element.tag.rpartition("}")[2]
 
 
+def select(path: etree.XPath, element: etree._Element) -> list[etree._Element]:
+    """Return the elements that a path selects, in document order."""
+    found = path(element)
+    return [item for item in found if isinstance(item, etree._Element)] if isinstance(found, list) else []
+
+
 def root_name(data: bytes) -> str | None:
     """Return the local name of the root element, parsing no further; None if `data` is not XML up to there."""
     try:
