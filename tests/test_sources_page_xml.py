@@ -116,6 +116,119 @@ def test_page_text_line_order_places_lines_against_the_usual_direction(order: st
     assert "".join(texts(page(f"<TextRegion>{lines}</TextRegion>", declared))) == expected
 
 
+def in_order(name: str, attributes: str, kind: str = "TextLine") -> str:
+    return f"<{kind} {attributes}>{equiv(name)}</{kind}>"
+
+
+def custom(index: object) -> str:
+    return f'custom="structure {{type:heading;}} readingOrder {{index:{index};}}"'
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (in_order("a", custom(0)) + in_order("c", custom(2)) + in_order("b", custom(1)), "abc"),
+        (in_order("b", 'index="1"') + in_order("a", 'index="0"') + in_order("c", 'index="10"'), "abc"),
+        (in_order("b", 'index="1" ' + custom(0)) + in_order("a", 'index="0" ' + custom(1)), "ab"),
+        (in_order("b", custom(1)) + in_order("c", "") + in_order("a", custom(0)), "abc"),
+        (in_order("a", "") + in_order("c", custom(1)) + in_order("b", custom(0)), "abc"),
+        (in_order("a", custom("x")) + in_order("b", custom("")), "ab"),
+        (in_order("b", custom(1), "Word") + in_order("a", custom(0), "Word"), "a b"),
+        ("<TextLine>" + in_order("b", custom(1), "Word") + in_order("a", custom(0), "Word") + "</TextLine>", "a b"),
+    ],
+)
+def test_page_lines_and_words_say_their_order_themselves(body: str, expected: str):
+    """An `index`, or Transkribus' `custom`, is the place among siblings; what has none stays behind what it follows."""
+    assert "".join(texts(page(f"<TextRegion>{body}</TextRegion>"))) == expected
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (region("b", attributes=custom(1)) + region("a", attributes=custom(0)), "ab"),
+        (f"<TableRegion {custom(1)}>{region('b')}</TableRegion>" + region("a", attributes=custom(0)), "ab"),
+        (
+            '<ReadingOrder><OrderedGroup><RegionRefIndexed index="0" regionRef="c"/></OrderedGroup></ReadingOrder>'
+            + region("b", attributes=custom(1))
+            + region("c", attributes=custom(2))
+            + region("a", attributes=custom(0)),
+            "cab",
+        ),
+        ("<ReadingOrder/>" + region("b", attributes=custom(1)) + region("a", attributes=custom(0)), "ab"),
+    ],
+)
+def test_page_regions_say_their_order_themselves_where_no_reading_order_does(body: str, expected: str):
+    """`custom` of regions orders what a ReadingOrder does not list."""
+    assert "".join(texts(page(body))) == expected
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        '<TableCell row="{}" col="{}"><TextLine>{}</TextLine></TableCell>',
+        '<TextRegion><Roles><TableCellRole rowIndex="{}" columnIndex="{}"/></Roles><TextLine>{}</TextLine></TextRegion>',
+        '<TableCell row="{}" col="{}">{}</TableCell>',
+        '<Cell><TableCell row="{}" col="{}"><Word>{}</Word></TableCell></Cell>',
+    ],
+)
+def test_page_cells_are_read_row_by_row(cell: str):
+    """Cells of Transkribus and of PAGE 2019, in whichever order the file has them, with lines, words or text of their own."""
+    places = [(0, 1, "b"), (10, 0, "e"), (1, 0, "c"), (0, 0, "a"), (1, 1, "d")]
+    if "<Cell>" in cell:
+        places.sort()
+    cells = "".join(cell.format(row, column, equiv(name)) for row, column, name in places)
+
+    document = page(f"<TableRegion>{cells}</TableRegion>")
+
+    assert ("".join(texts(document)), document.warnings) == ("abcde", ())
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        (f"<Page><TextLine>{equiv('a')}</TextLine></Page>", ["a"]),
+        (f"<Page><TextRegion><Foo><TextLine>{equiv('a')}</TextLine></Foo></TextRegion></Page>", ["a"]),
+        (f"<Page><TextRegion><Word>{equiv('a')}</Word><Word>{equiv('b')}</Word>{equiv('ab')}</TextRegion></Page>", ["a b"]),
+        (f"<Page><TextLine><Foo><Word>{equiv('a')}</Word></Foo><Word>{equiv('b')}</Word></TextLine></Page>", ["a b"]),
+        (f"<Page>{region('a')}</Page><Page>{region('b')}</Page>", ["a", "b"]),
+        (f"<Page/>{region('a')}", ["a"]),
+        (f"<Page>{equiv('a')}</Page>", ["a"]),
+        (f"<Page><TextLine>{equiv('', 'index=&apos;0&apos;')}{equiv('a', 'index=&apos;1&apos;')}</TextLine></Page>", ["a"]),
+        ("<Page><TextLine><TextEquiv><Unicode>a<b>b</b>c</Unicode></TextEquiv></TextLine></Page>", ["abc"]),
+    ],
+)
+def test_page_text_is_read_whatever_holds_it(source: str, expected: list[str]):
+    """Lines and words in any element, on any of several pages or outside of all, are read once, without a warning."""
+    source = source.replace("&apos;", "'")
+
+    document = read_page("page", f"<PcGts><Metadata><Creator>me</Creator></Metadata>{source}</PcGts>".encode(), 0)
+
+    assert (texts(document), document.warnings) == (expected, ())
+
+
+@pytest.mark.parametrize(
+    ("body", "is_unread"),
+    [
+        (f"<TextRegion><TextLine>{equiv('one')}</TextLine><TextLine/>{equiv('one two')}</TextRegion>", True),
+        (f"<TextRegion><TextLine>{equiv('one')}</TextLine>{equiv('ones')}</TextRegion>", False),
+        (
+            f"<TextRegion><TextLine>{equiv('a b-')}</TextLine><TextLine>{equiv('c')}</TextLine>{equiv('a bc')}</TextRegion>",
+            False,
+        ),
+        (f"<TextLine><Word>{equiv('one')}</Word><Word>{equiv('two')}</Word>{equiv('one')}</TextLine>", True),
+        (f"<TextLine><Glyph>{equiv('o')}</Glyph></TextLine>", True),
+        (f"<TextLine>{equiv('one')}<TextLine>{equiv('two')}</TextLine></TextLine>", True),
+        ("<TextRegion>loose</TextRegion>", True),
+        ("<TextLine><Unicode>loose</Unicode></TextLine>", True),
+        (f"<TableCell><TextLine>{equiv('one')}</TextLine><CornerPts>0 1 2 3</CornerPts></TableCell>", False),
+        (f"<TextLine>{equiv('one')}{equiv('one two', 'index=1')}</TextLine>".replace("=1", "='1'"), False),
+    ],
+)
+def test_page_text_that_is_not_read_is_a_warning(body: str, is_unread: bool):
+    """More words in a region than in its lines or in words than in their line, and text where PAGE has none; but no copies."""
+    assert page(body).warnings == (("text_not_read",) if is_unread else ())
+
+
 @pytest.mark.shared
 @pytest.mark.parametrize(
     ("name", "expected"),

@@ -64,3 +64,43 @@ def test_export_page_ranges_of_transkribus_follow_the_text():
     written = corrected("page", PAGE.format(2019, source), "the Mister Smith")
 
     assert b'custom="person {offset:4; length:12;}"' in written
+
+
+CELL = '<pc:TableCell id="c" row="0" col="0">{}</pc:TableCell>'
+
+
+@pytest.mark.parametrize(
+    ("body", "new", "contains"),
+    [
+        (CELL.format(page_region(page_word("tbe", 0) + page_text("tbe"))), "the", [">the<"]),
+        (CELL.format(page_text("tbe")), "the", [">the<"]),
+        (
+            CELL.format("<pc:X>" + page_word("tbe", 0) + page_word("cat", 60) + "</pc:X>" + page_text("tbe cat")),
+            "the cat",
+            ["the cat"],
+        ),
+        (page_word("ofthe", 0) + page_word("cat", 60), "of the cat x", ['"w0_2"', ">x<"]),
+        (page_region(page_text("", ' index="0"') + page_text("tbe", ' index="1"')), "the", [page_text("the", ' index="1"')]),
+        (page_region("<pc:TextEquiv><pc:Unicode>t<b>b</b>e</pc:Unicode></pc:TextEquiv>"), "the", ["<pc:Unicode>the<"]),
+        (page_region(page_text("one")) + page_region(page_text("~", ' index="0"') + page_text("^", ' index="1"')), "one", []),
+    ],
+)
+def test_export_page_reaches_all_that_is_read(body: str, new: str, contains: list[str]):
+    """Cells, words outside lines, TextEquiv of a higher index, text with elements in it, and alternatives of a line that goes."""
+    written = corrected("page", PAGE.format(2013, f"<pc:TableRegion>{body}</pc:TableRegion>"), new).decode()
+
+    assert "tbe" not in written
+    for part in contains:
+        assert part in written
+
+
+def test_export_page_words_with_an_index_keep_their_order():
+    """A word put in before the first one, or behind another, is read there, in whichever order the file has the words."""
+    words = [
+        page_word(text, 60 * i).replace("<pc:Word", f'<pc:Word custom="readingOrder {{index:{i};}}"')
+        for i, text in enumerate("abc")
+    ]
+
+    written = corrected("page", PAGE.format(2013, page_region(words[2] + words[0] + words[1])), "x a y b c z").decode()
+
+    assert written.count("<pc:Word ") == 6

@@ -23,6 +23,7 @@ from ocrray.sources import page_xml
 from ocrray.sources.xml_parse import local_name
 
 _RANGE = re.compile(r"offset:\s*(\d+)(\s*;\s*)length:\s*(\d+)")
+_ORDER = re.compile(r"readingOrder\s*\{[^}]*\}")
 _YEAR = re.compile(r"/(\d{4})-\d\d-\d\d$")
 
 
@@ -77,9 +78,19 @@ class _Document:
             name = _prefix(self.source, equivalent)
             self.source.append(equivalent, f"<{name}Unicode>{escaped(text)}</{name}Unicode>")
         if unicode is not None:
-            self.source.set_text(unicode, text)
+            self._set_content(unicode, text)
         if plain is not None and (unicode is None or (plain.text or "").strip()):
-            self.source.set_text(plain, text)
+            self._set_content(plain, text)
+        if not text:  # an alternative reading would be read instead
+            for other in element.iterchildren("{*}TextEquiv"):
+                if other is not equivalent:
+                    self.source.remove(other)
+
+    def _set_content(self, element: etree._Element, text: str) -> None:
+        if len(element):
+            self.source.splice(self.source.tag(element).open_end, self.source.close(element), escaped(text))
+        else:
+            self.source.set_text(element, text)
 
     def write_rows(self, region: etree._Element, rows: Mapping[int, str]) -> tuple[str, str]:
         old = page_xml.own_text(region)
@@ -88,17 +99,19 @@ class _Document:
         return old, new
 
     def write_regions(self) -> None:
-        """Update the text of each region that repeats a changed line."""
-        ancestors = {ancestor for element in self.lines for ancestor in element.iterancestors()}
-        regions = {ancestor for ancestor in ancestors if local_name(ancestor).endswith("Region")}
-        for region in regions - self.rows.keys():
-            text = page_xml.own_text(region)
-            if not text:
+        """Update the text of each region or other block that repeats a changed line."""
+        of_blocks: dict[etree._Element, dict[etree._Element, str]] = {}  # lines inside each block, in reading order
+        for element, row, _ in page_xml.read_lines(self.root):
+            text = page_xml.line_text(element) if row is None else page_xml.own_text(element)
+            for around in (element, *element.iterancestors()):
+                of_blocks.setdefault(around, {})[element] = text
+        for block, texts in of_blocks.items():
+            if page_xml.is_line(block) or block in self.rows or self.lines.keys().isdisjoint(texts):
                 continue
-            inside = [element for element in region.iter("{*}*") if element in self.lines or local_name(element) == "TextLine"]
-            lines = [self.lines.get(element, 2 * (page_xml.line_text(element),)) for element in inside]
-            old, new = ("\n".join(filter(None, texts)) for texts in zip(*lines, strict=True))
-            self.set_text(region, transferred(aligned(old, new), old, text))
+            if own := page_xml.own_text(block):
+                pairs = (self.lines.get(element, (text, text)) for element, text in texts.items())
+                old, new = ("\n".join(filter(None, side)) for side in zip(*pairs, strict=True))
+                self.set_text(block, transferred(aligned(old, new), old, own))
 
     def shift_ranges(self, element: etree._Element, old: str, new: str) -> None:
         """Move the character ranges in Transkribus' `custom` attribute to the same characters of the new text."""
@@ -119,16 +132,17 @@ class _Line:
 
     def __init__(self, document: _Document, element: etree._Element, text: str) -> None:
         self.document, self.source, self.element, self.text = document, document.source, element, text
-        found = [(child, page_xml.word_text(child)) for child in element if local_name(child) == "Word"]
+        found = [(word, page_xml.word_text(word)) for word in page_xml.words_of(element)]
         self.words = [child for child, word in found if word]
         self.texts = [word for _, word in found if word]
         self.boxes = [_box(word) for word in self.words]
         self.direction = direction_of([box for box in self.boxes if box], text)
 
     def correct(self, new: str) -> None:
-        if page_xml.own_text(self.element):
-            self.document.set_text(self.element, new)
-        self.document.shift_ranges(self.element, self.text, new)
+        if page_xml.is_line(self.element):
+            if page_xml.own_text(self.element):
+                self.document.set_text(self.element, new)
+            self.document.shift_ranges(self.element, self.text, new)
         if not self.words:
             return
         text, spans = self.text, _spans(self.text, self.texts)
@@ -213,7 +227,8 @@ class _Line:
             else f"<{name}Coords>{_point_elements(box, name)}</{name}Coords>"
         )
         identifier = new_id(self.document.ids, like.get("id") or "word")
-        tag = self.source.start_tag(like, {"id": identifier, "custom": None})
+        order = _ORDER.search(like.get("custom") or "")  # words with the same index stay in document order
+        tag = self.source.start_tag(like, {"id": identifier, "custom": order and order[0]})
         return (
             f"{indent}{tag.removesuffix('/>').removesuffix('>')}>{place}{_text_equiv(name, text)}</{self.source.tag(like).name}>"
         )
