@@ -124,7 +124,9 @@ def _lines_of_block(block: etree._Element) -> list[PlacedLine]:
 
 def _has_text_inside(region: etree._Element) -> bool:
     inside = (child for child in region if local_name(child) != "TextEquiv")
-    return any("".join(text.itertext()).strip() for child in inside for text in child.iter("{*}Unicode", "{*}PlainText"))
+    return any(
+        "".join(map(str, text.itertext())).strip() for child in inside for text in child.iter("{*}Unicode", "{*}PlainText")
+    )
 
 
 def _in_line_order(lines: list[PlacedLine], region: etree._Element) -> list[PlacedLine]:
@@ -191,7 +193,9 @@ def _text(element: etree._Element) -> tuple[str, float | None]:
 
 
 def _content(equiv: etree._Element) -> str:
-    texts = ("".join(text.itertext()).strip() for name in ("Unicode", "PlainText") for text in equiv.findall(f"{{*}}{name}"))
+    texts = (
+        "".join(map(str, text.itertext())).strip() for name in ("Unicode", "PlainText") for text in equiv.findall(f"{{*}}{name}")
+    )
     return next(filter(None, texts), "")
 
 
@@ -218,13 +222,13 @@ def _has_unread_text(page: etree._Element, found: list[PlacedLine]) -> bool:
             inside[around] = inside.get(around, _Size(0, 0)).plus(size)
         if is_line(element) and _size(" ".join(map(word_text, words_of(element)))).exceeds(size):
             return True
-    for element in dict.fromkeys(equiv.getparent() for equiv in page.iter("{*}TextEquiv")):
-        if element is None or element in read or not (text := own_text(element)):
+    for owner in dict.fromkeys(equiv.getparent() for equiv in page.iter("{*}TextEquiv")):
+        if owner is None or owner in read or not (text := own_text(owner)):
             continue
-        if not read.isdisjoint(element.iterancestors()):
-            if local_name(element) not in _PARTS_OF_LINE:
+        if not read.isdisjoint(owner.iterancestors()):
+            if local_name(owner) not in _PARTS_OF_LINE:
                 return True
-        elif _size(text).exceeds(inside.get(element, _Size(0, 0))):
+        elif _size(text).exceeds(inside.get(owner, _Size(0, 0))):
             return True
     return any(_size(_direct_text(element)).letters for element in select(_STRAY_TEXT, page))
 
