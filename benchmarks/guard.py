@@ -166,17 +166,17 @@ def guarded(records: Sequence[Record], config: GuardConfig) -> tuple[list[str], 
     judgements = [judge(one.raw, made, (0, len(one.raw)), config, one.evidence) for one, made in zip(records, edits, strict=True)]
     seconds = time.perf_counter() - started
     texts = [apply_edits(record.raw, judgement.accepted) for record, judgement in zip(records, judgements, strict=True)]
-    accepted = [verdict.accepted for judgement in judgements for verdict in judgement.verdicts]
-    gains = [gain for record in records for gain in span_gains(record.raw, record.spans, record.truth)]
-    return texts, refusals(np.array(accepted), np.array(gains)), sum(len(record.raw) for record in records) / seconds
-
-
-def refusals(accepted: np.ndarray, gains: np.ndarray) -> list[str]:
-    """Return the cells of REFUSAL_HEADER."""
     spans = GuardSpans()
-    spans.add(gains[accepted], accepted=True)
-    spans.add(gains[~accepted], accepted=False)
-    rates = (float((~accepted).mean()) if len(accepted) else None, spans.precision, spans.recall, spans.accepted_wrong_frac)
+    for record, judgement in zip(records, judgements, strict=True):
+        spans.add(span_gains(record.raw, spans_of(record.raw, judgement.accepted), record.truth), accepted=True)
+        spans.add(span_gains(record.raw, spans_of(record.raw, judgement.refused), record.truth), accepted=False)
+    return texts, refusals(spans), sum(len(record.raw) for record in records) / seconds
+
+
+def refusals(spans: GuardSpans) -> list[str]:
+    """Return the cells of REFUSAL_HEADER."""
+    total = spans.refused + spans.accepted
+    rates = (spans.refused / total if total else None, spans.precision, spans.recall, spans.accepted_wrong_frac)
     return ["–" if rate is None else f"{100 * rate:.1f}" for rate in rates]
 
 
@@ -208,7 +208,10 @@ def cross_validated(
                 )
                 for record, spans, shares in judged
             ]
-            found[name, limit] = texts, refusals(wrong <= limit, gains)
+            counts = GuardSpans()
+            counts.add(gains[wrong <= limit], accepted=True)
+            counts.add(gains[wrong > limit], accepted=False)
+            found[name, limit] = texts, refusals(counts)
     return found
 
 

@@ -57,7 +57,8 @@ def test_guard_spans_any_judgement_counts_the_spans_that_were_judged(raw: str, c
     spans = GuardSpans()
     kept = {"edits": [asdict(e) for e in judgement.accepted], "refused_edits": [asdict(e) for e in judgement.refused]}
     spans.add_record(raw, truth, kept)
-    gains = span_gains(raw, spans_of(raw, edits), truth)
+    judged = sorted([*judgement.accepted, *judgement.refused], key=lambda edit: edit.start)  # without those of white space
+    gains = span_gains(raw, spans_of(raw, judged), truth)
     assert spans.refused == sum(not verdict.accepted for verdict in judgement.verdicts)
     assert spans.accepted + spans.refused == len(gains)
     assert spans.accepted_wrong + spans.refused_wrong == sum(gain < 0 for gain in gains)

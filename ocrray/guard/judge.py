@@ -10,6 +10,7 @@ from pydantic import Field, field_validator
 
 from ocrray.config import FolderOrName, fingerprint
 from ocrray.errors import ConfigError
+from ocrray.guard.conform import conformed_edits
 from ocrray.guard.confusion import Confusions
 from ocrray.guard.evidence import NO_EVIDENCE, ExternalEvidence
 from ocrray.guard.language import Language
@@ -18,6 +19,7 @@ from ocrray.guard.scorer import Scorer
 from ocrray.guard.signals import FAMILIES, Knowledge, signals
 from ocrray.guard.spans import Span, shifted, spans_of
 from ocrray.guard.surface import style_only
+from ocrray.guard.whole import is_unlike
 from ocrray.records import Edit, Verdict
 from ocrray.text.edits import apply_edits
 
@@ -83,13 +85,18 @@ def judge(
 ) -> Judgement:
     """Judge the proposed `edits` of `raw[start:end]`, the passage that the corrector was given; a config of None accepts all.
 
-    Offsets of edits, evidence and verdicts are offsets into `raw`.
+    Offsets of edits, evidence and verdicts are offsets into `raw`. What changes nothing but composition, white space or style is
+    neither accepted nor refused (`guard.conform`).
     """
     start, end = passage
     source = raw[start:end]
-    spans = spans_of(source, [shifted(edit, -start) for edit in edits])
-    results: Sequence[tuple[float | None, str]] = [(None, "")] * len(spans)
-    if config and spans:
+    edits = [shifted(edit, -start) for edit in edits]
+    unlike = config is not None and config.refuse_unlike and is_unlike(source, edits)
+    if config and not unlike:
+        edits = conformed_edits(source, edits, config.keep)
+    spans = spans_of(source, edits)
+    results: Sequence[tuple[float | None, str]] = [(None, "unlike" if unlike else "")] * len(spans)
+    if config and spans and not unlike:
         results = _judge_spans(source, spans, config, evidence.slice(start, end))
     accepted: list[Edit] = []
     refused: list[Edit] = []

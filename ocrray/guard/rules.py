@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Sequence
+from typing import Literal
 
 from pydantic import Field
 
@@ -15,8 +16,17 @@ _FIGURE = re.compile(r"[^\w\s]?\d[\d.,:/-]*\d[a-z]{0,2}[^\w\s]*")  # two digits 
 _LOOK_ALIKE = str.maketrans("lI|OoSB", "1110058")  # `301.` may become `30l.`, thirty pounds
 
 
+Kept = Literal["spelling", "names", "abbreviations", "marks", "line_breaks"]
+"""What a correction may not change."""
+
+
 class Rules(StrictModel):
-    """Limits on the correction of one span: a word, or words changed together."""
+    """Limits on a correction, as a whole and span by span: a word, or words changed together."""
+
+    refuse_unlike: bool = True
+    """Refuse an answer as a whole that is no correction of its text: another text, a comment, a summary, a translation."""
+    keep: tuple[Kept, ...] = ("spelling", "abbreviations", "marks", "line_breaks")
+    """What stays as printed: `marks` (shapes of dashes and quotation marks, words in capitals) and `line_breaks` are put back."""
 
     min_similarity: float | None = Field(None, ge=0, le=1)
     """Lowest similarity of a span before and after, 0..1: 1 - (changed characters / characters of the longer text). null: no
