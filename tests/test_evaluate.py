@@ -295,7 +295,7 @@ def test_evaluate_lines_that_are_no_json_are_counted(run, tmp_path: Path, capsys
     (tmp_path / "pairs.jsonl").write_text((tmp_path / "pairs.jsonl").read_text() + '\n{"id": "z", "ocr": "cut of')
     _, result = run({"input": pairs})
     assert (result["records"]["scored"], result["records"]["unreadable"]) == (2, 1)
-    assert "unreadable: the line is not JSON" in capsys.readouterr().out
+    assert "unreadable: line 3 is not JSON" in capsys.readouterr().out
 
 
 @pytest.mark.usefixtures("on_cluster")

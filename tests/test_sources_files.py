@@ -18,6 +18,7 @@ from ocrray.errors import ConfigError, RecordError
 from ocrray.sources.input import InputConfig
 from ocrray.sources.open_page import open_image
 from ocrray.sources.seen import SeenKeys
+from ocrray.sources.streams import TextEncoding
 from ocrray.sources.text_files import read_text_file
 from ocrray.sources.walk import Walk
 from ocrray.sources.worklist import list_records
@@ -96,7 +97,7 @@ def test_walk_object_store_uri_reads_back(bucket: str) -> None:
     """A URI with its query options and odd characters in the key opens the file again."""
     (file,) = (file for batch in Walk([f"s3://scans/old/100%25/*{bucket}"]).batches(Counter()) for file in batch)
     assert file.name == "s3://scans/old/100%/ä b#1.txt"
-    assert read_text_file(file.location.uri, "utf-8", 1000) == "100%/ä b#1.txt"
+    assert read_text_file(file.location.uri, TextEncoding(), 1000) == "100%/ä b#1.txt"
     assert files.stat(Location.at(file.location.uri)) == file.stat
     (table,) = list_records(InputConfig(paths=[f"s3://scans/old/a.txt{bucket}"]), images=False)
     (row,) = table.to_pylist()

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from ocrray.errors import ConfigError, RecordError
 from ocrray.sources import text_files
 from ocrray.sources.input import InputConfig
+from ocrray.sources.streams import TextEncoding
 from ocrray.sources.text_files import read_text_file
 from ocrray.sources.worklist import list_records
 from ocrray.text.normalise import sanitise
@@ -175,7 +176,7 @@ def test_csv_cell_in_another_encoding_fails_alone(tmp_path: Path, encoding: str,
         ("not.jsonl.gz", b"this is not gzip", "bad_table"),
         ("cut.jsonl.gz", gzip.compress(b'{"text": "x"}\n' * 9)[:-20], "bad_table"),
         ("twice.csv", b"text,text\na,b\n", "bad_table"),
-        ("utf16.csv", "text\nä\n".encode("utf-16"), "bad_encoding"),
+        ("unmarked_utf16.csv", "text\nrow\n".encode("utf-16-le"), "bad_encoding"),
     ],
 )
 def test_table_broken_file_is_one_failed_record(tmp_path: Path, name: str, data: bytes, kind: str) -> None:
@@ -292,7 +293,7 @@ def test_text_lines_and_paragraphs_are_records(tmp_path: Path, line_end: str) ->
     assert [row["text"] for row in listed(path, text_unit="paragraph")] == ["first\nsecond", "third"]
     (whole,) = listed(path, text_unit="file")
     assert (whole["text"], whole["kind"], whole["page"]) == (None, "text", 0)
-    assert read_text_file(str(path), "utf-8", 1000) == "first\nsecond\n\n  \nthird\n"
+    assert read_text_file(str(path), TextEncoding(), 1000) == "first\nsecond\n\n  \nthird\n"
 
 
 def test_text_undecodable_line_fails_alone(tmp_path: Path) -> None:
@@ -303,7 +304,7 @@ def test_text_undecodable_line_fails_alone(tmp_path: Path) -> None:
     assert kinds(listed(path, text_unit="paragraph")) == ["bad_encoding", None]
     assert [row["text"] for row in listed(path, encoding="latin-1")][1] == "grün"
     with pytest.raises(RecordError) as error:
-        read_text_file(str(path), "utf-8", 1000)
+        read_text_file(str(path), TextEncoding(), 1000)
     assert error.value.kind == "bad_encoding"
 
 
@@ -332,7 +333,9 @@ def test_text_lines_are_those_of_the_file_however_it_is_read(
         patch.setattr(text_files, "_BLOCK_BYTES", block)
         with path.open("rb") as file:
             lines = [
-                line for batch in text_files.read_units(file, "utf-8", by_paragraph=False) for line in batch.texts.to_pylist()
+                line
+                for batch in text_files.read_units(file, TextEncoding(), by_paragraph=False)
+                for line in batch.texts.to_pylist()
             ]
     assert lines == (expected[:-1] if expected[-1] == "" and not text.endswith("\f") else expected)
 

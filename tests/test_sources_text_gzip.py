@@ -7,6 +7,7 @@ import pytest
 
 from ocrray.errors import RecordError
 from ocrray.sources.input import InputConfig
+from ocrray.sources.streams import TextEncoding
 from ocrray.sources.text_files import read_text_file
 from ocrray.sources.worklist import list_records
 
@@ -38,7 +39,7 @@ def test_list_records_of_a_broken_gzip_is_a_failed_record(tmp_path: Path, data: 
 
     assert listed(tmp_path / "b.txt.gz", "line")[-1] == (None, "unreadable")
     with pytest.raises(RecordError) as caught:
-        read_text_file(str(tmp_path / "b.txt.gz"), "utf-8", 1 << 20)
+        read_text_file(str(tmp_path / "b.txt.gz"), TextEncoding(), 1 << 20)
     assert caught.value.kind == "unreadable"
 
 
@@ -47,8 +48,8 @@ def test_read_text_file_unpacks_no_more_than_allowed(tmp_path: Path) -> None:
     path = tmp_path / "b.txt.gz"
     path.write_bytes(gzip.compress(b"x" * 10_000_000))
     with pytest.raises(RecordError) as caught:
-        read_text_file(str(path), "utf-8", 1 << 20)
+        read_text_file(str(path), TextEncoding(), 1 << 20)
     assert caught.value.kind == "too_large"
 
     path.write_bytes(gzip.compress(TEXT.encode()))
-    assert read_text_file(str(path), "utf-8", 1 << 20) == TEXT
+    assert read_text_file(str(path), TextEncoding(), 1 << 20) == TEXT

@@ -11,9 +11,13 @@ import pyarrow as pa
 from ocrray.config import StrictModel
 from ocrray.corpus.manifest import require_whole
 from ocrray.errors import ConfigError, Problems, RecordError
+from ocrray.sources import tables
 from ocrray.sources.input import Encoding
 from ocrray.sources.rows import Texts, clean, record_ids
-from ocrray.sources.tables import EXTENSIONS, Columns, Table, is_text, open_table
+from ocrray.sources.streams import TextEncoding
+from ocrray.sources.table_columns import Columns, Table
+from ocrray.sources.table_parquet import is_text
+from ocrray.sources.tables import columns_problem, open_table
 from ocrray.sources.walk import Found, Walk
 from ocrray.storage import files
 from ocrray.storage.files import FileStat
@@ -122,6 +126,7 @@ class System:
 
     def __init__(self, config: SystemConfig, key: str) -> None:
         self.config = config
+        self._encoding = TextEncoding(config.encoding, f"{key}.encoding")
         self.files = self._locate(key)
         problems = Problems()
         for found in self.files:
@@ -144,7 +149,7 @@ class System:
         left = limit
         for found in self.files:
             with files.open_binary(found.location) as file:
-                table = open_table(file, found.location.name, self.config.encoding)
+                table = open_table(file, found.location.name, self._encoding)
                 columns, run_columns = self._columns(table)
                 for texts in table.batches(columns):
                     _require_whole(found, texts)
@@ -165,27 +170,27 @@ class System:
             raise ConfigError(
                 f"{key}.run: {self.config.run} holds no data/*.parquet: is it the output of a finished run?"
             ) from None
-        tables = [file for file in found if file.location.name.lower().endswith(EXTENSIONS)]
-        if not tables:
-            raise ConfigError(f"{key}.paths: there is no table ({', '.join(EXTENSIONS)}) among these files")
-        return list({file.location.uri: file for file in tables}.values())
+        found = [file for file in found if tables.is_table(file)]
+        if not found:
+            raise ConfigError(f"{key}.paths: there is no table among these files; {tables.ADVICE}")
+        return list({file.location.uri: file for file in found}.values())
 
     def _check(self, found: Found, key: str) -> None:
         try:
             if isinstance(found.stat, RecordError):
                 raise found.stat
             with files.open_binary(found.location) as file:
-                schema = open_table(file, found.location.name, self.config.encoding).schema
+                table = open_table(file, found.location.name, self._encoding)
         except RecordError as err:
-            raise ConfigError(f"{key}: {err}") from None
-        missing = {name: column for name, column in self.config.required_columns.items() if column not in schema.names}
+            raise ConfigError(f"{key}: {found.name}: {err}") from None
+        schema, required = table.schema, self.config.required_columns
         for name in ("raw_column", "corrected_column", "ground_truth_column"):
             column = self.config.column(name)
             if column in schema.names and not is_text(schema.field(column).type):
                 raise ConfigError(f"{found.name}: column {column} holds {schema.field(column).type}, not text")
-        if missing:
-            columns = ", ".join(f"{column} ({key}.{name})" for name, column in missing.items())
-            raise ConfigError(f"{found.name}: no column {columns}; the columns are {', '.join(schema.names)}")
+        labels = {column: f"{column} ({key}.{name})" for name, column in required.items()}
+        if problem := columns_problem(table, required.values(), labels):
+            raise ConfigError(f"{found.name}: {problem}")
 
     def _columns(self, table: Table) -> tuple[Columns, list[str]]:
         config = self.config
@@ -196,7 +201,7 @@ class System:
         text = config.column("raw_column") or truth
         if text is None:
             raise ConfigError("neither a raw text nor a ground truth is named")  # excluded by `require_complete`
-        return Columns(text, config.column("id_column"), truth, passthrough), run_columns
+        return Columns(text, config.column("id_column"), truth, passthrough, optional=frozenset(passthrough)), run_columns
 
 
 def _require_whole(found: Found, texts: Texts) -> None:

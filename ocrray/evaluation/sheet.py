@@ -7,7 +7,9 @@ from collections.abc import Sequence
 
 from ocrray.errors import ConfigError, RecordError
 from ocrray.evaluation.sampling import STRATA, SampledRecord
-from ocrray.sources.tables import Columns, Table, open_table
+from ocrray.sources.streams import TextEncoding
+from ocrray.sources.table_columns import Columns, Table
+from ocrray.sources.tables import columns_problem, open_table
 
 NAME = "sample.csv"
 COLUMNS = ("id", "source", "stratum", "raw", "corrected", "truth", "checked")
@@ -32,7 +34,7 @@ def read_sheet(text: str, name: str) -> dict[str, str]:
     Raises: ConfigError: when the table cannot be read, lacks a column, or has no checked row.
     """
     try:
-        truths = _checked_rows(open_table(io.BytesIO(text.encode()), NAME, "utf-8"), name)
+        truths = _checked_rows(open_table(io.BytesIO(text.encode()), NAME, TextEncoding()), name)
     except RecordError as err:
         raise ConfigError(f"{name}: {err}") from None
     if not truths:
@@ -41,9 +43,8 @@ def read_sheet(text: str, name: str) -> dict[str, str]:
 
 
 def _checked_rows(table: Table, name: str) -> dict[str, str]:
-    missing = [column for column in ("id", "truth", "checked") if column not in table.schema.names]
-    if missing:
-        raise ConfigError(f"{name}: no column {', '.join(missing)}; the columns are {', '.join(table.schema.names)}")
+    if problem := columns_problem(table, ("id", "truth", "checked")):
+        raise ConfigError(f"{name}: {problem}")
     truths: dict[str, str] = {}
     for texts in table.batches(Columns("truth", passthrough=("id", "checked"))):
         if texts.problems:

@@ -1,14 +1,16 @@
 """Config section `input`: which files to read, and how."""
 
 import codecs
-from typing import Annotated, Literal, Self
+from collections.abc import Iterable
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, PrivateAttr, model_validator
 
 from ocrray.config import StrictModel
 from ocrray.records import RESERVED_NAMES
 from ocrray.sources.kinds import KINDS
 from ocrray.sources.rows import MAX_TEXT_CHARS
+from ocrray.sources.streams import TextEncoding
 
 AUTO = "auto"
 _KIND_NAMES = (AUTO, *KINDS)
@@ -41,6 +43,10 @@ Encoding = Annotated[str, AfterValidator(_known_encoding)]
 
 class InputConfig(StrictModel):
     """Files, tables and scans to read."""
+
+    KEYS: ClassVar[dict[str, str] | None] = None
+    """Config keys of these fields where another section than `input` sets them, for messages; the others cannot be set there."""
+    _answers: frozenset[str] = PrivateAttr(frozenset())
 
     paths: list[str] = Field(min_length=1)
     """Files, folders, globs, and `@list` files with one path a line; local, `s3://` or `gs://`."""
@@ -76,3 +82,23 @@ class InputConfig(StrictModel):
         if len(set(self.passthrough)) < len(self.passthrough):
             raise ValueError("passthrough names a column twice")
         return self
+
+    def key(self, field: str) -> str:
+        """Return the config key that sets a field, empty where users cannot."""
+        return f"input.{field}" if self.KEYS is None else self.KEYS.get(field, "")
+
+    @property
+    def text_encoding(self) -> TextEncoding:
+        """Return `encoding`, with its key."""
+        return TextEncoding(self.encoding, self.key("encoding"))
+
+    @property
+    def answers(self) -> frozenset[str]:
+        """Return the columns of `passthrough` that hold corrections, in which an empty cell of CSV or TSV is a missing one."""
+        return self._answers
+
+    def with_answers(self, columns: Iterable[str]) -> Self:
+        """Return the same settings with these `answers`."""
+        copy = self.model_copy()
+        copy._answers = frozenset(columns)
+        return copy

@@ -135,7 +135,7 @@ def walk_input(
 
 def inspector_of(config: InputConfig, images: bool) -> Inspector:
     """Return the inspector of this config's files."""
-    return Inspector(config.kind, images, config.encoding, config.text_unit == "file", config.max_file_bytes)
+    return Inspector(config.kind, images, config.text_encoding, config.text_unit == "file", config.max_file_bytes)
 
 
 def _tables(found: InputFiles) -> Iterator[Found]:

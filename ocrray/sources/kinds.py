@@ -14,7 +14,10 @@ from PIL import Image
 from ocrray.sources import abbyy, alto, djvu_xml, hocr, images, mets, page_xml, pdf, tables, text_files, xml_parse
 from ocrray.sources.compression import without_suffix
 from ocrray.sources.document import Document
+from ocrray.sources.streams import PACKED
 
+TABLE = "table"
+"""Kind of the files whose rows are records."""
 MARKUP = "xml"
 """Family of all kinds that the content of an XML or HTML file tells apart, and `source_kind` of such a file that is none."""
 
@@ -182,14 +185,14 @@ _ALL = (
     ),
     InputKind(
         name="text",
-        meaning="plain text, gzipped or not; a record is a line, a paragraph or a file (`input.text_unit`)",
+        meaning="plain text; a record is a line, a paragraph or a file (`input.text_unit`)",
         extensions=text_files.EXTENSIONS,
         texts="units",
         always_one_page=True,
     ),
     InputKind(
-        name="table",
-        meaning="JSON lines, CSV and TSV (gzipped or not) and Parquet; a record is a row",
+        name=TABLE,
+        meaning="JSON lines, arrays of JSON objects, CSV, TSV and Parquet; a record is a row",
         extensions=tables.EXTENSIONS,
         texts="rows",
     ),
@@ -207,7 +210,7 @@ _MARKUP_ENDINGS = tuple(ending for ending, family in _FAMILIES.items() if family
 def family_of(file_name: str) -> str | None:
     """Return the `family` for the extension of a file name; None if no kind has it. All markup may be compressed."""
     stem, dot, last = file_name.lower().rpartition(".")
-    family = _FAMILIES.get(f".{stem.rpartition('.')[2]}.gz" if last == "gz" else dot + last)
+    family = _FAMILIES.get(f".{stem.rpartition('.')[2]}.{last}" if f".{last}" in PACKED else dot + last)
     if family:
         return family
     inner = without_suffix(file_name.lower())

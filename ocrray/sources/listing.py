@@ -112,7 +112,7 @@ class Lister:
             if not others or first.files[0].found.location.name.lower().endswith(_PARQUET):
                 yield from (first, *others)
                 continue
-            tasks = [(group.files[0].found, self._job.config.encoding, group.piece) for group in (first, *others)]
+            tasks = [(group.files[0].found, self._job.config.text_encoding, group.piece) for group in (first, *others)]
             counts = list(self._job.in_order(count_rows, tasks))
             if min(counts) < 0:  # whatever is wrong becomes one failed record
                 yield replace(first, piece=WHOLE)

@@ -9,6 +9,7 @@ from PIL import Image
 from ocrray.errors import RecordError
 from ocrray.records import Line
 from ocrray.sources import kinds, markup
+from ocrray.sources.streams import TextEncoding
 from ocrray.sources.text_files import read_text_file
 from ocrray.storage import Location, files
 from ocrray.text.dehyphenation import Division
@@ -46,7 +47,7 @@ def open_document(kind: str, uri: str, page: int, *, encoding: str, max_file_byt
     """
     location = Location.at(uri)
     if kinds.KINDS[kind].texts:
-        text = read_text_file(uri, encoding, max_file_bytes)
+        text = read_text_file(uri, TextEncoding(encoding, "input.encoding"), max_file_bytes)
         return LoadedPage(text, None, None, files.read_hashed(location, max_file_bytes)[1])
     data, content_hash = files.read_hashed(location, max_file_bytes)
     document = markup.read_page(kind, data, page, max_file_bytes)

@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from urllib.parse import unquote
 
 from ocrray.errors import ConfigError, RecordError
-from ocrray.sources import kinds, markup, xml_parse
+from ocrray.sources import kinds, markup, tables, xml_parse
 from ocrray.sources.compression import unpacked, unpacked_head, without_suffix
 from ocrray.sources.input import AUTO
 from ocrray.sources.kinds import KINDS, MARKUP, ContainerFormat, InputKind, family_of
 from ocrray.sources.rows import Row, page_row
+from ocrray.sources.streams import TextEncoding
 from ocrray.sources.text_files import decode
 from ocrray.sources.walk import Found
 from ocrray.storage import files
@@ -57,19 +58,21 @@ class Inspector:
     """Name of the only kind that is wanted, or `auto`."""
     images: bool
     """Scans can be recognized."""
-    encoding: str
+    encoding: TextEncoding
     whole_text_files: bool
     max_file_bytes: int
 
     def family(self, found: Found) -> str | None:
         """Return the family that a file is read as, by its name and `input.kind`; None if it is none that is wanted."""
         family = family_of(found.location.name)
+        if family == kinds.TABLE and not tables.is_table(found):
+            return None
         guess = family or (MARKUP if kinds.may_be_markup(found.location.name) else None)
         if self.kind == AUTO:
             return guess
         wanted = KINDS[self.kind].family
         # A kind that is given says what files without a known suffix are, and picks from folders that hold other kinds too.
-        trusted = found.origin == "file" or (found.origin == "glob" and family is None)
+        trusted = found.origin == "file" or (found.origin in ("glob", "ending") and family is None)
         return wanted if guess == wanted or trusted else None
 
     def skip_reason(self, found: Found) -> str:

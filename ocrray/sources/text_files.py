@@ -1,8 +1,6 @@
-"""Plain text: lines or paragraphs of a file, or all of it; gzipped if its name ends in `.gz`."""
+"""Plain text: lines or paragraphs of a file, or all of it."""
 
-import gzip
 import io
-import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, cast
@@ -12,53 +10,55 @@ import pyarrow as pa
 
 from ocrray.errors import RecordError
 from ocrray.sources.rows import Texts
+from ocrray.sources.streams import BROKEN_STREAM, PACKED, TextEncoding, text_stream
 from ocrray.storage import Location, files
 from ocrray.text.normalise import sanitise
 
-EXTENSIONS = (".txt", ".txt.gz")
+EXTENSIONS = tuple(f".txt{packed}" for packed in PACKED)
 MAX_LINE_BYTES = 1 << 26
 _BLOCK_BYTES = 1 << 22
 _ALIGN_BYTES = 1 << 16
 
 
-def read_text_file(uri: str, encoding: str, max_bytes: int) -> str:
+def read_text_file(uri: str, encoding: TextEncoding, max_bytes: int) -> str:
     """Return a whole text file, sanitised, without form feeds (page ends).
 
     Raises: RecordError: `bad_encoding`, `too_large`, `empty_file`, `missing`, `unreadable`.
     """
     location = Location.at(uri)
-    data = files.read_bytes(location, max_bytes)
+    packed = files.read_bytes(location, max_bytes)
     try:
-        data = unzipped(io.BytesIO(data), location.name).read(max_bytes + 1)
-    except BROKEN_GZIP as err:
+        stream = text_stream(io.BytesIO(packed), location.name, encoding)
+        data = _first_bytes(stream.file, max_bytes + 1)
+    except BROKEN_STREAM as err:
         raise RecordError(f"{uri}: cannot be read: {err}", kind="unreadable") from None
+    except RecordError as err:
+        raise RecordError(f"{uri}: {err}", kind=err.kind) from None
     if len(data) > max_bytes:
         raise RecordError(f"{uri}: larger than input.max_file_bytes ({max_bytes:,}) when unpacked", kind="too_large")
-    return sanitise(decode(data, encoding, uri).replace("\f", ""))
+    return sanitise(decode(data, stream.encoding, uri).replace("\f", ""))
 
 
-BROKEN_GZIP = (OSError, EOFError, zlib.error)
+def _first_bytes(stream: BinaryIO, size: int) -> bytes:
+    blocks, left = list[bytes](), size
+    while left and (block := stream.read(min(left, _BLOCK_BYTES))):
+        blocks.append(block)
+        left -= len(block)
+    return b"".join(blocks)
 
 
-def unzipped(file: BinaryIO, name: str) -> BinaryIO:
-    """Return the file, decompressed if its name ends in `.gz`; reading a broken one raises one of BROKEN_GZIP."""
-    return cast(BinaryIO, gzip.GzipFile(fileobj=file)) if name.lower().endswith(".gz") else file
-
-
-def decode(data: bytes, encoding: str, where: str) -> str:
+def decode(data: bytes, encoding: TextEncoding, where: str) -> str:
     """Decode bytes and remove a byte order mark; `where` names them in the message.
 
     Raises: RecordError: `bad_encoding`.
     """
     try:
-        return data.decode(encoding).removeprefix("\ufeff")
+        return data.decode(encoding.name).removeprefix("\ufeff")
     except UnicodeDecodeError as err:
-        utf_16 = " (it looks like UTF-16)" if data.startswith((b"\xff\xfe", b"\xfe\xff")) else ""
-        message = f"{where}: byte {err.start} is not {encoding}{utf_16}; convert the file, or set input.encoding"
-        raise RecordError(message, kind="bad_encoding") from None
+        raise RecordError(f"{where}: byte {err.start} is not {encoding.name}; {encoding.advice}", kind="bad_encoding") from None
 
 
-def read_units(file: BinaryIO, encoding: str, *, by_paragraph: bool, first: int = 0) -> Iterator[Texts]:
+def read_units(file: BinaryIO, encoding: TextEncoding, *, by_paragraph: bool, first: int = 0) -> Iterator[Texts]:
     """Yield the lines, or the paragraphs (separated by blank lines) of a text file, numbered from `first`, in bounded batches.
 
     Line ends are LF, CR LF or CR; the last one does not start a line. `encoding` must be based on ASCII; a line or paragraph that
@@ -93,7 +93,7 @@ def lines_of(file: BinaryIO, piece: Piece) -> BinaryIO:
     return cast(BinaryIO, _Range(file, start, end))
 
 
-def count_lines(file: BinaryIO, encoding: str, *, only_lf: bool) -> int:
+def count_lines(file: BinaryIO, encoding: TextEncoding, *, only_lf: bool) -> int:
     """Return the number of lines that `line_blocks` and `read_units` find; `only_lf`: a CR ends no line, as in JSON lines."""
     lines = 0
     for block in line_blocks(file):
@@ -128,18 +128,23 @@ def _line_start(file: BinaryIO, offset: int, size: int) -> int:
     return size
 
 
-def line_blocks(file: BinaryIO) -> Iterator[bytes | None]:
-    """Yield whole lines, a few megabytes at a time, without the last line end; None for a line beyond `MAX_LINE_BYTES`."""
-    rest, too_long = b"", False
+def line_blocks(file: BinaryIO, *, or_cr: bool = False) -> Iterator[bytes | None]:
+    """Yield whole lines, a few megabytes at a time, without the last line end; None for a line beyond `MAX_LINE_BYTES`.
+
+    `or_cr`: lines end at CR, and are yielded as if they ended at LF, where the first few megabytes hold no LF.
+    """
+    rest, too_long, line_end = b"", False, b""
     while block := file.read(_BLOCK_BYTES):
+        if not line_end:
+            line_end = b"\r" if or_cr and b"\n" not in block and b"\r" in block else b"\n"
         if too_long:
-            _, line_end, block = block.partition(b"\n")
-            if not line_end:
+            _, found, block = block.partition(line_end)
+            if not found:
                 continue
             yield None
-        head, line_end, rest = (rest + block).rpartition(b"\n")
-        if line_end:
-            yield head
+        head, found, rest = (rest + block).rpartition(line_end)
+        if found:
+            yield head.replace(b"\r", b"\n") if line_end == b"\r" else head
         too_long = len(rest) > MAX_LINE_BYTES
         rest = b"" if too_long else rest
     if too_long:
@@ -148,17 +153,17 @@ def line_blocks(file: BinaryIO) -> Iterator[bytes | None]:
         yield rest
 
 
-def _split(block: bytes | None, encoding: str) -> list[str | RecordError]:
+def _split(block: bytes | None, encoding: TextEncoding) -> list[str | RecordError]:
     if block is None:
         return [RecordError(f"a line of more than {MAX_LINE_BYTES:,} bytes", kind="too_long")]
     try:
-        text = block.removesuffix(b"\r").decode(encoding).removeprefix("\ufeff")
+        text = block.removesuffix(b"\r").decode(encoding.name).removeprefix("\ufeff")
         return list(text.replace("\r\n", "\n").replace("\r", "\n").replace("\f", "").split("\n"))
     except UnicodeDecodeError:
         return [_line(line, encoding) for line in block.split(b"\n")]
 
 
-def _line(line: bytes, encoding: str) -> str | RecordError:
+def _line(line: bytes, encoding: TextEncoding) -> str | RecordError:
     try:
         return decode(line, encoding, "the line").removesuffix("\r").replace("\f", "")
     except RecordError as err:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from gzip import BadGzipFile
 from typing import BinaryIO
 
 import pyarrow as pa
@@ -12,8 +11,11 @@ from ocrray.sources.input import InputConfig
 from ocrray.sources.kinds import KINDS, InputKind, family_of
 from ocrray.sources.pages import named_file
 from ocrray.sources.rows import Texts, page_row, table_of_rows, table_of_texts
-from ocrray.sources.tables import Columns, Table, is_text, open_table
-from ocrray.sources.text_files import BROKEN_GZIP, WHOLE, Piece, count_lines, lines_of, read_units, unzipped
+from ocrray.sources.streams import BROKEN_STREAM, TextEncoding, text_stream
+from ocrray.sources.table_columns import Columns, Table
+from ocrray.sources.table_parquet import is_text
+from ocrray.sources.tables import can_be_cut, columns_problem, describe, open_table, repeated_problem
+from ocrray.sources.text_files import WHOLE, Piece, count_lines, lines_of, read_units
 from ocrray.sources.walk import Found
 from ocrray.storage import files
 from ocrray.storage.files import FileStat
@@ -43,7 +45,7 @@ class TextReader:
                     if len(batch.texts):
                         yield self._rows(found, kind, batch)
                         rows = int(batch.numbers[-1]) + 1
-        except (RecordError, *BROKEN_GZIP) as err:
+        except (RecordError, *BROKEN_STREAM) as err:
             if piece.index and not is_open:
                 if getattr(err, "kind", "") == "missing":
                     raise EngineError(f"{found.name}: the file went away while it was listed: {err}") from None
@@ -53,11 +55,11 @@ class TextReader:
 
     def _batches(self, file: BinaryIO, found: Found, kind: InputKind, piece: Piece) -> Iterator[Texts]:
         if kind.texts == "rows":
-            table = open_table(file, found.location.name, self.config.encoding, piece)
+            table = open_table(file, found.location.name, self.config.text_encoding, piece)
             return table.batches(_columns(table, found, self.config))
         by_paragraph = self.config.text_unit == "paragraph"
-        lines = lines_of(unzipped(file, found.location.name), piece)
-        return read_units(lines, self.config.encoding, by_paragraph=by_paragraph, first=piece.first)
+        stream = text_stream(file, found.location.name, self.config.text_encoding)
+        return read_units(lines_of(stream.file, piece), stream.encoding, by_paragraph=by_paragraph, first=piece.first)
 
     def _rows(self, found: Found, kind: InputKind, batch: Texts) -> pa.Table:
         batch.passthrough = [self._cast(found, i, array) for i, array in enumerate(batch.passthrough)] or [
@@ -89,11 +91,13 @@ class TextReader:
         return pa.Table.from_pylist(rows, schema=table.schema)
 
 
-def count_rows(task: tuple[Found, str, Piece]) -> int:
-    """Return the number of lines in a piece of a file of text or JSON lines in this encoding; -1 if it cannot be read."""
+def count_rows(task: tuple[Found, TextEncoding, Piece]) -> int:
+    """Return the number of lines in a piece of a file of text or JSON lines; -1 if it cannot be read in pieces."""
     found, encoding, piece = task
     try:
         with files.open_binary(found.location) as file:
+            if not can_be_cut(file, found.location.name, encoding):
+                return -1
             return count_lines(lines_of(file, piece), encoding, only_lf=not found.location.name.lower().endswith(".txt"))
     except (RecordError, OSError):
         return -1
@@ -109,7 +113,7 @@ def first_table_types(config: InputConfig, candidates: Iterable[Found]) -> pa.Sc
     for found in candidates:
         try:
             with files.open_binary(found.location) as file:
-                table = open_table(file, found.location.name, config.encoding)
+                table = open_table(file, found.location.name, config.text_encoding)
                 _columns(table, found, config)
         except RecordError:  # it will be a failed record
             continue
@@ -123,13 +127,18 @@ def _columns(table: Table, found: Found, config: InputConfig) -> Columns:
     text = config.image_column or config.text_column
     likely = [name for name in _TEXT_COLUMNS if name in names]
     if text is None and len(likely) != 1 and names:
-        raise ConfigError(f"{found.name}: set input.text_column; the columns are {', '.join(names)}")
+        raise ConfigError(f"{found.name}: set {config.key('text_column')}; {describe(table)}")
     columns = Columns(
-        text or (likely or _TEXT_COLUMNS)[0], config.id_column, config.ground_truth_column, tuple(config.passthrough)
+        text or (likely or _TEXT_COLUMNS)[0],
+        config.id_column,
+        config.ground_truth_column,
+        tuple(config.passthrough),
+        optional=config.answers,
     )
-    missing = [name for name in columns.all if name not in names]
-    if missing and names:
-        raise ConfigError(f"{found.name}: no column {', '.join(missing)}; the columns are {', '.join(names)}")
+    if problem := repeated_problem(table, columns.all):
+        raise RecordError(problem, kind="bad_table")
+    if names and (problem := columns_problem(table, columns.all)):
+        raise ConfigError(f"{found.name}: {problem}")
     for name in {config.text_column, config.ground_truth_column, columns.text} & set(names):
         if not is_text(table.schema.field(name).type):
             raise ConfigError(f"{found.name}: column {name} holds {table.schema.field(name).type}, not text")
@@ -139,7 +148,7 @@ def _columns(table: Table, found: Found, config: InputConfig) -> Columns:
 def _kind_of(error: Exception) -> str:
     if isinstance(error, RecordError):
         return error.kind
-    return files.READ_ERROR if isinstance(error, OSError) and not isinstance(error, BadGzipFile) else "unreadable"
+    return files.READ_ERROR if isinstance(error, OSError) else "unreadable"
 
 
 def _image_columns(base: Found, name: str) -> dict[str, str | int] | RecordError:

@@ -27,7 +27,7 @@ _MAX_LIST_LINE_BYTES = 1 << 16
 _OUTPUT_MARKS = frozenset({"_run.json", "_work_list"})
 
 
-Origin = Literal["file", "folder", "glob"]
+Origin = Literal["file", "folder", "glob", "ending"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,8 @@ class Found:
     stat: FileStat | RecordError
     """Size and tag, or the reason why the file cannot be read."""
     origin: Origin
-    """`file` when the user named this very file, else the folder or glob that holds it."""
+    """`file` when the user named this very file, else the folder or glob that holds it; `ending` for a glob that names the end of
+    the file's name, as `*.json` does."""
     siblings: Collection[str] | None = None
     """Names in the same folder; None where that was not listed."""
 
@@ -195,10 +196,15 @@ def _walk(item: _Item, skipped: Counter[str]) -> Iterator[Found]:
             for member in sorted(members.files, key=_mets_first):
                 if len(item.pattern) in _advance(item.pattern, folder.states, member):
                     place, name = folder.location.child(member), posixpath.join(folder.name, member)
-                    yield _found(name, place, item.origin, members.files[member], members.files)
+                    yield _found(name, place, _origin(item, member), members.files[member], members.files)
                 elif member.startswith("."):
                     skipped["hidden"] += 1
             levels.append(_listed_ahead(pool, _below(item.pattern, folder, members.folders, skipped)))
+
+
+def _origin(item: _Item, name: str) -> Origin:
+    ending = posixpath.splitext(_WILD.split(item.pattern[-1])[-1])[1]
+    return "ending" if item.origin == "glob" and ending and name.endswith(ending) else item.origin
 
 
 class _Folder(NamedTuple):

@@ -17,7 +17,8 @@ from ocrray.errors import ConfigError, Problems, RecordError
 from ocrray.sources import tables
 from ocrray.sources.pages import named_file
 from ocrray.sources.rows import MAX_TEXT_CHARS, Texts, clean
-from ocrray.sources.text_files import BROKEN_GZIP
+from ocrray.sources.streams import BROKEN_STREAM, TextEncoding
+from ocrray.sources.table_columns import Columns
 from ocrray.sources.walk import Found, Walk
 from ocrray.storage import Location, files
 from ocrray.training.samples import ARROW_TYPES, IMAGE, Column, ColumnKind
@@ -27,7 +28,7 @@ BREAKS_OFF = ("bad_table", "missing", "unreadable", "read_error")
 """Kinds of problems after which nothing more of a file is read."""
 GROUP = "group"
 """Name of the group column in the tables that `Reader` delivers."""
-_ENCODING = "utf-8"
+_ENCODING = TextEncoding()
 _ROWS_PER_FILE = 1 << 40
 _PARALLEL_REQUESTS = 16  # object stores have a high latency, but answer many requests at a time
 
@@ -52,11 +53,11 @@ def _tables(paths: Sequence[str], key: str) -> list[Found]:
     """List tables; other files of a folder are skipped, but a file that is named must be a table."""
     require_whole(paths, key)
     found = [file for batch in Walk(paths, key).batches(Counter()) for file in batch]
-    good = [file for file in found if file.name.lower().endswith(tables.EXTENSIONS)]
+    good = [file for file in found if tables.is_table(file)]
     named = [file.name for file in found if file.origin == "file" and file not in good]
     if named or (paths and not good):
         what = ", ".join(named or paths)
-        raise ConfigError(f"{key}: {what}: no table; give files that end in {', '.join(tables.EXTENSIONS)}")
+        raise ConfigError(f"{key}: {what}: no table; {tables.ADVICE}")
     return good
 
 
@@ -69,11 +70,10 @@ def _column_problems(found: Sequence[Found], wanted: Sequence[str], key: str) ->
 def _column_problem(found: Found, wanted: Sequence[str]) -> str | None:
     try:
         with files.open_binary(found.location) as file:
-            names = tables.open_table(file, found.location.name, _ENCODING).schema.names
-    except (RecordError, *BROKEN_GZIP) as err:
+            problem = tables.columns_problem(tables.open_table(file, found.location.name, _ENCODING), wanted)
+    except (RecordError, *BROKEN_STREAM) as err:
         return f"{found.name}: {err}"
-    missing = [name for name in wanted if name not in names]
-    return f"{found.name}: no column {', '.join(missing)}; the columns are {', '.join(names)}" if missing else None
+    return f"{found.name}: {problem}" if problem else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +90,11 @@ class Reader:
     def read(self, uri: str, number: int) -> Iterator[pa.Table]:
         """Yield the rows of one file, the `number`-th, a few thousand at a time; where the file breaks off, one row says so."""
         columns = self._all_columns()
-        wanted = tables.Columns(
+        names = tuple(column.source for column in columns)
+        wanted = Columns(
             text=None,
-            passthrough=tuple(column.source for column in columns),
+            passthrough=names,
+            optional=frozenset(names),
             strings=frozenset(column.source for column in columns if column.kind == "text"),
         )
         try:
@@ -100,7 +102,7 @@ class Reader:
             with files.open_binary(location) as file:
                 for texts in tables.open_table(file, location.name, _ENCODING).batches(wanted):
                     yield self._rows(texts, number, location)
-        except (RecordError, *BROKEN_GZIP) as err:
+        except (RecordError, *BROKEN_STREAM) as err:
             yield self._broken(getattr(err, "kind", "unreadable"), number)
 
     def _all_columns(self) -> tuple[Column, ...]:

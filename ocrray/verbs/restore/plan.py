@@ -330,7 +330,9 @@ def _with_columns_read(config: RestoreConfig) -> RestoreConfig:
     back = config.extract.columns.back if config.extract else None
     passthrough = dict.fromkeys([*config.input.passthrough, *(engine.input_columns if engine else ())])
     columns = {"passthrough": list(passthrough), "text_column": back or config.input.text_column}
-    return config.model_copy(update={"input": config.input.model_copy(update=columns)})
+    given = config.correct.given_column if config.correct else None
+    source = config.input.model_copy(update=columns).with_answers([given] if given else [])
+    return config.model_copy(update={"input": source})
 
 
 def _dumped(model: StrictModel | None) -> dict[str, Any] | None:

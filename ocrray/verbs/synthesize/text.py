@@ -4,7 +4,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from itertools import islice
-from typing import Any
+from typing import ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -58,7 +58,7 @@ class CleanText:
 
     def _texts(self) -> Iterator[tuple[str, str]]:
         last_uri = ""
-        for table in list_records(_input(self.config.paths, self.config.text_column), images=False):
+        for table in list_records(_clean_input(self.config), images=False):
             columns = ("record_id", "uri", "size", "etag", "text", "kind", "error_kind")
             for record_id, uri, size, etag, text, kind, error_kind in zip(
                 *(table[name].to_pylist() for name in columns), strict=True
@@ -120,9 +120,27 @@ def _work_rows(text: CleanText, phase: str, count: int, seed: int, passage_count
             number += 1
 
 
-def _input(paths: list[str], text_column: str | None, **options: Any) -> InputConfig:
-    return InputConfig(paths=paths, text_column=text_column, text_unit="paragraph", max_text_chars=_MAX_TEXT_CHARS, **options)
+class _CleanInput(InputConfig):
+    KEYS: ClassVar = {"text_column": "input.text_column"}
+
+
+class _FitInput(InputConfig):
+    KEYS: ClassVar = {
+        "paths": "noise.fit.paths",
+        "text_column": "noise.fit.ocr_column",
+        "ground_truth_column": "noise.fit.gt_column",
+    }
+
+
+def _clean_input(config: CleanTextConfig) -> InputConfig:
+    return _CleanInput(paths=config.paths, text_column=config.text_column, text_unit="paragraph", max_text_chars=_MAX_TEXT_CHARS)
 
 
 def _fit_input(config: FitConfig) -> InputConfig:
-    return _input(config.paths, config.ocr_column, kind="table", ground_truth_column=config.gt_column)
+    return _FitInput(
+        paths=config.paths,
+        kind="table",
+        text_column=config.ocr_column,
+        ground_truth_column=config.gt_column,
+        max_text_chars=_MAX_TEXT_CHARS,
+    )
