@@ -18,8 +18,8 @@ _DELIMITERS = {".csv": ",", ".tsv": "\t"}
 EXTENSIONS = (*(extension + packed for extension in (*_JSON, *_DELIMITERS) for packed in PACKED), ".parquet")
 
 ADVICE = (
-    f"a table ends in {', '.join((*_JSON, *_DELIMITERS, '.parquet'))}, or with {', '.join(SUFFIXES)} after it; a .json is read where "
-    "it is named itself, or by a glob that ends in .json"
+    f"a table ends in {', '.join((*_JSON, *_DELIMITERS, '.parquet'))}, or with {', '.join(SUFFIXES)} after it; a .json is read "
+    "where it is named itself, or by a glob that ends in .json"
 )
 
 
