@@ -31,7 +31,8 @@ _MAX_LINE_CHARS = 10_000  # what is longer is no printed line
 class Division(NamedTuple):
     """End of a line, as the offset of its line feed, at which a file says that a word is divided.
 
-    `word` is the whole word, empty where the file does not give it; None: the second half is not on the next line.
+    `word` is the whole word, empty where the file does not give it (then the rule decides, even if the hyphen was corrected away);
+    None: the second half is not on the next line.
     """
 
     at: int
@@ -86,23 +87,26 @@ def _joined(before: str, line: str, of_file: str, words: set[str]) -> tuple[str,
     if end is None or start is None or len(before) > _MAX_LINE_CHARS:
         return None
     head, mark, tail = end["head"], end["mark"] or "", start["word"]
-    if of_file != "?" or any(char in _SOFT for char in mark):
-        word: str | None = _by_file("" if of_file == "?" else of_file, head, tail)
-    elif len(mark) != 1:
+    word: str | None
+    if of_file not in ("", "?") and _fits(of_file, head, tail):
+        word = of_file
+    elif any(char in _SOFT for char in mark):
+        word = head + tail
+    elif len(mark) > 1 or (not mark and of_file == "?"):
         return None
     elif start["repeated"]:
         word = f"{head}{mark}{tail}"
     else:
-        word = _by_rule(head, mark, tail, words)
+        word = _by_rule(head, mark or "-", tail, words)
     if word is None:
         return None
     return before[: first + end.start("head")] + word + start["rest"], line[start.end() :]
 
 
-def _by_file(word: str, head: str, tail: str) -> str:
-    # Zuk- / ker is Zucker; a word that differs elsewhere than at the seam was corrected since.
-    fits = word.startswith(head[:-1]) and word.endswith(tail[1:]) and len(word) + 2 >= len(head) + len(tail)
-    return word if word and fits else head + tail
+def _fits(word: str, head: str, tail: str) -> bool:
+    """Return whether `word` is `head` and `tail` but for the seam: Zuk- / ker is Zucker. Any other was corrected since."""
+    is_long_enough = len(word) + 2 >= len(head) + len(tail)
+    return is_long_enough and word.startswith(head[:-1]) and word.endswith(tail[1:])
 
 
 def _by_rule(head: str, mark: str, tail: str, words: set[str]) -> str | None:
