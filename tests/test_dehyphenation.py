@@ -96,6 +96,7 @@ def test_dehyphenated_doubtful_line_end_stays_as_printed(text: str) -> None:
         ("mas-\nter", "something else", "master"),
         ("mas-\nter", None, "mas-\nter"),
         ("mas-", "master", "mas-"),
+        ("note\nter", "master", "note\nter"),
     ],
 )
 def test_dehyphenated_word_of_the_file_counts_first(text: str, word: str | None, expected: str) -> None:

@@ -161,3 +161,13 @@ def test_abbyy_with_a_doctype_is_refused() -> None:
     """No FineReader writes a DOCTYPE."""
     with pytest.raises(RecordError, match="DOCTYPE"):
         count_pages("abbyy", b'<!DOCTYPE document [<!ENTITY a "b">]>' + document(""))
+
+
+def test_abbyy_text_outside_of_every_page_is_read_with_the_page_before() -> None:
+    """Nothing in the file is lost, wherever it stands; a section that says other than its block is read too."""
+    body = "before<page>one</page>between<block><text>two</text></block><page>three</page>behind"
+
+    data = f"<document producer='ABBYY'>{body}</document>".encode()
+    assert [texts(data, page) for page in range(2)] == [["before", "one", "between", "two"], ["three", "behind"]]
+    section = '<pageSection><pageElement pageElemId="e">other</pageElement></pageSection>'
+    assert texts(document(f'<block pageElemId="e">text</block>{section}')) == ["text", "other"]

@@ -86,3 +86,10 @@ def test_djvu_xml_bad_file_says_what_is_wrong(data: bytes, error: str) -> None:
         count_pages("djvu_xml", data)
 
     assert caught.value.kind == error
+
+
+def test_djvu_xml_text_outside_of_every_page_is_read_with_the_page_before() -> None:
+    """Nothing in the file is lost but its HEAD, which names the DjVu file."""
+    data = document(page("one"), "stray <WORD>word</WORD>", page("two")).replace(b"<HEAD>", b"<HEAD>file://x.djvu")
+
+    assert [texts(data, number) for number in range(2)] == [["one", "stray", "word"], ["two"]]

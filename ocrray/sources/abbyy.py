@@ -13,7 +13,8 @@ from lxml import etree
 
 from ocrray.records import Line, Word
 from ocrray.sources.document import NO_BOX, Box, Document, around, box, clean, confidence, number
-from ocrray.sources.text_runs import TextRun, text_runs
+from ocrray.sources.page_scope import scope_of
+from ocrray.sources.text_runs import TextRun, runs_with_scope
 from ocrray.sources.xml_parse import local_name
 
 SIGNS = re.compile(rb"FineReader|ABBYY|<(?:[\w.-]+:)?charParams\b|\bblockType\s*=")
@@ -37,15 +38,20 @@ def read(page: etree._Element) -> Document:
     Alternatives that were recognized for a character or a word are read only where there is nothing else. A word is what stands
     between spaces; its confidence is the mean of its characters'.
     """
-    with_text = {block.get("pageElemId") for block in page.iter("{*}block") if next(block.iter("{*}line"), None) is not None}
-    # Schema 10 has a block's text in the block, or else in the stream of the section that the block belongs to.
-    runs = text_runs(
-        page,
-        lambda element: local_name(element) in _PARTS,
-        lambda element: local_name(element) == "pageElement" and element.get("pageElemId") in with_text,
-    )
+    blocks = {block.get("pageElemId"): block for block in page.iter("{*}block") if block.get("pageElemId")}
+
+    def is_repeated(element: etree._Element) -> bool:
+        # Schema 10 has a block's text in the block, or else in the stream of the section that the block belongs to.
+        block = blocks.get(element.get("pageElemId")) if local_name(element) == "pageElement" else None
+        return block is not None and _printed(block) == _printed(element)
+
+    runs = runs_with_scope(page, scope_of(page, find_pages), lambda element: local_name(element) in _PARTS, is_repeated)
     lines = (_line(run) for run in runs)
     return Document([line for line in lines if line.text], None)
+
+
+def _printed(element: etree._Element) -> str:
+    return "".join("".join(map(str, element.itertext())).split())
 
 
 def _line(run: TextRun) -> Line:

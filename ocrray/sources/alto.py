@@ -6,6 +6,7 @@ from functools import lru_cache
 from lxml import etree
 
 from ocrray.records import Line, Word
+from ocrray.sources.alto_divisions import divisions_of
 from ocrray.sources.alto_text import join_tokens, token_of
 from ocrray.sources.document import NO_BOX, Box, Document, box, clean, confidence, number
 from ocrray.sources.page_scope import by_index, elements_of, scope_of
@@ -36,8 +37,10 @@ def read(page: etree._Element) -> Document:
     """
     name = page.getroottree().getroot().findtext("{*}Description/{*}sourceImageInformation/{*}fileName")
     elements = _in_reading_order(page)
-    lines = [line for _, line in _with_text(page, elements)]
-    return Document(lines, clean(name or "") or None, ("text_not_read",) if _has_unread_text(page, elements) else ())
+    found = _with_text(page, elements)
+    warnings = ("text_not_read",) if _has_unread_text(page, elements) else ()
+    divisions = divisions_of([line_parts(element) for element, _ in found])
+    return Document([line for _, line in found], clean(name or "") or None, warnings, divisions)
 
 
 def read_lines(page: etree._Element) -> list[tuple[etree._Element, Line]]:

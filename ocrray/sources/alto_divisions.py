@@ -8,13 +8,15 @@ from ocrray.sources.document import clean
 from ocrray.sources.xml_parse import local_name
 
 
-def divisions_of(lines: Sequence[etree._Element]) -> dict[int, str | None]:
-    """Return the divided words by the index of the line (of those that have text, in reading order) at whose end they break.
+def divisions_of(lines: Sequence[Sequence[etree._Element]]) -> dict[int, str | None]:
+    """Return the divided words by the index of the line at whose end they break.
 
-    The whole word is empty where the file does not give it, and None where its second half is not at the start of the next line.
+    `lines` are the String, SP and HYP elements of each line that has text, in reading order. The whole word is empty where the
+    file does not give it, and None where its other half is not there but elsewhere on the page.
     """
     ends = [_last(line) for line in lines]
-    starts = [next(line.iter("{*}String"), None) for line in lines]
+    starts = [next(filter(_is_string, line), None) for line in lines]
+    first_halves = {_whole(end, "HypPart1") for end in ends} - {None, ""}
     second_halves = {_whole(start, "HypPart2") for start in starts} - {None, ""}
     found: dict[int, str | None] = {}
     for index, (end, start) in enumerate(zip(ends, starts[1:], strict=False)):
@@ -22,18 +24,22 @@ def divisions_of(lines: Sequence[etree._Element]) -> dict[int, str | None]:
         if of_end is None and of_start is None:
             continue
         word = of_end or of_start or ""
-        is_elsewhere = bool(of_end) and of_start != of_end and of_end in second_halves
+        is_elsewhere = of_end != of_start and (of_end in second_halves or of_start in first_halves)
         found[index] = None if is_elsewhere else word
     return found
 
 
-def _last(line: etree._Element) -> etree._Element | None:
-    """Return the last String of a line, or the HYP that stands for its hyphen and says nothing of the word."""
-    parts = list(line.iter("{*}String", "{*}HYP"))
-    strings = [part for part in parts if local_name(part) == "String"]
-    if strings and strings[-1].get("SUBS_TYPE") == "HypPart1":
-        return strings[-1]
-    return parts[-1] if parts and local_name(parts[-1]) == "HYP" else None
+def _last(line: Sequence[etree._Element]) -> etree._Element | None:
+    """Return the last String of a line if it is the half of a word, or the HYP at the end of the line."""
+    string = next(filter(_is_string, reversed(line)), None)
+    if string is not None and string.get("SUBS_TYPE") == "HypPart1":
+        return string
+    end = next((part for part in reversed(line) if local_name(part) != "SP"), None)
+    return end if end is not None and local_name(end) == "HYP" else None
+
+
+def _is_string(part: etree._Element) -> bool:
+    return local_name(part) == "String"
 
 
 def _whole(part: etree._Element | None, half: str) -> str | None:

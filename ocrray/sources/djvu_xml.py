@@ -11,7 +11,8 @@ from lxml import etree
 
 from ocrray.records import Line, Word
 from ocrray.sources.document import NO_BOX, Box, Document, around, box, clean, confidence, number
-from ocrray.sources.text_runs import TextRun, text_runs
+from ocrray.sources.page_scope import scope_of
+from ocrray.sources.text_runs import TextRun, runs_with_scope
 from ocrray.sources.xml_parse import local_name
 
 _PARTS = {"WORD", "CHARACTER"}
@@ -27,8 +28,14 @@ def find_pages(root: etree._Element) -> list[etree._Element]:
 
 
 def read(page: etree._Element) -> Document:
-    """Return the lines of one page in document order; text outside of any LINE becomes a line."""
-    lines = (_line(run) for run in text_runs(page, lambda element: local_name(element) in _PARTS))
+    """Return the lines of one page in document order; text outside of any LINE becomes a line, also what is behind the page."""
+    runs = runs_with_scope(
+        page,
+        scope_of(page, find_pages),
+        lambda element: local_name(element) in _PARTS,
+        lambda element: local_name(element) == "HEAD",
+    )
+    lines = (_line(run) for run in runs)
     return Document([line for line in lines if line.text], _image_name(page))
 
 

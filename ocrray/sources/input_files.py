@@ -215,7 +215,7 @@ class _Collector:
 
     def _mets_among(self, found: Sequence[Found], families: Sequence[str | None]) -> dict[str, Inspected]:
         markup = (file for file, family in zip(found, families, strict=True) if family == MARKUP)
-        inspected = self._pool.map(self._inspector.file, filter(self._may_be_mets, markup))
+        inspected = self._pool.map(self._inspector.if_container, filter(self._may_be_mets, markup))
         return {file_key(mets.found): mets for mets in inspected if mets.members}
 
     def _may_be_mets(self, found: Found) -> bool:

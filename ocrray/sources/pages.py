@@ -100,6 +100,14 @@ class Inspector:
         reason = self.skip_reason(found)
         return Inspected(found, skipped=reason) if reason else self._inspect(found, self.family(found))
 
+    def if_container(self, found: Found) -> Inspected:
+        """Inspect a markup file if it is a container; of any other, only the beginning is read."""
+        try:
+            kind, _ = _sniffed(found)
+        except (RecordError, OSError):
+            return Inspected(found)
+        return self.file(found) if kind and kind.container else Inspected(found)
+
     def member(self, member: Member) -> Inspected:
         """Inspect a file that a METS names."""
         if member.family in kinds.IMAGE_KINDS and not self.images:
@@ -140,15 +148,12 @@ class Inspector:
         return Inspected(found, self._pages(found, kind)) if kind else self._inspect_markup(found)
 
     def _inspect_markup(self, found: Found) -> Inspected:
-        with files.open_binary(found.location) as file:
-            stored = file.read(_SNIFF_BYTES)
         try:
-            head = unpacked_head(stored, _SNIFF_BYTES)
+            kind, head = _sniffed(found)
         except RecordError as err:
             if found.origin != "file" and kinds.may_be_markup(found.location.name):
                 return Inspected(found, skipped="unknown_format")
             raise RecordError(f"{found.name}: {err}", kind=err.kind) from None
-        kind = kinds.markup_kind_of(head)
         wanted = self.kind == AUTO or (kind is not None and kind.name == self.kind)
         if found.origin != "file" and (not wanted or (kind is None and _is_other_markup(found, head))):
             return Inspected(found, skipped="unknown_format")
@@ -193,6 +198,13 @@ class Inspector:
                 return None
             raise
         return sanitise(decode(data, self.encoding, location.uri)).rstrip("\n")
+
+
+def _sniffed(found: Found) -> tuple[InputKind | None, bytes]:
+    """Return the kind of a markup file, and the beginning of its content."""
+    with files.open_binary(found.location) as file:
+        head = unpacked_head(file.read(_SNIFF_BYTES), _SNIFF_BYTES)
+    return kinds.markup_kind_of(head), head
 
 
 def named_file(base: Found, reference: str) -> Found:

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 
 from lxml import etree
 
+from ocrray.sources.page_scope import PageScope, Piece
+
 
 @dataclass(slots=True)
 class TextRun:
@@ -12,6 +14,24 @@ class TextRun:
 
     element: etree._Element
     pieces: list[str | etree._Element] = field(default_factory=list)
+
+
+def runs_with_scope(
+    page: etree._Element,
+    scope: PageScope,
+    is_part: Callable[[etree._Element], bool],
+    is_skipped: Callable[[etree._Element], bool] = lambda _: False,
+) -> Iterator[TextRun]:
+    """Yield the text of a page, and of what is read with it, as `text_runs`."""
+    for piece in (*scope.before, Piece(page, "element"), *scope.behind):
+        if piece.part != "element":
+            text = (piece.element.text if piece.part == "text" else piece.element.tail) or ""
+            if text.strip():
+                yield TextRun(piece.element, [text])
+        elif is_part(piece.element):
+            yield TextRun(piece.element, [piece.element])
+        elif not is_skipped(piece.element):
+            yield from text_runs(piece.element, is_part, is_skipped)
 
 
 def text_runs(

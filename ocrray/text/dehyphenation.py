@@ -31,8 +31,8 @@ _MAX_LINE_CHARS = 10_000  # what is longer is no printed line
 class Division(NamedTuple):
     """End of a line, as the offset of its line feed, at which a file says that a word is divided.
 
-    `word` is the whole word, empty where the file does not give it (then the rule decides, even if the hyphen was corrected away);
-    None: the second half is not on the next line.
+    `word` is the whole word, empty where the file does not give it: then the rule decides, even if a corrector took the hyphen
+    away. None: the second half is not on the next line.
     """
 
     at: int
@@ -92,7 +92,7 @@ def _joined(before: str, line: str, of_file: str, words: set[str]) -> tuple[str,
         word = of_file
     elif any(char in _SOFT for char in mark):
         word = head + tail
-    elif len(mark) > 1 or (not mark and of_file == "?"):
+    elif len(mark) > 1 or (not mark and of_file):
         return None
     elif start["repeated"]:
         word = f"{head}{mark}{tail}"
