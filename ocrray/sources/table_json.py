@@ -35,14 +35,11 @@ class JsonTable:
         head = stream.peek(_SNIFF_BYTES)
         if not head.strip(b" \t\r\n\xef\xbb\xbf"):
             raise RecordError("the file is empty", kind="empty_file")
-        if has_json_lines(head, stream.encoding):
-            self.form = "JSON lines"
-            batches = _line_batches(line_blocks(stream.file), stream.encoding, 0)
-        else:
-            values = JsonValues(stream.file, stream.encoding)
-            batches = _value_batches(values)
+        values = None if has_json_lines(head, stream.encoding) else JsonValues(stream.file, stream.encoding)
+        batches = _value_batches(values) if values else _line_batches(line_blocks(stream.file), stream.encoding, 0)
         first = next(batches, [])
-        if self.form != "JSON lines":
+        self.form = "JSON lines"
+        if values:
             self.form = "a JSON array" if values.has_array else "JSON objects over several lines"
         if len(first) == 1 and len(head) < _SNIFF_BYTES and self.form != "a JSON array":
             self.form = "a single JSON object"
@@ -67,11 +64,11 @@ class JsonTable:
 def has_json_lines(head: bytes, encoding: TextEncoding) -> bool:
     """Return whether a file with this beginning holds JSON lines, broken ones among them, rather than JSON of another form."""
     text = head.decode(encoding.name, errors="replace").lstrip("\ufeff \t\r\n")
-    line, line_end, rest = text.partition("\n")
-    if text.startswith("["):
+    line, _, rest = text.partition("\n")
+    if text.startswith(("[", "\x1e")):
         return False
-    if not text.startswith("{") or not line_end:
-        return "\r" not in line.strip()  # which may end lines
+    if not text.startswith("{"):
+        return True
     try:
         json.loads(line)
     except (ValueError, RecursionError):
