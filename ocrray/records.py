@@ -33,6 +33,7 @@ TRANSIENT_REASONS = frozenset(("connection_lost", "error_in_answer", "timeout", 
 
 WARNING_MEANINGS: dict[str, str] = {
     "no_text": "the page has ink, but no text was recognized on it",
+    "text_layer_doubtful": "the text layer of the PDF page looks broken or leaves out most of what is printed",
     "text_not_read": "the OCR file holds text that was not read",
     "wrapping_removed": "a wrapping around the corrector's answer (a code fence, a preamble) was taken off",
 }

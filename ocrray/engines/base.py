@@ -109,6 +109,11 @@ class EngineConfig(StrictModel):
 class RecognizerConfig(EngineConfig):
     """Config of a recognizer."""
 
+    @property
+    def reads_english(self) -> bool:
+        """Return whether the pages are known to be in English."""
+        return False
+
     @abstractmethod
     def open(self) -> Recognizer:
         """Return the recognizer, loaded and ready.

@@ -51,6 +51,10 @@ class TesseractConfig(RecognizerConfig):
     blank_below_ink_frac: float = Field(default=1e-6, ge=0, lt=1)
     """Share of ink (0..1) below which a page is blank and not read; specks and borders are no ink. 0 reads every page."""
 
+    @property
+    def reads_english(self) -> bool:
+        return self.languages == ["eng"]
+
     def check(self, section: str) -> EngineInfo:
         try:
             import tesserocr

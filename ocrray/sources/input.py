@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field, PrivateAttr, model_validator
 
 from ocrray.config import StrictModel
 from ocrray.records import RESERVED_NAMES
-from ocrray.sources.kinds import KINDS
+from ocrray.sources.kinds import IMAGE_KINDS, KINDS, TEXT_LAYER_KINDS
 from ocrray.sources.rows import MAX_TEXT_CHARS
 from ocrray.sources.streams import TextEncoding
 
@@ -62,6 +62,9 @@ class InputConfig(StrictModel):
     """Column of tables with file names of scans, relative to the table's folder: each row is then a scan to recognize."""
     passthrough: list[str] = Field(default_factory=list)
     """Columns of tables that are copied into the corpus."""
+    pdf: Literal["recognize", "text", "auto"] = "recognize"
+    """Text of PDF pages: `recognize` renders and recognizes them, `text` reads the text layer that the file holds, and needs no
+    recognizer; `auto` reads the layer of each page where it seems sound, and recognizes the others."""
     text_unit: Literal["line", "paragraph", "file"] = "line"
     """Part of a plain text file that is one record; paragraphs are separated by blank lines."""
     encoding: Encoding = "utf-8"
@@ -72,6 +75,16 @@ class InputConfig(StrictModel):
     """Largest size in bytes of files that are read whole: scans, OCR files, and text with `text_unit: file`."""
     max_text_chars: int = Field(default=MAX_TEXT_CHARS, gt=0)
     """Most characters of one line, paragraph or table cell; longer ones are failed records."""
+
+    @property
+    def recognized_kinds(self) -> tuple[str, ...]:
+        """Return the kinds of which a page may need a recognizer."""
+        return tuple(kind for kind in IMAGE_KINDS if self.pdf != "text" or kind not in TEXT_LAYER_KINDS)
+
+    @property
+    def text_layer_kinds(self) -> tuple[str, ...]:
+        """Return the kinds of which pages are read as images only where their text layer is of no use."""
+        return () if self.pdf == "recognize" else TEXT_LAYER_KINDS
 
     @model_validator(mode="after")
     def _columns_agree(self) -> Self:

@@ -90,10 +90,9 @@ class InputFiles:
     """Of the walk."""
     parquet: pa.Buffer | None = None
 
-    @property
-    def holds_scans(self) -> bool:
-        """Return True if a file is a scan by its name, or by the METS that names it."""
-        return any(self.families[kind] for kind in IMAGE_KINDS)
+    def holds_scans(self, config: InputConfig) -> bool:
+        """Return True if a file may need a recognizer by its name, or by the METS that names it."""
+        return any(self.families[kind] for kind in config.recognized_kinds)
 
     def __iter__(self) -> Iterator[InputFile]:
         """Yield the files in their order."""
@@ -121,7 +120,7 @@ def walk_input(
 
     Raises: ConfigError: with one line for each path that matches nothing; for scans that nothing recognizes.
     """
-    if not images and (config.image_column or config.kind in IMAGE_KINDS):
+    if not images and (config.image_column or config.kind in config.recognized_kinds):
         raise ConfigError("input: these are scans, and nothing recognizes them: set `recognize`")
     walk = Walk(config.paths, f"{section}.paths")
     with ThreadPoolExecutor(_CONCURRENT_FILES) as pool:
@@ -135,7 +134,8 @@ def walk_input(
 
 def inspector_of(config: InputConfig, images: bool) -> Inspector:
     """Return the inspector of this config's files."""
-    return Inspector(config.kind, images, config.text_encoding, config.text_unit == "file", config.max_file_bytes)
+    unread_kinds = () if images else config.recognized_kinds
+    return Inspector(config.kind, unread_kinds, config.text_encoding, config.text_unit == "file", config.max_file_bytes)
 
 
 def _tables(found: InputFiles) -> Iterator[Found]:

@@ -90,6 +90,8 @@ class InputKind:
     container: ContainerFormat | None = None
     texts: Literal["units", "rows"] | None = None
     """Many short texts a file, read into the work list: lines or paragraphs, or rows of a table."""
+    has_text_layer: bool = False
+    """The pages of an image file may hold their text, which `input.pdf` lets be read."""
     magic: re.Pattern[bytes] | None = None
     """Matches the beginning of an image file whatever its name; None: whatever no other image kind matches."""
     root_name: str | None = None
@@ -126,9 +128,10 @@ _ALL = (
     ),
     InputKind(
         name="pdf",
-        meaning="PDF, each page rendered to an image",
+        meaning="PDF, each page rendered to an image, or its text layer (`input.pdf`)",
         extensions=(".pdf",),
         image=pdf,
+        has_text_layer=True,
         magic=pdf.MAGIC,
     ),
     InputKind(
@@ -200,6 +203,7 @@ _ALL = (
 
 KINDS: dict[str, InputKind] = {kind.name: kind for kind in _ALL}
 IMAGE_KINDS = tuple(kind.name for kind in _ALL if kind.is_image)
+TEXT_LAYER_KINDS = tuple(kind.name for kind in _ALL if kind.has_text_layer)
 EXPORTED_KINDS = tuple(kind.name for kind in _ALL if kind.is_exported)
 
 

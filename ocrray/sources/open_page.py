@@ -9,6 +9,7 @@ from PIL import Image
 from ocrray.errors import RecordError
 from ocrray.records import Line
 from ocrray.sources import kinds, markup
+from ocrray.sources.pdf_text import TextLayer, read_text_layer
 from ocrray.sources.streams import TextEncoding
 from ocrray.sources.text_files import read_text_file
 from ocrray.storage import Location, files
@@ -38,6 +39,15 @@ def open_image(uri: str, page: int = 0, *, max_pixels: int, max_file_bytes: int)
     """
     data, digest = files.read_hashed(Location.at(uri), max_file_bytes)
     return kinds.image_format_of(data).decode_page(data, page, uri, max_pixels), digest
+
+
+def open_text_layer(uri: str, page: int, *, max_pixels: int, max_file_bytes: int) -> tuple[TextLayer, str]:
+    """Return the text layer of one page (0-based) of a PDF, and the sha256 (hex) of the file.
+
+    Raises: RecordError: as `open_image`.
+    """
+    data, digest = files.read_hashed(Location.at(uri), max_file_bytes)
+    return read_text_layer(data, page, uri, max_pixels), digest
 
 
 def open_document(kind: str, uri: str, page: int, *, encoding: str, max_file_bytes: int) -> LoadedPage:

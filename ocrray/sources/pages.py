@@ -56,8 +56,8 @@ class Inspector:
 
     kind: str
     """Name of the only kind that is wanted, or `auto`."""
-    images: bool
-    """Scans can be recognized."""
+    unread_kinds: tuple[str, ...]
+    """Kinds of scans that nothing recognizes."""
     encoding: TextEncoding
     whole_text_files: bool
     max_file_bytes: int
@@ -86,9 +86,10 @@ class Inspector:
         family = self.family(found)
         if family is None and not named:
             return "unknown_format"
-        if family in kinds.IMAGE_KINDS and not self.images:
+        if family in self.unread_kinds:
             if named:
-                raise ConfigError(f"input.paths: {found.name} is a scan, and nothing recognizes it: set `recognize`")
+                hint = ", or `input.pdf: text` for its text layer" if family in kinds.TEXT_LAYER_KINDS else ""
+                raise ConfigError(f"input.paths: {found.name} is a scan, and nothing recognizes it: set `recognize`{hint}")
             return "scan"
         return ""
 
@@ -110,7 +111,7 @@ class Inspector:
 
     def member(self, member: Member) -> Inspected:
         """Inspect a file that a METS names."""
-        if member.family in kinds.IMAGE_KINDS and not self.images:
+        if member.family in self.unread_kinds:
             return Inspected(member.found, skipped="scan")
         missing = member.found.stat
         if isinstance(missing, RecordError) and missing.kind == "missing":

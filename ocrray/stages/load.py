@@ -11,21 +11,30 @@ from ocrray.errors import RecordError
 from ocrray.records import WORK_LIST_SCHEMA, lines_to_rows, merge_warnings, schema_for
 from ocrray.sources.input import InputConfig
 from ocrray.sources.kinds import IMAGE_KINDS
-from ocrray.sources.open_page import open_document
+from ocrray.sources.open_page import open_document, open_text_layer
 from ocrray.stages.base import RowStage, failed
 from ocrray.stages.tables import add_run_columns, with_columns
+from ocrray.stages.text_layer import doubt, is_unread
 
 
 class Load(RowStage):
-    """Turn rows of the work list into rows of the corpus with their passthrough columns, and read the documents among them."""
+    """Turn rows of the work list into rows of the corpus with their passthrough columns, and read the documents among them.
+
+    PDF pages are documents where `input.pdf` says so; with `auto`, one whose text layer is doubtful keeps no text, and is then
+    recognized.
+    """
 
     name = "load"
     reads = ("source_kind", "page", "image_uri")
     writes = ("raw_text", "lines", "image_uri", "content_hash", "warnings", "_divisions")
 
-    def __init__(self, config: InputConfig, fields: pa.DataType | None = None) -> None:
-        """Prepare to load; `fields` is the type of the fields that a later stage extracts."""
+    def __init__(self, config: InputConfig, fields: pa.DataType | None = None, *, reads_english: bool = False) -> None:
+        """Prepare to load; `fields` is the type of the fields that a later stage extracts.
+
+        `reads_english` is True where the pages are known to be in English, by which a text layer is judged.
+        """
         self.config = config
+        self.reads_english = reads_english
         self.schema = schema_for(fields)
 
     def __call__(self, work: pa.Table) -> pa.Table:
@@ -35,11 +44,14 @@ class Load(RowStage):
     def select(self, table: pa.Table) -> pa.ChunkedArray:
         """Select documents: rows that carry no text and are no scans."""
         waits = pc.and_(super().select(table), pc.is_null(table["raw_text"]))
-        return pc.and_(waits, pc.invert(pc.is_in(table["source_kind"], pa.array(IMAGE_KINDS))))
+        scans = [kind for kind in IMAGE_KINDS if kind not in self.config.text_layer_kinds]
+        return pc.and_(waits, pc.invert(pc.is_in(table["source_kind"], pa.array(scans, pa.string()))))
 
     def process_row(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """Read one page of a document."""
         kind, uri, page_index = row["source_kind"], row["source_uri"], row["page"]
+        if kind in self.config.text_layer_kinds:
+            return self._read_text_layer(uri, page_index)
         encoding, max_file_bytes = self.config.encoding, self.config.max_file_bytes
         page = open_document(kind, uri, page_index, encoding=encoding, max_file_bytes=max_file_bytes)
         return {
@@ -49,6 +61,22 @@ class Load(RowStage):
             "content_hash": page.content_hash,
             "warnings": merge_warnings(None, page.warnings),
             "_divisions": [division._asdict() for division in page.divisions] or None,
+        }
+
+    def _read_text_layer(self, uri: str, page: int) -> dict[str, Any]:
+        config = self.config
+        layer, content_hash = open_text_layer(uri, page, max_pixels=config.max_pixels, max_file_bytes=config.max_file_bytes)
+        if not layer.lines:
+            warnings = ["no_text"] if is_unread(layer) else []
+        else:
+            warnings = ["text_layer_doubtful"] if doubt(layer, reads_english=self.reads_english) else []
+        if config.pdf == "auto" and (warnings or not layer.lines):
+            return {}
+        return {
+            "raw_text": layer.text,
+            "lines": lines_to_rows(layer.lines),
+            "content_hash": content_hash,
+            "warnings": merge_warnings(None, warnings),
         }
 
 

@@ -26,7 +26,7 @@ from ocrray.runtime.resources import WorkersConfig
 from ocrray.sources.input import InputConfig
 from ocrray.sources.input_changes import require_unchanged
 from ocrray.sources.input_files import InputFiles, walk_input
-from ocrray.sources.kinds import EXPORTED_KINDS, IMAGE_KINDS, KINDS
+from ocrray.sources.kinds import EXPORTED_KINDS, KINDS
 from ocrray.sources.walk import Walk
 from ocrray.sources.worklist import Listing, count_records
 from ocrray.storage import Location
@@ -174,7 +174,7 @@ class RestorePlan(Plan):
         Raises: ConfigError: with one line for each problem that the names of the files did not show.
         """
         problems = Problems(_problems_of_records(self.config, listing))
-        if not self.recognizer and any(listing.counts[kind] for kind in IMAGE_KINDS):
+        if not self.recognizer and any(listing.counts[kind] for kind in self.config.input.recognized_kinds):
             problems.append("input.paths: a METS file names scans, which its name does not show: put `mets` into its name")
         problems.raise_if_any()
 
@@ -285,7 +285,7 @@ def _known_mets(folder: Location) -> list[str]:
 def _reads_images(config: RestoreConfig, files: InputFiles | None, previous: Run | None) -> bool:
     if files is None:  # of a finished run, unless there are problems anyway
         return bool(previous and previous.settings.get("recognizer"))
-    return files.holds_scans or bool(config.input.image_column)
+    return files.holds_scans(config.input) or bool(config.input.image_column)
 
 
 def _problems_of_files(config: RestoreConfig, files: InputFiles) -> list[str]:

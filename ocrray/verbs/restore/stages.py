@@ -29,7 +29,8 @@ from ocrray.verbs.restore.plan import RestorePlan
 def stage_specs(plan: RestorePlan) -> list[StageSpec]:
     """Return the stages that the records of this plan pass."""
     config = plan.config
-    specs = [_load(config.input, config.extract)]
+    reads_english = bool(config.recognize and config.recognize.reads_english)
+    specs = [_load(config.input, config.extract, reads_english)]
     if config.recognize and plan.recognizer:
         specs.append(_recognize(config.recognize, config.input, config.workers))
     if config.route:
@@ -41,9 +42,9 @@ def stage_specs(plan: RestorePlan) -> list[StageSpec]:
     return [*specs, _judge(config.guard, dehyphenate=config.dehyphenate)]
 
 
-def _load(config: InputConfig, extract: ExtractConfig | None) -> StageSpec:
+def _load(config: InputConfig, extract: ExtractConfig | None, reads_english: bool) -> StageSpec:
     fields = extract.fields.arrow_type() if extract else None
-    return StageSpec(lambda _: [Load(config, fields)])
+    return StageSpec(lambda _: [Load(config, fields, reads_english=reads_english)])
 
 
 def _recognize(config: RecognizerConfig, limits: InputConfig, workers: WorkersConfig) -> StageSpec:
