@@ -14,6 +14,7 @@ from pathlib import Path
 
 from ocrray import __version__
 from ocrray.errors import ConfigError, OcrrayError, RecordError
+from ocrray.redaction import hide
 from ocrray.verbs import VERBS
 from ocrray.verbs.streams import secure_standard_streams
 
@@ -32,13 +33,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         return carry_out(VERBS[options.verb], options.config, overrides=options.set, limit=options.limit, dry_run=options.dry_run)
     except (ConfigError, RecordError) as error:  # a RecordError of a path or URI in the config
-        print(f"ocrray: cannot run:\n{_indented(str(error))}", file=sys.stderr)
+        print(f"ocrray: cannot run:\n{_indented(hide(str(error)))}", file=sys.stderr)
         return 2
     except OcrrayError as error:
-        print(f"ocrray: stopped: {error}\n{_hint(options.verb, arguments)}", file=sys.stderr)
+        print(f"ocrray: stopped: {hide(str(error))}\n{_hint(options.verb, arguments)}", file=sys.stderr)
         return 2
     except OSError as error:  # of any store or disk: what was not expected at one place is still told in one line
-        print(f"ocrray: stopped: {_one_line(error)}\n{_hint(options.verb, arguments)}", file=sys.stderr)
+        print(f"ocrray: stopped: {hide(_one_line(error))}\n{_hint(options.verb, arguments)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         # A second signal would end this process with another code than promised.
@@ -94,7 +95,7 @@ def _hint(verb: str, arguments: Sequence[str]) -> str:
     resumes = verb in VERBS and VERBS[verb].resumes
     in_package = "/runtime_resources/working_dir_files/" in str(Path.cwd())  # of a job that was submitted to a cluster
     how = ", submit the job again" * in_package
-    return f"{'What is done is kept; to go on' if resumes else 'To start again'}{how}: {_command_line(arguments)}"
+    return f"{'What is done is kept; to go on' if resumes else 'To start again'}{how}: {hide(_command_line(arguments))}"
 
 
 def _one_line(error: OSError) -> str:

@@ -263,8 +263,7 @@ def test_correct_redirect_of_the_same_host_that_keeps_the_method_is_followed():
         (
             (
                 200,
-                b'data: {"choices":[{"delta":{"content":"H"}}]}\n\n'
-                b'data: {"choices":[{"delta":{"content":"i"},"finish_reason":"stop"}]}\n\n',
+                b'data: {"choices":[{"delta":{"content":"H"}}]}\n\ndata: {"choices":[{"text":"i","finish_reason":"stop"}]}\n',
             ),
             "Hi",
         ),

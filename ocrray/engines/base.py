@@ -84,6 +84,8 @@ class EngineConfig(StrictModel):
 
     rows_per_block: ClassVar[int]
     """Records that one worker processes in seconds to a minute."""
+    without_effect: ClassVar[frozenset[str]] = frozenset()
+    """Keys that change no result, so that a run may be resumed with others."""
     uses_gpu: ClassVar[bool] = False
     """True: the engine computes on a GPU if its worker has one."""
 

@@ -10,7 +10,7 @@ from ocrray import prompts
 from ocrray.engines.base import CorrectionResult, CorrectorConfig, EngineInfo
 from ocrray.engines.server.answers import Answer
 from ocrray.engines.server.client import Client, Request
-from ocrray.engines.server.config import RequestConfig, ServerConfig
+from ocrray.engines.server.config import PATIENCE_KEYS, RequestConfig, ServerConfig
 from ocrray.errors import ConfigError
 from ocrray.prompts import Prompt
 from ocrray.text.edits import written_probabilities
@@ -54,6 +54,7 @@ class HttpConfig(PromptedConfig, ServerConfig, CorrectorConfig):
     """Ask a language model on a server."""
 
     rows_per_block: ClassVar[int] = 64
+    without_effect: ClassVar[frozenset[str]] = PATIENCE_KEYS
 
     engine: Literal["http"]
 

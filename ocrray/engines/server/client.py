@@ -200,7 +200,9 @@ class Client:
         return stores.max_wait_s() if self._config.max_wait_s is None else self._config.max_wait_s
 
     def _of_run(self, fault: Fault) -> EngineError:
-        return EngineError(f"{self._told(fault)}{_advice(fault.sentence, self._section, self._config.max_tokens_key)}")
+        return EngineError(
+            f"{self._told(fault).removesuffix('.')}{_advice(fault.sentence, self._section, self._config.max_tokens_key)}"
+        )
 
     def _told(self, fault: Fault) -> str:
         return f"{self._config.address} with model {self._config.model}: {fault.sentence}"

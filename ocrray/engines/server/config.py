@@ -13,6 +13,18 @@ from ocrray.redaction import HIDDEN, hide, hide_values, spellings
 
 _NAME = re.compile(r"[A-Za-z_]\w{0,63}", re.ASCII)
 _FROM_ENVIRONMENT = re.compile(r"\$\{(\w+)\}")
+_PACE = (
+    "concurrency",
+    "requests_per_minute",
+    "tokens_per_minute",
+    "timeout_s",
+    "max_retries",
+    "max_wait_s",
+    "stop_after_refusals",
+)
+PATIENCE_KEYS = frozenset(("api_key_env", "headers", *_PACE))
+"""Keys of `ServerConfig` that change no answer."""
+
 _OWN_KEYS = ("messages", "prompt", "model", "stream")
 
 
@@ -175,7 +187,8 @@ def _key_problem(variable: str) -> str:
 
 def _shown(variable: str) -> str:
     """Return the name of a variable, unless it may be a key that was written in its place."""
-    return variable if re.fullmatch(r"[A-Z_][A-Z0-9_]*|[A-Za-z_]{1,24}", variable) else "named there"
+    is_word = len(variable) <= 40 and sum(char.isdigit() for char in variable) <= 2
+    return variable if is_word and ("_" in variable or len(variable) <= 16) else "named there"
 
 
 def _is_sendable(value: str) -> bool:

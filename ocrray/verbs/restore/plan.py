@@ -336,7 +336,8 @@ def _with_columns_read(config: RestoreConfig) -> RestoreConfig:
 
 
 def _dumped(model: StrictModel | None) -> dict[str, Any] | None:
-    return model.model_dump(mode="json") if model else None
+    exclude = set(model.without_effect) if isinstance(model, EngineConfig) else None
+    return model.model_dump(mode="json", exclude=exclude) if model else None
 
 
 def _engine(info: EngineInfo | None) -> str:
