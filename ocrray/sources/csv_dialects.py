@@ -173,7 +173,7 @@ def find_quoting(lines: Sequence[str], header: Header, *, is_whole: bool) -> Quo
     ranked = list(dict.fromkeys([base, *double, literal, *single]))
     misfits = {dialect: _misfits(lines, header, dialect, is_whole=is_whole) for dialect in ranked}
     if _is_quoted(lines, header):
-        ranked.remove(literal)
+        ranked = [dialect for dialect in ranked if dialect.quote == '"']
     escaping = replace(base, escapes=_has_escapes(lines[header.lines :], base))
     best = min(ranked, key=lambda dialect: (misfits[dialect], dialect != escaping))
     return Quoting(best, is_needed=misfits[literal] > misfits[best])

@@ -26,7 +26,7 @@ class CsvTable:
         self._encoding = stream.encoding
         self._chunks = self._lines(stream)
         head, is_whole = self._head()
-        if not head or not "".join(head[:1]).removeprefix("\ufeff"):
+        if not any(line.strip("\ufeff\r\n") for line in head):
             raise RecordError("the file is empty", kind="empty_file")
         head[0] = head[0].removeprefix("\ufeff")
         try:

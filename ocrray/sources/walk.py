@@ -203,8 +203,10 @@ def _walk(item: _Item, skipped: Counter[str]) -> Iterator[Found]:
 
 
 def _origin(item: _Item, name: str) -> Origin:
-    ending = posixpath.splitext(_WILD.split(item.pattern[-1])[-1])[1]
-    return "ending" if item.origin == "glob" and ending and name.endswith(ending) else item.origin
+    if item.origin != "glob":
+        return item.origin
+    ending = _WILD.split(item.pattern[-1])[-1]
+    return "ending" if "." in ending and name.endswith(ending) else "glob"
 
 
 class _Folder(NamedTuple):
