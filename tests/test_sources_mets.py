@@ -1,5 +1,6 @@
 """METS: pages in order, and the best text and image of several."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,45 @@ def test_pages_come_in_the_order_of_the_physical_map():
     found = pages(groups, others + physical(division("i2", "t2"), division("lost"), division(inside=area)))
 
     assert found == [MetsPage("2.xml", "2.tif"), MetsPage(None, None), MetsPage("1.xml", "1.tif")]
+
+
+def ordered(division: str, order: object) -> str:
+    return division.replace("<div ", f'<div ORDER="{order}" ', 1)
+
+
+def test_pages_come_in_their_order():
+    """ORDER places a division among its siblings, on every level; what has none stays behind what it follows."""
+    groups = group("FULLTEXT", *(file(f"t{i}", f"{i}.xml") for i in range(1, 8)))
+    first = ordered(division(kind="part", inside=ordered(division("t2"), 2) + ordered(division("t1"), "01")), 1)
+    second = ordered(division(kind="part", inside=ordered(division("t7"), 10) + ordered(division("t4"), 9) + division("t5")), 2)
+    last = division("t6", kind="part", inside="")
+
+    found = pages(groups, physical(second, first, ordered(division("t3", kind="leaf page"), 1.5), last))
+
+    assert [page.text_href for page in found] == ["1.xml", "2.xml", "3.xml", "6.xml", "4.xml", "5.xml", "7.xml"]
+
+
+@pytest.mark.parametrize(
+    ("structure", "expected"),
+    [
+        (division("t1") + division("t2") + division("t3", kind="cover"), "1 2 3"),
+        (division("t1") + division("t2"), "1 2 3"),
+        (division("t1") + division("t2", "t3"), "1 2 3"),
+        (division("t1", inside=division("t2", kind="area")) + division("t3"), "1 2 3"),
+        (division(inside=division("t1") + division("t2")) + division("t3"), "1 2 3"),
+        (division("t1") + division("t1", "t2") + division("t2") + division("t3"), "1 2 3"),
+        (division("t3", kind="book", inside=division("t1") + division("t2")), "1 2"),
+        (division("t1", "whole") + division("t2") + division("thumb", kind="icon"), "1 2 3"),
+    ],
+)
+def test_pages_miss_no_text_file_and_repeat_none(structure: str, expected: str):
+    """Covers, files without a division, several files of a page, pages in pages; the file of the whole book is no page more."""
+    texts = group("FULLTEXT", *(file(f"t{i}", f"{i}.xml", "text/xml") for i in (1, 2, 3)))
+    others = group("METADATA", file("whole", "whole.xml", "text/xml")) + group("THUMBS", file("thumb", "thumb.png"))
+
+    found = pages(texts + others, physical(structure))
+
+    assert " ".join(str(page.text_href).removesuffix(".xml") for page in found) == expected
 
 
 @pytest.mark.parametrize("kind", ["page", "PAGE", "np:page", "leaf"])
@@ -140,6 +180,7 @@ def test_pages_use_of_the_file_counts_where_groups_are_pages():
     )
 
     assert pages(groups) == [MetsPage("1.xml", "1.jp2"), MetsPage("2.xml", "2.jp2")]
+    assert pages(re.sub(' USE="[^"]*"', "", groups)) == [MetsPage("1.xml", "1.jp2"), MetsPage("2.xml", "2.jp2")]
 
 
 @pytest.mark.parametrize(

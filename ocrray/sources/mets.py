@@ -1,7 +1,7 @@
 """METS: which files belong to which page of a digitised item."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Literal
@@ -11,6 +11,7 @@ from lxml import etree
 from ocrray.errors import RecordError
 from ocrray.sources import images, xml_parse
 from ocrray.sources.compression import without_suffix
+from ocrray.sources.page_scope import by_index, index_from
 from ocrray.sources.xml_parse import local_name, parse_xml
 
 # Preference for file groups by their name (0 is the best, None is never used); the first pattern that matches decides.
@@ -53,15 +54,23 @@ class _File:
     kind: Literal["text", "image"]
     href: str
     group: str
+    form: str  # media type and suffix
     rank: tuple[bool, int]  # on the web, then the rank of the group: the lowest is the best
+
+    @property
+    def role(self) -> tuple[str, int]:
+        """Kind and rank of the group: files of one role are of the same use on different pages."""
+        return self.kind, self.rank[1]
 
 
 def list_pages(data: bytes) -> list[MetsPage]:
     """Return the pages in the order of the physical structMap, or of the best file groups if no structMap names files.
 
-    If several files belong to a page, the text in the best group is taken (full text, then ground truth, then other recognized
-    text) and the image in the best group (masters, then derivatives, then thumbnails); a file on the web (http) only if there is
-    no other.
+    Divisions come in the order of their ORDER, else of the document. If several files belong to a page, the text in the best
+    group is taken (full text, then ground truth, then other recognized text) and the image in the best group (masters, then
+    derivatives, then thumbnails); a file on the web (http) only if there is no other. Several text files of one group and form
+    are several pages. Divisions of another type beside the pages (a cover) are pages if their files are of the same use; text files
+    that no structMap names, but whose group has those of the pages, come last. No file is listed twice.
 
     Raises: RecordError: `unsafe_xml`, `invalid_xml`, `too_large`, `wrong_format`, `no_pages`.
     """
@@ -84,19 +93,53 @@ def list_files(data: bytes) -> list[str]:
 
 
 def _pages_by_structure(root: etree._Element, files: dict[str | None, _File]) -> list[MetsPage]:
-    maps = [element for element in root.iter("{*}structMap") if (element.get("TYPE") or "").lower() != "logical"]
-    for structure in sorted(maps, key=lambda element: (element.get("TYPE") or "").lower() != "physical"):
-        divisions = list(structure.iter("{*}div"))
-        pages = [division for division in divisions if _PAGE_TYPE.search((division.get("TYPE") or "").lower())]
-        pages = pages or [division for division in divisions if _is_innermost_with_file(division)]
-        found = [_page(division, files) for division in pages]
+    maps = list(root.iter("{*}structMap"))
+    physical = [element for element in maps if (element.get("TYPE") or "").lower() != "logical"]
+    for structure in sorted(physical, key=lambda element: (element.get("TYPE") or "").lower() != "physical"):
+        divisions = list(_divisions(structure))
+        pages = [division for division in divisions if _is_page(division)]
+        roles = {file.role for division in pages for file in _chosen(division, files)}
+        others = [division for division in divisions if not pages or roles & {file.role for file in _chosen(division, files)}]
+        found = [page for division in divisions if division in pages or division in others for page in _pages(division, files)]
         if any(page.text_href or page.image_href for page in found):
-            return found
+            elsewhere = {_file_id(element) for other in maps if other not in physical for element in _pointers(other)}
+            named = elsewhere | {_file_id(element) for element in _pointers(structure)}
+            return _without_repeats(found + _unlisted(found, files, named))
     return []
 
 
-def _is_innermost_with_file(division: etree._Element) -> bool:
-    return division.find("{*}fptr") is not None and division.find(".//{*}div/{*}fptr") is None
+def _divisions(element: etree._Element) -> Iterator[etree._Element]:
+    """Yield the divisions that are pages by their type, and the innermost with files where none is inside, in order."""
+    for division in by_index(element.iterchildren("{*}div"), lambda child: index_from(child.get("ORDER"))):
+        has_pages = any(map(_is_page, division.iterdescendants("{*}div")))
+        is_innermost = division.find("{*}fptr") is not None and division.find(".//{*}div/{*}fptr") is None
+        if not has_pages and (_is_page(division) or is_innermost):
+            yield division
+        else:
+            yield from _divisions(division)
+
+
+def _is_page(division: etree._Element) -> bool:
+    return bool(_PAGE_TYPE.search((division.get("TYPE") or "").lower()))
+
+
+def _unlisted(pages: list[MetsPage], files: dict[str | None, _File], named: set[str | None]) -> list[MetsPage]:
+    """Return text files that no structMap names, of the groups of those that are listed."""
+    listed = {page.text_href for page in pages}
+    groups = {file.group for file in files.values() if file.kind == "text" and file.href in listed}
+    others = (file for name, file in files.items() if name not in named and file.kind == "text")
+    return [MetsPage(file.href, None) for file in others if file.group in groups]
+
+
+def _without_repeats(pages: list[MetsPage]) -> list[MetsPage]:
+    seen: set[str] = set()
+    kept = []
+    for page in pages:
+        href = page.text_href or page.image_href
+        if href is None or href not in seen:
+            kept.append(page)
+        seen.add(href or "")
+    return kept
 
 
 def _pages_by_group(files: list[_File]) -> list[MetsPage]:
@@ -108,19 +151,58 @@ def _pages_by_group(files: list[_File]) -> list[MetsPage]:
 
 
 def _in_best_group(files: list[_File], kind: str) -> list[str]:
-    best = _best(files, kind)
-    return [file.href for file in files if best and (file.kind, file.group) == (kind, best.group)]
+    found = [file for file in files if file.kind == kind]
+    best = _best(found, kind)
+    if best is None:
+        return []
+    group = _same_group if len(found) > len({file.group for file in found}) else _numbered_alike
+    return list(dict.fromkeys(file.href for file in found if group(file, best)))
+
+
+def _same_group(file: _File, best: _File) -> bool:
+    return file.group == best.group
+
+
+def _numbered_alike(file: _File, best: _File) -> bool:
+    """Return whether the groups differ only in a number: each is a page."""
+    return re.sub(r"\d+", "0", file.group) == re.sub(r"\d+", "0", best.group)
 
 
 def _best(files: list[_File], kind: str) -> _File | None:
     return min((file for file in files if file.kind == kind), key=lambda file: file.rank, default=None)
 
 
-def _page(division: etree._Element, files: dict[str | None, _File]) -> MetsPage:
-    names = [element.get("FILEID") for element in division.iter("{*}fptr", "{*}area")]
-    here = [files[name] for name in names if name in files]
+def _pages(division: etree._Element, files: dict[str | None, _File]) -> list[MetsPage]:
+    """Return the page of a division, or the pages where it has several text files of the best group."""
+    here = _files_of(division, files)
     text, image = _best(here, "text"), _best(here, "image")
-    return MetsPage(text.href if text else None, image.href if image else None)
+    image_href = image.href if image else None
+    if text is None:
+        return [MetsPage(None, image_href)]
+    alike = (text.kind, text.group, text.form, text.rank)
+    texts = dict.fromkeys(file.href for file in here if (file.kind, file.group, file.form, file.rank) == alike)
+    images = dict.fromkeys(file.href for file in here if image and (file.kind, file.group) == ("image", image.group))
+    if len(images) == len(texts):
+        return [MetsPage(*hrefs) for hrefs in zip(texts, images, strict=True)]
+    return [MetsPage(href, image_href) for href in texts]
+
+
+def _chosen(division: etree._Element, files: dict[str | None, _File]) -> list[_File]:
+    here = _files_of(division, files)
+    return [best for kind in ("text", "image") if (best := _best(here, kind))]
+
+
+def _files_of(division: etree._Element, files: dict[str | None, _File]) -> list[_File]:
+    names = map(_file_id, _pointers(division))
+    return [files[name] for name in names if name in files]
+
+
+def _pointers(element: etree._Element) -> Iterator[etree._Element]:
+    return element.iter("{*}fptr", "{*}area")
+
+
+def _file_id(pointer: etree._Element) -> str | None:
+    return pointer.get("FILEID")
 
 
 def _files(root: etree._Element) -> dict[str | None, _File]:
@@ -136,15 +218,15 @@ def _file(element: etree._Element, href: str) -> _File | None:
     groups = element.iterancestors("{*}fileGrp")
     uses = (element.get("USE"), *(use for group in groups for use in (group.get("USE"), group.get("ID"))))
     group = next((use for use in uses if use), "")
-    kind = _kind(
-        (element.get("MIMETYPE") or "").strip().lower(), PurePosixPath(without_suffix(href.partition("?")[0])).suffix.lower()
-    )
+    media_type = (element.get("MIMETYPE") or "").strip().lower()
+    suffix = PurePosixPath(without_suffix(href.partition("?")[0])).suffix.lower()
+    kind = _kind(media_type, suffix)
     if kind is None:
         return None
     name = re.sub(r"^ocr-d-", "", group.lower().replace("_", "-"))
     ranks = _TEXT_RANKS if kind == "text" else _IMAGE_RANKS
     rank = next(rank for pattern, rank in ranks if pattern.search(name))
-    return None if rank is None else _File(kind, href, group, (_is_remote(href), rank))
+    return None if rank is None else _File(kind, href, group, media_type + suffix, (_is_remote(href), rank))
 
 
 def _kind(media_type: str, suffix: str) -> Literal["text", "image"] | None:
