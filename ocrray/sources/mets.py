@@ -69,8 +69,8 @@ def list_pages(data: bytes) -> list[MetsPage]:
     Divisions come in the order of their ORDER, else of the document. If several files belong to a page, the text in the best
     group is taken (full text, then ground truth, then other recognized text) and the image in the best group (masters, then
     derivatives, then thumbnails); a file on the web (http) only if there is no other. Several text files of one group and form
-    are several pages. Divisions of another type beside the pages (a cover) are pages if their files are of the same use; text files
-    that no structMap names, but whose group has those of the pages, come last. No file is listed twice.
+    are several pages. Divisions of another type beside the pages (a cover) are pages if their files are of the same use; text
+    files that no structMap names, but whose group has those of the pages, come last. No file is listed twice.
 
     Raises: RecordError: `unsafe_xml`, `invalid_xml`, `too_large`, `wrong_format`, `no_pages`.
     """
