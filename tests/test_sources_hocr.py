@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ocrray.errors import RecordError
 from ocrray.records import Line, Word
 from ocrray.sources.document import Document
 from ocrray.sources.markup import count_pages, read_page
@@ -75,6 +76,72 @@ def test_hocr_useless_box_is_none(title: str):
 def test_hocr_dialects_give_every_text_once(body: str, expected: list[str]):
     """Lines are the innermost lines; text that an engine left outside of them is a line of its own and is not lost."""
     assert texts(hocr(body)) == expected
+
+
+def everything(body: str) -> tuple[list[list[str]], set[str]]:
+    """Lines of every page, and all warnings."""
+    data = f"<html><head><title>no</title></head><body>{body}</body></html>".encode()
+    documents = [read_page("hocr", data, page) for page in range(count_pages("hocr", data))]
+    return [texts(document) for document in documents], {name for document in documents for name in document.warnings}
+
+
+PAGE = "<div class='ocr_page' title='bbox 0 0 9 9'/>"
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (f"{PAGE}<div class='ocr_carea'><p class='ocr_par'><span class='ocr_line'>a</span></p></div>", [["a"]]),
+        (f"{PAGE}<p class='ocr_par'>a</p>{PAGE}<p class='ocr_par'>b</p><p>c</p>", [["a"], ["b", "c"]]),
+        (f"before{PAGE}behind", [["before", "behind"]]),
+        (f"{PAGE}be<b>hi</b>nd", [["behind"]]),
+        (f"<div>one<div>{PAGE}</div>two</div><div>three{PAGE}four</div>", [["one", "two", "three"], ["four"]]),
+        ("<p>a</p><div class='ocr_page'>b</div><p>c</p><div class='ocr_page'>d</div>", [["a", "b", "c"], ["d"]]),
+        ("<div class='ocr_page'>a<div class='ocr_page'>b</div>c</div>", [["a", "c"], ["b"]]),
+        (
+            "<div class='ocr_page'><p>one</p><p>two</p><ul><li>three</li><li>four</li></ul></div>",
+            [["one", "two", "three", "four"]],
+        ),
+        ("<table class='ocr_page'><tr><td>one</td><td>two</td></tr></table>", [["one", "two"]]),
+        ("<div class='ocr_page'><span class='ocr_title'>one</span><span class='ocr_author'>two</span></div>", [["one", "two"]]),
+        ("<div class='ocr_page'><p class='ocr_line'><div>one</div><div>two</div></p></div>", [["one two"]]),
+        ("<div class='ocr_page'><p class='ocr_line'>ch<span class='ocr_dropcap'>a</span>p</p></div>", [["chap"]]),
+        ("<p class='ocr_line'>no page</p>", [["no page"]]),
+    ],
+)
+def test_hocr_every_text_is_read_once_on_the_page_it_belongs_to(body: str, expected: list[list[str]]):
+    """Text outside every page goes to the page before it, or to the first; blocks are apart whatever they are called."""
+    assert everything(body) == (expected, set())
+
+
+def test_hocr_order_is_followed():
+    """The property `order` is the place among siblings; `reorder 1` and the like are not."""
+    areas = [("c", "bbox 1 2 3 4; order 10"), ("x", "reorder 0"), ("a", "order 1"), ("b", "order 2; bbox 1 2 3 4")]
+    body = "".join(f"<div class='ocr_carea' title='{title}'><span class='ocr_line'>{name}</span></div>" for name, title in areas)
+
+    assert texts(hocr(body)) == ["a", "b", "c", "x"]
+
+
+def test_hocr_space_between_words_is_read_once():
+    """The reader puts a space between two words only where the file has none, of any width."""
+    words = "<span class='ocrx_word'>two</span>{}<span class='ocrx_word'>words</span>"
+
+    assert [texts(hocr(words.format(space))) for space in ("", " ", "\n\t", "&#160;", "&#8195;")] == [
+        ["two words"],
+        ["two words"],
+        ["two words"],
+        ["two\xa0words"],
+        ["two\u2003words"],
+    ]
+
+
+def test_hocr_comment_without_an_end_is_an_error():
+    """It would hide the rest of the page without a word; comments and scripts that end hide nothing."""
+    page = "<br><script>'<!--'</script><!-- a --><!--><div class=ocr_page>one {} two</div>"
+
+    assert texts(read_page("hocr", page.format("<!-- b -- c -->").encode(), 0)) == ["one two"]
+    with pytest.raises(RecordError, match="line 1: a comment"):
+        read_page("hocr", page.format("<!-- b ->").encode(), 0)
 
 
 def test_hocr_text_outside_lines_has_no_box_but_its_words():

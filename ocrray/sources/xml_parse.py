@@ -18,6 +18,8 @@ _SAFE: dict[str, Any] = {"no_network": True, "huge_tree": False, "remove_comment
 SAFE_XML: dict[str, Any] = {**_SAFE, "resolve_entities": False, "load_dtd": False}
 
 _DECLARED_ENCODING = re.compile(rb"""(?:charset|encoding)\s*=\s*["']?\s*([\w.:-]+)""", re.IGNORECASE)
+# Scripts and comments; one without an end is `<!--` alone.
+_COMMENTS = re.compile(rb"<(script|style)\b.*?</\1|<!--(?:-?>|.*?--!?>)?", re.DOTALL | re.IGNORECASE)
 _DECLARATION_BYTES = 4096
 
 
@@ -98,6 +100,7 @@ def parse_html(data: bytes) -> etree._Element:
 
 
 def _parse_tag_soup(data: bytes) -> etree._Element:
+    _refuse_open_comment(data)
     parser = etree.HTMLParser(**_SAFE, encoding=html_encoding(data))
     try:
         root: etree._Element | None = etree.fromstring(data, parser)
@@ -110,6 +113,14 @@ def _parse_tag_soup(data: bytes) -> etree._Element:
     if root is None:
         raise RecordError("there is no element in it", kind="invalid_xml")
     return root
+
+
+def _refuse_open_comment(data: bytes) -> None:
+    """Refuse a comment without an end: it hides all text behind it, and an HTML parser says nothing."""
+    text = data.replace(b"\0", b"")  # of UTF-16
+    if start := next((match.start() for match in _COMMENTS.finditer(text) if match[0] == b"<!--"), None):
+        line = text.count(b"\n", 0, start) + 1
+        raise RecordError(f"cannot be read as HTML: line {line}: a comment that does not end", kind="invalid_xml")
 
 
 def _root(data: bytes) -> etree._Element:

@@ -57,6 +57,21 @@ def test_export_hocr_end_tags_may_be_left_out():
         assert text in written
 
 
+def test_export_hocr_reaches_text_outside_every_page():
+    """Lines behind an empty page, loose text before and behind it, on any page."""
+    page = "<div class='ocr_page' title='bbox 0 0 9 9'/>"
+    body = f"loose tbe{page}<p class='ocr_par'>{hocr_line(hocr_word('tbe', 0))}</p>tail tbe{page}<h1>head tbe</h1><p>par tbe</p>"
+    data = f"<html><body>{body}</body></html>".encode()
+    old = [text_of("hocr", data, page) for page in (0, 1)]
+    edits = {page: edits_between(text, text.replace("tbe", "the")) for page, text in enumerate(old)}
+
+    written = write_document("hocr", data, edits, STEP)
+
+    assert old == ["loose tbe\ntbe\ntail tbe", "head tbe\npar tbe"]
+    assert written.changed_lines == 5
+    assert b"tbe" not in written.data
+
+
 def test_export_hocr_that_cannot_be_followed_is_refused():
     """Tags that the parser drops or moves would put words in the wrong place: such a file fails, by name."""
     source = HOCR.format("</table></p><div a=1></i><table>x<tr><div>" + hocr_line("tbe")).replace("</body>", "</b><body a=2>")

@@ -142,13 +142,13 @@ def _by_word(parts: Iterable[Part]) -> list[list[Part]]:
     """Return the parts that are text, grouped by word."""
     found: list[list[Part]] = []
     for part in parts:
-        if part.element is None or not (part.text.strip(" \t\n\r\f") or part.word is not None):
+        if part.element is None or not (hocr.collapsed([part]) or part.word is not None):
             continue
         if found and part.word is not None and found[-1][0].word is part.word:
             found[-1].append(part)
         else:
             found.append([part])
-    return [group for group in found if "".join(part.text for part in group).strip(" \t\n\r\f")]
+    return [group for group in found if hocr.collapsed(group)]
 
 
 def _box(element: etree._Element) -> Box | None:
