@@ -20,8 +20,9 @@ _NO_TEXT = {"head", "script", "style", "title"}
 _HTML_BLOCKS = set(
     re.findall(
         r"\w+",
-        "address article aside blockquote body caption center dd details dialog div dl dt fieldset figcaption figure footer"
-        " form h1 h2 h3 h4 h5 h6 header hgroup hr legend li main menu nav ol p pre section summary table tbody td tfoot th thead tr ul",
+        "address article aside blockquote body caption center dd details dialog div dl dt fieldset figcaption figure footer form"
+        " h1 h2 h3 h4 h5 h6 header hgroup hr legend li main menu nav ol p pre section summary table tbody td tfoot th thead tr"
+        " ul",
     )
 )
 """Elements whose text a browser shows apart from the text before and behind them."""
