@@ -21,6 +21,7 @@ SIGNS = re.compile(rb"FineReader|ABBYY|<(?:[\w.-]+:)?charParams\b|\bblockType\s*
 """Occurs in the head of such a file, once its NULs (of UTF-16) are removed: other formats too have a root `document`."""
 
 _PARTS = {"formatting", "charParams"}
+_ALTERNATIVES = {"charRecVariants", "wordRecVariants"}
 _SPACE = re.compile(r"\s+")
 
 _Char = tuple[str, etree._Element | None]
@@ -68,38 +69,45 @@ def _chars(piece: str | etree._Element) -> Iterator[_Char]:
     """Yield the characters of a formatting, a charParams or of plain text."""
     if isinstance(piece, str):
         yield from ((char, None) for char in _SPACE.sub(" ", piece))
-    elif local_name(piece) == "charParams":
-        # Some tools drop the space in an element that holds nothing else.
-        yield _own_text(piece).strip() or " ", piece
-    else:
-        yield from _formatting_chars(piece)
-
-
-def _formatting_chars(formatting: etree._Element) -> Iterator[_Char]:
-    has_chars = formatting.find("{*}charParams") is not None
-    own_text = _own_text(formatting)
-    if not has_chars and not own_text.strip():
-        # Alternatives, when a word has nothing else.
-        variants = formatting.iterfind("{*}wordRecVariants")
-        firsts = (variant for variant in (next(v.iter("{*}variantText"), None) for v in variants) if variant is not None)
-        for first in firsts:
-            yield from _chars(first)
+        return
+    has_chars = next(piece.iter("{*}charParams"), None) is not None
+    own_text = _own_text(piece)
+    if own_text.strip() or local_name(piece) == "charParams":
+        if not has_chars and piece.get("base64encoded") in ("1", "true"):
+            yield from _chars(_decoded(own_text))
+        else:
+            yield from _inner_chars(piece, has_chars=has_chars)
+        return
+    if not has_chars and own_text:
+        yield " ", None
+    # Alternatives, for words that have nothing else.
+    for variants in piece.iter("{*}wordRecVariants"):
+        if (first := next(variants.iter("{*}variantText"), None)) is not None:
+            yield from _inner_chars(first, has_chars=next(first.iter("{*}charParams"), None) is not None)
             yield " ", None
-    elif not has_chars and formatting.get("base64encoded") in ("1", "true"):
-        yield from _chars(_decoded(own_text))
-    else:
-        texts = [(formatting.text, None), *((child.tail, child) for child in formatting)]
-        for text, child in texts:
-            if child is not None and local_name(child) == "charParams":
-                yield from _chars(child)
-            # White space between characters that have elements of their own is indentation.
-            if text and (text.strip() or not has_chars):
-                yield from _chars(text)
+
+
+def _inner_chars(element: etree._Element, *, has_chars: bool) -> Iterator[_Char]:
+    if local_name(element) == "charParams":
+        # Some tools drop the space in an element that holds nothing else.
+        yield _own_text(element).strip() or " ", element
+        return
+    texts = [(element.text, None), *((child.tail, child) for child in element)]
+    for text, child in texts:
+        if child is not None and local_name(child) not in _ALTERNATIVES:
+            yield from _inner_chars(child, has_chars=has_chars)
+        # White space between characters that have elements of their own is indentation.
+        if text and (text.strip() or not has_chars):
+            yield from _chars(text)
 
 
 def _own_text(element: etree._Element) -> str:
-    """Return the text of an element without that of the elements in it."""
-    return (element.text or "") + "".join(child.tail or "" for child in element)
+    """Return the text in an element without that of alternatives."""
+    if not len(element):
+        return element.text or ""
+    inside = (_own_text(child) if local_name(child) not in _ALTERNATIVES else "" for child in element)
+    tails = (child.tail or "" for child in element)
+    return (element.text or "") + "".join(text + tail for text, tail in zip(inside, tails, strict=True))
 
 
 def _decoded(text: str) -> str:
