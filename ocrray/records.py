@@ -31,7 +31,10 @@ TRANSIENT_REASONS = frozenset(("connection_lost", "error_in_answer", "timeout", 
 """Values of `guard_reason` whose reason may pass, of records that a server alone did not answer; as above."""
 
 
+AWAITING_ANSWER = "awaiting_answer"
+
 WARNING_MEANINGS: dict[str, str] = {
+    AWAITING_ANSWER: "a request for its correction is in a batch file that has no answer yet; run again when it has",
     "no_text": "the page has ink, but no text was recognized on it",
     "text_layer_doubtful": "the text layer of the PDF page looks broken or leaves out most of what is printed",
     "text_not_read": "the OCR file holds text that was not read",

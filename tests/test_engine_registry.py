@@ -21,6 +21,7 @@ SECTIONS = {
     "hf": {},
     "padded": {},
     "http": {"base_url": "http://localhost/v1", "model": "m"},
+    "http_batch": {"folder": "batch", "model": "m"},
     "given": {"column": "llm"},
     "fake": {},
 }

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 from ocrray.corpus.blocks import read_block
 from ocrray.corpus.summary import Summary
-from ocrray.records import STATUSES, TRANSIENT_KINDS, TRANSIENT_REASONS
+from ocrray.records import AWAITING_ANSWER, STATUSES, TRANSIENT_KINDS, TRANSIENT_REASONS
 from ocrray.storage import Location
 
 _COLUMNS = ("status", "error_kind", "failed_stage", "guard_reason", "warnings")
@@ -33,7 +33,8 @@ class Selection:
     def transient(cls) -> Self:
         """Return the selection of records that failed, or were left as they are, for a reason that may have passed."""
         failed = [("error_kind", kind) for kind in sorted(TRANSIENT_KINDS)]
-        return cls((*failed, *(("guard_reason", reason) for reason in sorted(TRANSIENT_REASONS))))
+        waiting = ("warnings", AWAITING_ANSWER)
+        return cls((*failed, waiting, *(("guard_reason", reason) for reason in sorted(TRANSIENT_REASONS))))
 
     def __str__(self) -> str:
         return ", ".join(f"{column}={value}" for column, value in self.terms)

@@ -134,6 +134,10 @@ class CorrectorConfig(EngineConfig):
     tags_characters: ClassVar[bool] = False
     """True: an edit tagger, whose probabilities the guard weighs differently from a language model's."""
 
+    def finish(self) -> str:
+        """Do what is left when all records have passed, in the process that runs the verb; return a line to show, or ""."""
+        return ""
+
     @property
     def given_column(self) -> str | None:
         """Column that already holds the corrections; the engine then is never opened."""

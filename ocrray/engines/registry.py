@@ -9,11 +9,12 @@ from ocrray.engines.fake import FakeConfig, FakeRecognizerConfig
 from ocrray.engines.given import GivenConfig
 from ocrray.engines.hf import HfConfig
 from ocrray.engines.http import HttpConfig
+from ocrray.engines.http_batch import HttpBatchConfig
 from ocrray.engines.tagger import TaggerConfig
 from ocrray.engines.tesseract import TesseractConfig
 
 _Recognizers = TesseractConfig | FakeRecognizerConfig
-_Correctors = TaggerConfig | HfConfig | HttpConfig | GivenConfig | FakeConfig
+_Correctors = TaggerConfig | HfConfig | HttpConfig | HttpBatchConfig | GivenConfig | FakeConfig
 
 
 def _with_default_engine(section: Any) -> Any:

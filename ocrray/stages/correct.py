@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from ocrray.engines.base import CorrectionResult, Corrector, EngineInfo
 from ocrray.engines.registry import tags_characters
-from ocrray.records import Edit, Passage, edits_to_rows, merge_warnings, passages_to_rows
+from ocrray.records import AWAITING_ANSWER, Edit, Passage, edits_to_rows, merge_warnings, passages_to_rows
 from ocrray.stages.base import Stage, StageError, table_of
 from ocrray.stages.busy import BusyClock
 from ocrray.stages.tables import CORRECTOR_COLUMNS, corrector_columns, lists_array
@@ -33,7 +33,7 @@ class _Proposals:
     output_tokens: Counter[int] = field(default_factory=Counter)
     expected_errors: dict[int, float] = field(default_factory=lambda: defaultdict(float))
     without_estimate: set[int] = field(default_factory=set)
-    unwrapped: set[int] = field(default_factory=set)
+    warnings: dict[int, set[str]] = field(default_factory=lambda: defaultdict(set))
     messages: dict[int, str] = field(default_factory=dict)
 
     def add(self, row: int, start: int, source: str, correction: CorrectionResult) -> None:
@@ -48,6 +48,8 @@ class _Proposals:
         correction = self._unwrapped(row, source, correction)
         if correction.text == source:
             return
+        if correction.reason == AWAITING_ANSWER:
+            self.warnings[row].add(AWAITING_ANSWER)
         if correction.message:
             self.messages.setdefault(row, f"{correction.reason}: {correction.message}")
         passage = Passage(start, start + len(source), (correction.reason or "not_corrected") if correction.text is None else "")
@@ -67,7 +69,7 @@ class _Proposals:
         if found.is_doubtful:
             return replace(correction, text=None, reason="wrapping")
         if found.is_changed:
-            self.unwrapped.add(row)
+            self.warnings[row].add("wrapping_removed")
         return replace(correction, text=found.text)
 
     def columns(self, rows: pa.Table) -> dict[str, Any]:
@@ -80,10 +82,9 @@ class _Proposals:
             "input_tokens": _filled(self.input_tokens, len(rows)),
             "output_tokens": _filled(self.output_tokens, len(rows)),
         }
-        if self.unwrapped:
-            before = rows["warnings"].to_pylist()
-            new = (["wrapping_removed"] if row in self.unwrapped else [] for row in range(len(rows)))
-            columns["warnings"] = list(map(merge_warnings, before, new))
+        if self.warnings:
+            before = enumerate(rows["warnings"].to_pylist())
+            columns["warnings"] = [merge_warnings(old, self.warnings.get(row, ())) for row, old in before]
         if self.messages:
             columns["error"] = [self.messages.get(row) for row in range(len(rows))]
         if self.expected_errors:

@@ -157,12 +157,15 @@ def _of_json(text: str) -> Iterator[str]:
 
 
 def _parsed(text: str) -> Any:
-    for parse in (lambda: json.loads(text, strict=False), lambda: ast.literal_eval(text)):
-        try:
-            return parse()
-        except (ValueError, SyntaxError, RecursionError, MemoryError):
-            continue
-    return None
+    """Return the value of JSON, with line feeds in its strings if need be, or of a Python literal; None where it is neither."""
+    try:
+        return json.loads(text, strict=False)
+    except (ValueError, RecursionError):
+        pass
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
+        return None
 
 
 def _string_leaves(value: Any, name: str = "") -> Iterator[tuple[str, str]]:

@@ -70,7 +70,10 @@ def _summarised(folder: Location) -> Summary:
 def _result(plan: RestorePlan, folder: Location, summary: Summary, throughput: Throughput | None) -> Result:
     config = plan.config
     exported = export(config, folder, summary)
+    to_do = config.correct.finish() if config.correct else ""
     rows = result_rows(summary, config.output.path, unit=plan.unit, throughput=throughput, exported=exported)
+    if to_do:
+        rows.append(("requests", to_do))
     too_many_failed = summary.status["failed"] > config.max_failed_frac * summary.records
     too_many_lost = exported is not None and exported.failed > config.max_failed_frac * exported.documents
     return Result([console.two_columns(rows)], exit_code=int(too_many_failed or too_many_lost))
