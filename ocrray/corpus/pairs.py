@@ -20,8 +20,12 @@ from ocrray.storage import Location
 SCHEMA_VERSION = 2
 
 COLUMNS = (
-    Column("record_id", pa.string(), "unique: `page-` or `noise-` and a number"),
-    Column("kind", pa.string(), "`page`: rendered, degraded and recognized; `noise`: from the noise model; `clean`: no errors"),
+    Column("record_id", pa.string(), "unique: `page-`, `noise-` or `model-` and a number"),
+    Column(
+        "kind",
+        pa.string(),
+        "`page`: rendered, degraded and recognized; `noise`: from the noise model; `clean`: no errors; `model`: from a model",
+    ),
     Column("ocr", pa.string(), "text with errors"),
     Column("gt", pa.string(), "ground truth: the text without errors"),
     Column("cer", pa.float32(), "wrong characters per character of `gt`, after NFC and with white space collapsed"),
@@ -41,8 +45,10 @@ SCHEMA = pa.schema(
 )
 
 _DROPPED = [("drop_reason", pa.string()), ("drop_message", pa.string())]
-MADE_SCHEMA = pa.schema([*SCHEMA, *_DROPPED], metadata=SCHEMA.metadata)
-"""Rows as workers write them, one for every requested pair; one with a `drop_reason` has a message instead of texts."""
+_TOKENS = [("input_tokens", pa.int32()), ("output_tokens", pa.int32())]
+MADE_SCHEMA = pa.schema([*SCHEMA, *_DROPPED, *_TOKENS], metadata=SCHEMA.metadata)
+"""Rows as workers write them, one for every requested pair; one with a `drop_reason` has a message instead of texts. Tokens are
+those that a language model read and wrote."""
 
 _FILE_ROWS = 50_000
 _GROUP_ROWS = 4096
@@ -71,6 +77,7 @@ class PairsSummary:
     dropped: Counter[str] = field(default_factory=Counter)
     drop_examples: dict[str, str] = field(default_factory=dict)  # one message per reason
     fonts: Counter[str] = field(default_factory=Counter)
+    tokens: Counter[str] = field(default_factory=Counter)  # `input_tokens` and `output_tokens` of a language model
     files: list[DataFile] = field(default_factory=list)
 
     @property
@@ -124,6 +131,9 @@ def _kept(folder: Location, summary: PairsSummary) -> Iterator[pa.Table]:
         for row in rows.filter(pc.invert(made)).select(["drop_reason", "drop_message"]).to_pylist():
             summary.dropped[row["drop_reason"]] += 1
             summary.drop_examples.setdefault(row["drop_reason"], row["drop_message"])
+        for name, _ in _TOKENS:
+            if name in rows.column_names:  # files of an earlier version have none
+                summary.tokens[name] += pc.sum(rows[name]).as_py() or 0
         yield rows.filter(made).select(SCHEMA.names).cast(SCHEMA)
 
 

@@ -43,6 +43,8 @@ class PairsManifest(BaseModel):
     kinds: dict[str, KindEntry]
     dropped: dict[str, int]
     drop_examples: dict[str, str]
+    tokens: dict[str, int] = {}
+    """Tokens that a language model read and wrote (`input_tokens`, `output_tokens`)."""
     data_files: list[DataFileEntry]
     config: dict[str, Any]
     libraries: dict[str, str]
@@ -76,6 +78,7 @@ def write_manifest(
         kinds={kind: KindEntry(pairs=part.pairs, chars=part.chars, cer=part.cer) for kind, part in summary.kinds.items()},
         dropped=dict(summary.dropped.most_common()),
         drop_examples=summary.drop_examples,
+        tokens=dict(summary.tokens),
         data_files=data_file_entries(summary.files),
         config=dict(config),
         libraries=library_versions(),
@@ -100,7 +103,10 @@ def read_manifest(output: Location) -> PairsManifest | None:
 
 @dataclass(frozen=True)
 class Origin:
-    """Facts for the card that are not in the config; `noise_origin` names the data that the noise model was fitted on."""
+    """Facts for the card that are not in the config.
+
+    `noise_origin` names the data that the noise model was fitted on, `language_model` the model that corrupted texts.
+    """
 
     passages: int
     files: int
@@ -108,6 +114,7 @@ class Origin:
     recognizer: str
     noise_origin: str
     requested: Mapping[str, int]
+    language_model: str = ""
 
 
 def write_card(output: Location, *, summary: PairsSummary, about: About, config: Mapping[str, Any], origin: Origin) -> None:

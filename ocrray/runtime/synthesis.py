@@ -1,8 +1,9 @@
 """Pairs on Ray Data: a work list of passages through a pool of workers that each make one pair a row.
 
-blocks of _work_list/pages -> MakePages -> _made/pages
-blocks of _work_list/noise -> MakeNoise -> _made/noise
-                             (actor pool)
+blocks of _work_list/pages   -> MakePages     -> _made/pages
+blocks of _work_list/noise   -> MakeNoise     -> _made/noise
+blocks of _work_list/corrupt -> MakeCorrupted -> _made/corrupt
+                                (actor pool)
 """
 
 import hashlib
@@ -25,6 +26,9 @@ from ocrray.runtime.monitor import MonitorHandle
 from ocrray.stages.base import attempt
 from ocrray.storage import Location
 from ocrray.synth.config import NoiseConfig, PagesConfig
+from ocrray.synth.corrupt_config import CorruptHfConfig, CorruptHttpConfig
+from ocrray.synth.corrupt_prompt import Example
+from ocrray.synth.corrupted import corrupt
 from ocrray.synth.noise import NoiseModel
 from ocrray.synth.noisy import make_noisy
 from ocrray.synth.pages import ScannedPair, make_page, typefaces
@@ -47,7 +51,7 @@ def run_phase(
     """Make the pairs of these blocks of `output`'s work list `name`; `pool` as for `blocks.map_in_pool`."""
     ray.get(monitor.begin_phase.remote())
     rows = blocks.read_blocks(output.child("_work_list").child(name), work, monitor)
-    rows = blocks.map_in_pool(rows, worker, (*arguments, monitor), num_cpus=1, **pool)
+    rows = blocks.map_in_pool(rows, worker, (*arguments, monitor), **pool)
     made = output.child("_made").child(name)
     made.filesystem.create_dir(made.path)
     for _ in blocks.write_blocks(rows, blocks.Chain(()), partial(write_block, made), monitor):
@@ -107,6 +111,28 @@ class MakeNoise:
         return {"kind": "noise" if with_errors else "clean", "ocr": ocr, "gt": gt}
 
 
+class MakeCorrupted:
+    """Worker process with a language model: has it corrupt an excerpt of each passage; several threads may call it at once."""
+
+    def __init__(
+        self, config: CorruptHttpConfig | CorruptHfConfig, examples: Sequence[Example], seed: int, monitor: MonitorHandle
+    ) -> None:
+        self.config, self.examples, self.seed, self.monitor = config, examples, seed, monitor
+        with reporting_errors(monitor):
+            self.writer = config.open()
+
+    def __call__(self, work: pa.Table) -> pa.Table:
+        with reporting_errors(self.monitor):
+            rows = work.to_pylist()
+            seeds = [record_seed(self.seed, row["record_id"]) for row in rows]
+            made = corrupt([row["text"] for row in rows], seeds, self.config, self.examples, self.writer)
+            found = [
+                {"record_id": row["record_id"], "source": row["source"], "seed": seed, "kind": "model", **values}
+                for row, seed, values in zip(rows, seeds, made, strict=True)
+            ]
+            return _as_table(found, self.monitor)
+
+
 def record_seed(seed: int, record_id: str) -> int:
     """Return the seed (63 bits) of one record of a run with this `seed`, independent of worker and order."""
     return int.from_bytes(hashlib.blake2b(f"{seed} {record_id}".encode(), digest_size=8).digest()) >> 1
@@ -123,6 +149,11 @@ def _made(
         own_seed = record_seed(seed, row["record_id"])
         made = make(row["record_id"], row["text"], np.random.default_rng(own_seed))
         rows.append({"record_id": row["record_id"], "source": row["source"], "seed": own_seed, **made})
+    return _as_table(rows, monitor)
+
+
+def _as_table(rows: Sequence[dict[str, Any]], monitor: MonitorHandle) -> pa.Table:
+    """Return the rows with the character error rates of pairs, and tell the monitor their numbers."""
     pairs = [row for row in rows if not row.get("drop_reason")]
     for row, cer in zip(pairs, _cers(pairs), strict=True):
         row["cer"] = cer

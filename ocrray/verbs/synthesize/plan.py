@@ -2,7 +2,7 @@
 
 import hashlib
 from dataclasses import asdict, dataclass
-from typing import Self
+from typing import Any, Self
 
 from pydantic import Field, model_validator
 
@@ -10,8 +10,11 @@ from ocrray.config import StrictModel
 from ocrray.corpus.pairs import SCHEMA_VERSION
 from ocrray.engines.base import EngineInfo
 from ocrray.errors import Problems
+from ocrray.runtime.resources import gpu_problems
 from ocrray.storage import Location
 from ocrray.synth.config import NoiseConfig, PagesConfig
+from ocrray.synth.corrupt_config import CorruptConfig, CorruptHfConfig
+from ocrray.synth.corrupt_prompt import TEMPLATE_VERSION
 from ocrray.synth.noise import NoiseModel
 from ocrray.synth.pages import typefaces
 from ocrray.verbs import output
@@ -37,6 +40,8 @@ class SynthesizeConfig(StrictModel):
     """Pairs of rendered, degraded and recognized pages; null: none."""
     noise: NoiseConfig | None = None
     """Pairs by a noise model; null: none."""
+    corrupt: CorruptConfig | None = None
+    """Pairs by a language model that is asked to corrupt texts, behind a server (`engine: http`) or loaded (`hf`); null: none."""
     output: PairsOutputConfig
     """Location of the pairs."""
     seed: int = Field(1, ge=0)
@@ -46,8 +51,8 @@ class SynthesizeConfig(StrictModel):
 
     @model_validator(mode="after")
     def _something_to_make(self) -> Self:
-        if not self.pages and not self.noise:
-            raise ValueError("set pages, noise or both: there is nothing to make")
+        if not self.pages and not self.noise and not self.corrupt:
+            raise ValueError("set pages, noise or corrupt, or several: there is nothing to make")
         if self.noise and not (self.pages or self.noise.fit or self.noise.model):
             raise ValueError("noise needs pages, noise.fit (your own pairs) or noise.model to get its error rates from")
         return self
@@ -64,8 +69,9 @@ class SynthesizePlan(Plan):
     text: CleanText
     passages: int
     counts: dict[str, int]
-    """Number of pairs to make in each phase: `pages`, then `noise`."""
+    """Number of pairs to make in each phase: `pages`, `noise`, `corrupt`."""
     recognizer: EngineInfo | None
+    corruptor: EngineInfo | None
     fonts: list[str]
 
     def noise_origin(self) -> str:
@@ -85,6 +91,8 @@ class SynthesizePlan(Plan):
             rows += [("recognizer", f"{info.engine} {info.model} {info.revision}"), ("fonts", ", ".join(self.fonts))]
         if self.config.noise:
             rows.append(("noise model", self.noise_origin()))
+        if info := self.corruptor:
+            rows.append(("language model", " ".join(filter(None, (info.engine, info.model, info.revision)))))
         return rows
 
 
@@ -102,6 +110,7 @@ def make_plan(config: SynthesizeConfig, limit: int | None, problems: Problems, *
     font_names = problems.checked(_font_names, config.pages) if config.pages else []
     recognizer = problems.checked(_check_recognizer, config.pages) if config.pages else None
     noise_source = problems.checked(_noise_source, config.noise) if config.noise else None
+    corruptor, examples = _check_corrupt(config, problems)
     text = CleanText(config.input, _passage_chars(config))
     found = problems.checked(lambda: sum(1 for _ in text))
     if found == 0:
@@ -113,6 +122,7 @@ def make_plan(config: SynthesizeConfig, limit: int | None, problems: Problems, *
     settings = {
         **config.model_dump(mode="json", include={"input", "pages", "noise", "seed"}),
         **made_with,
+        **_corrupt_settings(config.corrupt, corruptor, examples),
         "text": text.digest,
         "limit": limit,
         "schema_version": SCHEMA_VERSION,
@@ -124,6 +134,7 @@ def make_plan(config: SynthesizeConfig, limit: int | None, problems: Problems, *
         passages=found,
         counts=counts,
         recognizer=recognizer,
+        corruptor=corruptor,
         fonts=font_names,
         settings=settings,
         previous=previous,
@@ -131,6 +142,11 @@ def make_plan(config: SynthesizeConfig, limit: int | None, problems: Problems, *
     if not dry_run and not previous:
         write_work_lists(folder, counts, config.seed, found, CleanText(config.input, _passage_chars(config)))
     return plan
+
+
+def _corrupt_settings(config: CorruptConfig | None, model: EngineInfo | None, examples: str | None) -> dict[str, Any]:
+    """Return nothing without `corrupt`, so that runs of versions that did not know it can be resumed."""
+    return {"corrupt": config.settings(), "corruptor": model and asdict(model), "examples": examples} if config else {}
 
 
 def _font_names(config: PagesConfig) -> list[str]:
@@ -145,15 +161,33 @@ def _check_recognizer(config: PagesConfig) -> EngineInfo:
 def _noise_source(config: NoiseConfig) -> str:
     """Return what identifies the origin of the noise model in the fingerprint."""
     if config.fit:
-        return fit_digest(config.fit)
+        return fit_digest(config.fit, "noise.fit")
     if config.model:
         NoiseModel.load(config.model)
         return hashlib.sha256(config.model.read_bytes()).hexdigest()
     return "pages"
 
 
+def _check_corrupt(config: SynthesizeConfig, problems: Problems) -> tuple[EngineInfo | None, str | None]:
+    """Return the language model's identity, and what identifies the examples in the fingerprint."""
+    if not (corrupt := config.corrupt):
+        return None, None
+    if isinstance(corrupt, CorruptHfConfig):
+        problems += gpu_problems("corrupt.gpus", config.workers or 1, corrupt.gpus)
+    return problems.checked(corrupt.check), problems.checked(_examples_source, corrupt)
+
+
+def _examples_source(config: CorruptConfig) -> str:
+    return fit_digest(config.examples, "corrupt.examples") if config.examples else TEMPLATE_VERSION
+
+
 def _passage_chars(config: SynthesizeConfig) -> int:
-    return max(config.pages.char_range[1] if config.pages else 0, config.noise.chars[1] if config.noise else 0)
+    ranges = [
+        config.pages and config.pages.char_range,
+        config.noise and config.noise.chars,
+        config.corrupt and config.corrupt.chars,
+    ]
+    return max(chars[1] for chars in ranges if chars)
 
 
 def _limited(count: int, limit: int | None) -> int:

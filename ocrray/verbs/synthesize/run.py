@@ -1,8 +1,8 @@
-"""Running `synthesize`: pages, then noise, on Ray; then the pairs are gathered, and card and manifest written."""
+"""Running `synthesize`: pages, noise and a language model, on Ray; then pairs are gathered, and card and manifest written."""
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,9 +13,12 @@ import pyarrow.compute as pc
 from ocrray.corpus.blocks import cut_blocks, part_rows, read_footers, read_index, write_index
 from ocrray.corpus.pairs import gather, made_batches
 from ocrray.corpus.pairs_card import Origin, PairsManifest, read_manifest, write_card, write_manifest
+from ocrray.errors import ConfigError
 from ocrray.runtime.resources import block_rows
 from ocrray.storage import Location
 from ocrray.synth.config import NoiseConfig, PagesConfig
+from ocrray.synth.corrupt_config import CorruptConfig
+from ocrray.synth.corrupt_prompt import EXAMPLES, Example
 from ocrray.synth.noise import NoiseModel, fit_recognition_errors
 from ocrray.verbs import console
 from ocrray.verbs.base import Result
@@ -27,7 +30,12 @@ if TYPE_CHECKING:
     from ocrray.runtime.monitor import MonitorHandle
 
 _NOISE_FILE = "noise.json"
-_BLOCK_ROWS = {"pages": (1, 16), "noise": (64, 512)}  # minimum and maximum committed together: seconds of one worker's time
+_BLOCK_ROWS = {
+    "pages": (1, 16),
+    "noise": (64, 512),
+    "corrupt": (3, 32),
+}  # minimum and maximum committed together: seconds of one worker's time
+_MAX_EXAMPLES = 2_000  # they travel to every worker
 _SCRATCH = ("_made", "_work_list")
 
 
@@ -40,6 +48,8 @@ def run(plan: SynthesizePlan, folder: Location) -> Result:
             _make_pages(plan, plan.config.pages, folder, monitor)
         if plan.config.noise:
             _make_noise(plan, plan.config.noise, folder, monitor)
+        if plan.config.corrupt:
+            _make_corrupted(plan, plan.config.corrupt, folder, monitor)
     with console.working("Gathering the pairs"):
         manifest = _finish(plan, folder)
     return _result(plan, folder, manifest, elapsed_s=time.monotonic() - begun)
@@ -74,6 +84,33 @@ def _make_noise(plan: SynthesizePlan, config: NoiseConfig, folder: Location, mon
     _run_phase("noise", MakeNoise, (config, model, plan.config.seed), plan, folder, monitor)
 
 
+def _make_corrupted(plan: SynthesizePlan, config: CorruptConfig, folder: Location, monitor: "MonitorHandle") -> None:
+    from ocrray.runtime.synthesis import MakeCorrupted
+
+    pool = {
+        "workers": config.pool_workers(plan.config.workers),
+        "num_gpus": config.gpus,
+        "blocks_at_once": config.blocks_at_once,
+    }
+    _run_phase("corrupt", MakeCorrupted, (config, _examples(config), plan.config.seed), plan, folder, monitor, **pool)
+
+
+def _examples(config: CorruptConfig) -> Sequence[Example]:
+    """Return the examples to show, at most `_MAX_EXAMPLES` of the user's own, drawn evenly from all of them.
+
+    Raises: ConfigError: when the user's own are none.
+    """
+    if not config.examples:
+        return EXAMPLES
+    longest = config.chars[1]
+    usable = [Example(text, read) for text, read in fit_pairs(config.examples) if max(len(text), len(read)) <= longest]
+    if not usable:
+        raise ConfigError(
+            f"corrupt.examples: no pair of at most {longest:,} characters (corrupt.chars) in {config.examples.paths}"
+        )
+    return usable[:: -(-len(usable) // _MAX_EXAMPLES)]
+
+
 def _run_phase(
     phase: str,
     worker: type[Any],
@@ -81,7 +118,9 @@ def _run_phase(
     plan: SynthesizePlan,
     folder: Location,
     monitor: "MonitorHandle",
+    **pool: Any,
 ) -> None:
+    """Make the missing pairs of a phase; `pool` is how many workers make them, and with what, unless with a CPU each."""
     from ocrray.runtime import cluster, synthesis
     from ocrray.runtime.monitor import ProgressDisplay
 
@@ -96,8 +135,8 @@ def _run_phase(
         return
     done = count - sum(block.rows for block in missing)
     with ProgressDisplay(monitor, count, done, phase, statuses=synthesis.STATUSES):
-        workers, on_cluster = plan.config.workers, cluster.is_remote()
-        synthesis.run_phase(phase, worker, arguments, folder, missing, monitor, workers=workers, on_cluster=on_cluster)
+        pool = {"workers": plan.config.workers, "num_cpus": 1, "on_cluster": cluster.is_remote(), **pool}
+        synthesis.run_phase(phase, worker, arguments, folder, missing, monitor, **pool)
 
 
 def _noise_model(config: NoiseConfig, folder: Location) -> NoiseModel:
@@ -133,6 +172,7 @@ def _finish(plan: SynthesizePlan, folder: Location) -> PairsManifest:
         unusable=plan.text.unusable,
         recognizer=" ".join(filter(None, (plan.recognizer.engine, plan.recognizer.model))) if plan.recognizer else "",
         noise_origin=plan.noise_origin(),
+        language_model=plan.corruptor.model if plan.corruptor else "",
         requested=plan.counts,
     )
     write_card(folder, summary=summary, about=plan.config.output, config=resolved, origin=origin)

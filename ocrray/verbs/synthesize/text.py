@@ -20,8 +20,8 @@ from ocrray.synth.clean import Passage, passages
 from ocrray.synth.config import FitConfig
 
 WORK_SCHEMA = pa.schema([("record_id", pa.string()), ("text", pa.string()), ("source", pa.string())])
-PHASES = ("pages", "noise")
-_ID_PREFIXES = {"pages": "page", "noise": "noise"}
+PHASES = ("pages", "noise", "corrupt")
+_ID_PREFIXES = {"pages": "page", "noise": "noise", "corrupt": "model"}
 _PART_ROWS = 8192
 _MAX_TEXT_CHARS = 1 << 26  # a row may hold a whole book
 
@@ -101,12 +101,12 @@ def fit_pairs(config: FitConfig) -> Iterator[tuple[str, str]]:
                 yield truth, read
 
 
-def fit_digest(config: FitConfig) -> str:
+def fit_digest(config: FitConfig, section: str) -> str:
     """Return a digest that changes when any of the user's own pairs does.
 
     Raises: ConfigError: when the input cannot be read.
     """
-    return walk_input(_fit_input(config), images=False, section="noise.fit").digest
+    return walk_input(_fit_input(config), images=False, section=section).digest
 
 
 def _work_rows(text: CleanText, phase: str, count: int, seed: int, passage_count: int) -> Iterator[dict[str, str]]:
