@@ -8,13 +8,11 @@ from typing import Literal
 from pydantic import Field
 
 from ocrray.config import StrictModel
+from ocrray.guard.figures import changes_figures
 from ocrray.guard.spans import Span
 
 SLACK_CHARS = 6  # spans this short are exempt from limits given as fractions: `Tbe` -> `The` changes a third of its characters
 _NGRAM_WORDS = 3
-_FIGURE = re.compile(r"[^\w\s]?\d[\d.,:/-]*\d[a-z]{0,2}[^\w\s]*")  # two digits or more: `240`, `£1,000`, `14th`, `3/4,`
-_LOOK_ALIKE = str.maketrans("lI|OoSB", "1110058")  # `301.` may become `30l.`, thirty pounds
-
 
 Kept = Literal["spelling", "names", "abbreviations", "marks", "line_breaks"]
 """What a correction may not change."""
@@ -38,12 +36,13 @@ class Rules(StrictModel):
     """Largest number of times that a passage may repeat the same three words more often than its source, or (times 10) the same
     character in a run. null: no limit."""
     keep_digits: bool = True
-    """Refuse edits that change a number or lose one of two digits or more. Letters read as digits do not count as numbers
-    (`l85O` may become `1850`, `9treet` `street`, `301.` thirty pounds, `30l.`, and a lone `1` `I`)."""
+    """Refuse edits that change, lose or invent a figure: numbers, fractions, sums of money, ordinals, number words, Roman
+    numerals, months and days. Letters read as digits do not count (`l85O` may become `1850`, `9treet` `street`, `301.` thirty
+    pounds, `30l.`, and a lone `1` `I`)."""
 
 
-def broken_rule(span: Span, rules: Rules) -> str:
-    """Return the name of the first rule that the span breaks by itself, or an empty string."""
+def broken_rule(span: Span, rules: Rules, preceding: str = "") -> str:
+    """Return the name of the first rule that the span breaks by itself, or an empty string; `preceding` is the word before it."""
     growth_chars = abs(len(span.corrected) - len(span.raw))
     if rules.max_length_change is not None and growth_chars > max(SLACK_CHARS, rules.max_length_change * len(span.raw)):
         return "length"
@@ -52,7 +51,7 @@ def broken_rule(span: Span, rules: Rules) -> str:
     longest = None if rules.max_repeats is None else 10 * rules.max_repeats
     if longest and len(span.corrected) > longest and _longest_run(span.corrected) > _longest_run(span.raw) + longest:
         return "repetition"
-    if rules.keep_digits and _changes_number(span.raw, span.corrected):
+    if rules.keep_digits and changes_figures(span.raw, span.corrected, preceding):
         return "digits"
     return ""
 
@@ -78,17 +77,6 @@ def repeating_spans(raw: str, corrected: str, spans: Sequence[Span], max_repeats
 
 def _changed_chars(span: Span) -> int:
     return sum(max(len(edit.raw), len(edit.corrected)) for edit in span.edits)
-
-
-def _changes_number(raw: str, corrected: str) -> bool:
-    """Return True when a number's digits do not occur, in order, among the corrected digits and letters that look like digits."""
-    after = re.findall(r"\d", corrected.translate(_LOOK_ALIKE))
-    has_digits = any(map(str.isdigit, corrected))
-    for word in raw.split():
-        digits, remaining = re.findall(r"\d", word), iter(after)
-        if (has_digits or _FIGURE.fullmatch(word)) and not all(digit in remaining for digit in digits):
-            return True
-    return False
 
 
 def _longest_run(text: str) -> int:
