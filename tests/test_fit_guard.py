@@ -111,8 +111,8 @@ def test_fit_guard_pages_add_recognizer_confidences(language: Path, tmp_path: Pa
 @pytest.mark.parametrize(
     ("line", "problem"),
     [
-        ('{"ocr": "a", "gt": "b"}', "line 1 has no 'corrected'"),
-        ('{"ocr": 1, "corrected": "a", "gt": "b"}', "line 1"),
+        ('{"ocr": "a", "gt": "b"}', "no column corrected"),
+        ('{"ocr": 1, "corrected": "a", "gt": "b"}', "row 1"),
         ("a", "own"),
     ],
 )

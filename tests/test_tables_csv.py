@@ -3,6 +3,7 @@
 import csv
 import io
 import random
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -11,10 +12,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ocrray.errors import Problems
+from ocrray.evaluation.inputs import System, SystemConfig
 from ocrray.sources import table_csv, text_files
+from ocrray.sources.input import InputConfig
 from ocrray.sources.streams import TextEncoding
 from ocrray.sources.table_columns import Columns
 from ocrray.sources.tables import columns_problem, open_table
+from ocrray.sources.worklist import Listing, list_records
+from ocrray.verbs.restore.plan import RestoreConfig, make_plan
 
 ROWS = [
     ("1", 'Tis "tbe" end', "a, b"),
@@ -215,3 +221,36 @@ def test_csv_mark_in_a_large_file_is_looked_for_in_bounded_memory(monkeypatch: p
     rows[0], rows[7_000] = '0,"a, b",c', '7000,"Tis tbe end,Tis'
     found, problems = read("id,ocr,gt\n" + "\n".join(rows))
     assert (len(found), found[7_000], problems) == (20_000, ("7000", '"Tis tbe end', "Tis"), {})
+
+
+def test_csv_rows_and_lines_are_counted(tmp_path: Path) -> None:
+    """The listing says how many rows stand in how many lines, blank ones and the header left out, and which rows are unclear."""
+    (tmp_path / "a.csv").write_text('id,ocr,gt\n\n1,"a\nb",c\n\n2,"x,y\nz,u",v\n3,d,e\n')
+    (tmp_path / "b.jsonl").write_text('{"ocr": "a"}\n')
+    listing = Listing()
+    config = InputConfig(paths=[str(tmp_path)], text_column="ocr")
+    assert sum(map(len, list_records(config, images=False, listing=listing))) == 4
+    assert (listing.table_rows, listing.table_lines) == (3, 5)
+    assert len(listing.unclear) == 1
+    assert "lines 6 to 7" in listing.unclear[0]
+    assert listing.tables.startswith("3 rows in 5 lines")
+
+
+def test_given_corrections_that_are_empty_cells_leave_the_text(tmp_path: Path) -> None:
+    """`engine: given` takes an empty cell of a CSV as no correction, and not as one that deletes the text; evaluate too."""
+    (tmp_path / "t.csv").write_text("ocr,gt,out\nAt tbe end,At the end,\nHe,He,He\n...,...,\n")
+    tables = list_records(InputConfig(paths=[str(tmp_path / "t.csv")], passthrough=["out"]).with_answers(["out"]), images=False)
+    assert [row["out"] for table in tables for row in table.to_pylist()] == [None, "He", None]
+    columns = {"raw_column": "ocr", "corrected_column": "out", "ground_truth_column": "gt"}
+    (batch,) = System(SystemConfig(paths=[str(tmp_path / "t.csv")], **columns), "input").batches()
+    assert batch.corrected == [None, "He", None]
+
+
+@pytest.mark.parametrize("engine", [{"engine": "given", "column": "out"}])
+def test_restore_plan_says_which_column_holds_answers(tmp_path: Path, engine: dict[str, Any]) -> None:
+    """The reader learns it from the plan, whose config is written down as it was."""
+    (tmp_path / "t.csv").write_text("ocr,out\na,\n")
+    config = RestoreConfig(input={"paths": [str(tmp_path / "t.csv")]}, correct=engine, output={"path": str(tmp_path / "out")})
+    plan = make_plan(config, None, Problems(), dry_run=True)
+    assert plan.config.input.answers == {"out"}
+    assert ("input: CSV and TSV", "1 rows in 1 lines") in plan.rows()

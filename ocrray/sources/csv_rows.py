@@ -26,6 +26,8 @@ class Rows:
     problems: Problems = field(default_factory=dict)
     unclear: dict[int, str] = field(default_factory=dict)
     """Rows over several lines that can be read as several rows too, with a message, by their positions."""
+    lines: int = 0
+    """Number of lines that are not blank."""
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -70,6 +72,7 @@ class RowParser:
             self._add(record, found)
             start = after + record.lines
         self.line += start
+        found.lines += start
         return found, start
 
     def _plain_rows(self, lines: Sequence[str], start: int, rows: list[Sequence[str | None]]) -> int:
@@ -89,6 +92,8 @@ class RowParser:
 
     def _add(self, record: _Record, found: Rows) -> None:
         position = len(found.rows)
+        if not record.rows and not record.problem:
+            found.lines -= record.lines  # blank
         if record.problem:
             kind = "too_long" if record.problem.startswith(_LINE_TOO_LONG) else "bad_row"
             found.problems[position] = (kind, record.problem)

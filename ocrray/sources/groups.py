@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pyarrow as pa
 
@@ -36,6 +36,11 @@ class FileRows:
     kind: str = ""
     records: int = 0
     skipped: str = ""
+    table_rows: int = 0
+    """Rows of a CSV or TSV, and the lines that they stand in, without the header."""
+    table_lines: int = 0
+    unclear: list[str] = field(default_factory=list)
+    """The first messages about rows that can be read as several rows too."""
     is_unforeseen_mets: bool = False
     """It names other files, which neither its name nor the walk showed: its own rows are not read."""
 
@@ -110,3 +115,4 @@ class GroupReader:
         for table in reader.read(inspected.found, kind, piece):
             result.records += len(table)
             yield table
+        result.table_rows, result.table_lines, result.unclear = reader.table_rows, reader.table_lines, reader.unclear

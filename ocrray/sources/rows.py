@@ -71,6 +71,10 @@ class Texts:
     ids: pa.Array | None = None
     """User's own ids."""
     passthrough: Sequence[pa.Array] = ()
+    lines: int = 0
+    """Lines of a CSV or TSV that these rows stand in; 0 for other files."""
+    unclear: Sequence[str] = ()
+    """Messages about rows over several lines that can be read as several rows too."""
 
 
 def table_of_texts(found: Found, kind: str, batch: Texts, passthrough: pa.Schema, max_text_chars: int) -> pa.Table:

@@ -96,6 +96,7 @@ class CsvTable:
             if name in columns.optional:
                 arrays[name] = _without_empty(arrays[name])
         texts = to_texts(np.arange(first, first + len(rows)), arrays, columns, problems)
+        texts.lines, texts.unclear = rows.lines, list(rows.unclear.values())
         if texts.ground_truths is not None:
             texts.ground_truths = _without_empty(texts.ground_truths)
         return texts

@@ -76,5 +76,5 @@ def describe(table: Table) -> str:
     """Return a clause about a table's form and columns."""
     names = ", ".join(table.schema.names)
     if table.form == "a single JSON object":
-        return f"the file is a single JSON object with the keys {names}, where one object a line or an array of objects is read"
+        return f"the file is a single JSON object with the keys {names}; a table is one object a line, or an array of objects"
     return f"the file is {table.form}; its columns are {names}" if names else f"the file is {table.form} that holds no objects"

@@ -21,6 +21,7 @@ from ocrray.storage import files
 from ocrray.storage.files import FileStat
 
 _TEXT_COLUMNS = ("text", "ocr")
+_SHOWN_UNCLEAR = 5
 
 
 class TextReader:
@@ -30,6 +31,8 @@ class TextReader:
         self.config = config
         self.passthrough = passthrough
         self._pool = pool
+        self.table_rows = self.table_lines = 0
+        self.unclear: list[str] = []
 
     def read(self, found: Found, kind: InputKind, piece: Piece = WHOLE) -> Iterator[pa.Table]:
         """Yield the rows of a file, or of a piece of it; where it cannot be read on, the last row is a failed record.
@@ -37,11 +40,13 @@ class TextReader:
         Raises: ConfigError: when a table lacks a column; EngineError: when the file went away between its pieces.
         """
         rows, is_open = piece.first, False
+        self.table_rows, self.table_lines, self.unclear = 0, 0, []
         try:
             with files.open_binary(found.location) as file:
                 batches = self._batches(file, found, kind, piece)
                 is_open = True
                 for batch in batches:
+                    self._count(found, batch)
                     if len(batch.texts):
                         yield self._rows(found, kind, batch)
                         rows = int(batch.numbers[-1]) + 1
@@ -60,6 +65,12 @@ class TextReader:
         by_paragraph = self.config.text_unit == "paragraph"
         stream = text_stream(file, found.location.name, self.config.text_encoding)
         return read_units(lines_of(stream.file, piece), stream.encoding, by_paragraph=by_paragraph, first=piece.first)
+
+    def _count(self, found: Found, batch: Texts) -> None:
+        if batch.lines:
+            self.table_rows += len(batch.texts)
+            self.table_lines += batch.lines
+            self.unclear += [f"{found.name}: {message}" for message in batch.unclear[: _SHOWN_UNCLEAR - len(self.unclear)]]
 
     def _rows(self, found: Found, kind: InputKind, batch: Texts) -> pa.Table:
         batch.passthrough = [self._cast(found, i, array) for i, array in enumerate(batch.passthrough)] or [

@@ -19,6 +19,7 @@ PART_ROWS = 1 << 15
 ROW_GROUP_ROWS = 4096
 PART_BYTES = 96 << 20  # and one table of at most 32 MB more
 _TABLE_BYTES = 1 << 25
+_SHOWN_UNCLEAR = 5
 
 
 @dataclass(slots=True)
@@ -36,8 +37,22 @@ class Listing:
     """Files of folders and globs that were left out."""
     digest: str = ""
     """That of the `InputFiles`."""
+    table_rows: int = 0
+    """Rows of CSV and TSV, without the header."""
+    table_lines: int = 0
+    """Lines that these rows stand in: more, where values hold line ends."""
+    unclear: list[str] = field(default_factory=list)
+    """The first messages about rows over several lines that can be read as several rows too."""
     known_mets: list[str] = field(default_factory=list)
     """URIs of METS files that were only found by reading all files."""
+
+    @property
+    def tables(self) -> str:
+        """Return how many rows stand in how many lines of CSV and TSV, and which are unclear; empty without such files."""
+        if not self.table_lines:
+            return ""
+        counts = f"{self.table_rows:,} rows in {self.table_lines:,} lines"
+        return "; ".join([counts, *self.unclear])
 
     @property
     def skipped(self) -> int:
@@ -51,6 +66,9 @@ class Listing:
         else:
             self.files += 1
             self.size_bytes += file.found.known_stat.size
+            self.table_rows += result.table_rows
+            self.table_lines += result.table_lines
+            self.unclear = (self.unclear + result.unclear)[:_SHOWN_UNCLEAR]
 
     def add_rows(self, table: pa.Table) -> None:
         """Count rows of the work list."""

@@ -18,6 +18,11 @@ def working(activity: str) -> AbstractContextManager[object]:
     return console.status(activity) if console.is_terminal else nullcontext()
 
 
+def note(sentence: str) -> None:
+    """Print a sentence on standard error."""
+    Console(stderr=True, soft_wrap=True).print(sentence, markup=False, highlight=False)
+
+
 def two_columns(rows: Rows) -> Table:
     """Return the rows as a table without a header; long values are folded."""
     table = Table(show_header=False, box=None, pad_edge=False)

@@ -9,7 +9,7 @@ class SyntheticConfig(StrictModel):
     """Corrections made from clean text: a noise model makes the errors, simulated and the shipped correctors correct them."""
 
     texts: tuple[LocalPath, ...] = Field(min_length=1)
-    """Clean texts, gzipped or not: a JSONL file with `text` in every line, or plain text. Not those of `language`, or the
+    """Clean texts: plain text, or tables (JSON, CSV, TSV, Parquet) with a column `text`. Not those of `language`, or the
     language model would know every correct word."""
     noise: LocalPath | None = None
     """Noise model (`noise.json`) that `ocrray synthesize` fitted. null: a general one for old print."""
@@ -20,16 +20,16 @@ class SyntheticConfig(StrictModel):
 
 
 class LabelledConfig(StrictModel):
-    """Your own corrections with their ground truth, in JSONL files."""
+    """Your own corrections with their ground truth, in tables."""
 
     paths: tuple[LocalPath, ...] = Field(min_length=1)
-    """JSONL files, one record per line."""
+    """Tables (JSON, CSV, TSV, Parquet), a correction a row."""
     ocr_column: str = "ocr"
-    """Key of the text before the correction."""
+    """Column of the text before the correction."""
     corrected_column: str = "corrected"
-    """Key of the text after the correction."""
+    """Column of the text after the correction."""
     gt_column: str = "gt"
-    """Key of the ground truth."""
+    """Column of the ground truth."""
 
 
 class CorrectionsConfig(StrictModel):

@@ -190,6 +190,7 @@ class RestorePlan(Plan):
     def rows(self) -> Rows:
         config, listing = self.config, self.listing or Listing()
         rows = [(f"input: {kind}", f"{count:,}") for kind, count in listing.counts.items()]
+        rows += [("input: CSV and TSV", listing.tables)] if listing.tables else []
         rows += [
             ("input: skipped files", f"{listing.skipped:,}"),
             ("records", f"{listing.records:,}  ({listing.size_bytes:,} bytes in files)"),

@@ -26,6 +26,7 @@ from ocrray.errors import ConfigError
 from ocrray.sources.input_files import walk_input
 from ocrray.sources.worklist import Listing
 from ocrray.storage import Location
+from ocrray.verbs import console
 from ocrray.verbs.output import Run, differing, read_run, write_run
 from ocrray.verbs.restore.plan import RestorePlan
 
@@ -75,6 +76,8 @@ def listed_blocks(plan: RestorePlan, folder: Location) -> list[Block]:
         files = plan.files or walk_input(config, images=images, limit=plan.limit)
         listing, parts = list_rows(files, config, work_list, images=images, limit=plan.limit)
         plan.require_usable(listing)
+        if listing.unclear or listing.table_lines != listing.table_rows:
+            console.note(f"input: CSV and TSV: {listing.tables}")
         wanted = (engine.rows_per_block for engine in plan.engines)
         blocks = cut_blocks(parts, plan.config.workers.block_rows(listing.records, wanted))
         write_index(work_list, blocks)
