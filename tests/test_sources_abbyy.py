@@ -55,7 +55,7 @@ def test_abbyy_of_any_version_gives_lines_words_and_confidences(version: int) ->
         (block(line("\n\t\tA 1\n\t\t")), ["A 1"]),
         (block(line(char("a", 1) + char("", 6) + char("b", 9))), ["a b"]),
         (block(line(char("a", 1) + char("\t", 6, more='isTab="1"') + char("b", 9))), ["a b"]),
-        (block(line(char("\n   a\n  ", 1) + char("b", 6))), ["ab"]),
+        (block(line(char("\n   a\n  ", 1) + char("b  c", 6))), ["ab c"]),
         (block(line(char("ﬀ", 1) + "loose" + char("&amp;", 9))), ["ﬀ loose&"]),
         (block("<line><formatting>bold </formatting><formatting>,</formatting>\n<formatting>x</formatting></line>"), ["bold ,x"]),
         (block(f"<line>{char('a', 1)}{char('b', 6)}</line>"), ["ab"]),

@@ -90,7 +90,7 @@ def _chars(piece: str | etree._Element) -> Iterator[_Char]:
 def _inner_chars(element: etree._Element, *, has_chars: bool) -> Iterator[_Char]:
     if local_name(element) == "charParams":
         # Some tools drop the space in an element that holds nothing else.
-        yield _own_text(element).strip() or " ", element
+        yield _SPACE.sub(" ", _own_text(element).strip()) or " ", element
         return
     texts = [(element.text, None), *((child.tail, child) for child in element)]
     for text, child in texts:
