@@ -27,10 +27,6 @@ def chars(text: str) -> str:
     return "".join(CHAR.format(number, number + 1, char) for number, char in enumerate(text))
 
 
-def texts(words: str) -> list[str]:
-    return [line.text for line in read_page("hocr", page(words), 0).lines]
-
-
 def test_chocr_characters_make_words() -> None:
     """White space between the elements of characters is indentation; words have the box and confidence of the word."""
     words = tuple(Word(text, 1, 2, 9, 9, 0.96) for text in ("Hi", "you"))
@@ -58,7 +54,10 @@ STEPS = "\n <span class='ocr_symbol'><span class='ocrx_cinfo' id='timestep1_1_1'
 )
 def test_chocr_alternatives_are_not_text(inside: str, expected: str) -> None:
     """What Tesseract weighed for a character (`lstm_choice_mode`) is read only where the word has no other text."""
-    assert texts(word(inside)) == [expected]
+    document = read_page("hocr", page(word(inside)), 0)
+
+    assert [line.text for line in document.lines] == [expected]
+    assert document.warnings == ()
 
 
 @pytest.mark.parametrize("choices", ["", CHOICES])

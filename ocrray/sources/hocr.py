@@ -112,6 +112,7 @@ class _Reader:
         self._units = [_Unit(page, is_line=bool(_classes(page) & _LINES))]
         self._word: etree._Element | None = None
         self._word_start = 0
+        self._has_chars = self._has_choices = False
 
     def finish(self) -> list[PlacedLine]:
         """Return all lines."""
@@ -131,7 +132,7 @@ class _Reader:
     def read(self, element: etree._Element) -> None:
         """Read an element with all in it, but no page inside."""
         name, classes = local_name(element), _classes(element)
-        if name in _NO_TEXT:
+        if name in _NO_TEXT or (self._word is not None and self._has_choices and _is_choices(element)):
             return
         if "ocr_page" in classes:
             self._finish_line()
@@ -146,7 +147,7 @@ class _Reader:
         elif is_apart:
             self._separate()
         if is_word:
-            self._word, self._word_start = element, len(self._units[-1].parts)
+            self._begin_word(element)
         self._add(element.text, element)
         for child in by_index(element, _order):
             self.read(child)
@@ -177,8 +178,20 @@ class _Reader:
         if parts and not parts[-1].text[-1].isspace():
             parts.append(Part(" ", word=self._word))
 
+    def _begin_word(self, element: etree._Element) -> None:
+        self._word, self._word_start = element, len(self._units[-1].parts)
+        self._has_chars = any(CHAR in _classes(inner) for inner in element.iterdescendants("{*}*"))
+        self._has_choices = self._has_chars and _has_text_beside_choices(element)
+
+    def _is_indentation(self, text: str, element: etree._Element, *, is_tail: bool) -> bool:
+        """Return whether this is white space between the characters of a word that have elements of their own."""
+        if self._word is None or not self._has_chars or text.strip(_WHITE):
+            return False
+        holder = element.getparent() if is_tail else element
+        return holder is None or CHAR not in _classes(holder)
+
     def _add(self, text: str | None, element: etree._Element, *, is_tail: bool = False) -> None:
-        if text:
+        if text and not self._is_indentation(text, element, is_tail=is_tail):
             self._units[-1].parts.append(Part(text, element, is_tail, self._word))
 
     def _finish_word(self, element: etree._Element) -> None:
@@ -195,6 +208,19 @@ class _Reader:
             line = Line(text, *place, _confidence(unit.element), tuple(unit.words))
             self._lines.append(PlacedLine(unit.element, line, unit.parts))
         unit.parts, unit.words = [], []
+
+
+def _is_choices(element: etree._Element) -> bool:
+    """Return whether an element in a word holds alternatives for its characters, as Tesseract's `lstm_choice_mode` gives them."""
+    return bool(_classes(element) & {CHAR, "ocr_symbol"}) and any(CHAR in _classes(inner) for inner in element)
+
+
+def _has_text_beside_choices(element: etree._Element) -> bool:
+    if (element.text or "").strip(_WHITE):
+        return True
+    return any(
+        (child.tail or "").strip(_WHITE) or (not _is_choices(child) and _has_text_beside_choices(child)) for child in element
+    )
 
 
 def _order(element: etree._Element) -> float | None:
@@ -234,8 +260,9 @@ def _warnings(page: etree._Element, found: list[PlacedLine]) -> Sequence[str]:
         if piece.part != "element" and ((piece.element.tail if is_tail else piece.element.text) or "").strip():
             places.append((piece.element, is_tail))
     unread = (element for element, is_tail in places if (element, is_tail) not in read)
-    return ("text_not_read",) if any(element is not None and not _is_inside(element, inner) for element in unread) else ()
+    return ("text_not_read",) if any(element is not None and not _is_elsewhere(element, inner) for element in unread) else ()
 
 
-def _is_inside(element: etree._Element, pages: set[etree._Element]) -> bool:
-    return bool(pages) and any(ancestor in pages for ancestor in (element, *element.iterancestors()))
+def _is_elsewhere(element: etree._Element, pages: set[etree._Element]) -> bool:
+    """Return whether an element is inside a page that is read by itself, or is an alternative for characters of a word."""
+    return any(around in pages or _is_choices(around) for around in (element, *element.iterancestors()))
