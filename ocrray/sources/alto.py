@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 from functools import lru_cache
+from itertools import pairwise
+from typing import NamedTuple
 
 from lxml import etree
 
@@ -21,6 +23,7 @@ _STRAY_TEXT = etree.XPath(
     "descendant-or-self::*[normalize-space(@CONTENT) or text()[normalize-space()]]"
     "[not(ancestor-or-self::*[local-name()='String' or local-name()='HYP'])]"
 )
+_CONTENTS = etree.XPath("descendant-or-self::*/@CONTENT", smart_strings=False)
 _WITH_NEXT = etree.XPath("descendant-or-self::*[@IDNEXT]")
 
 
@@ -64,17 +67,22 @@ def line_parts(line: etree._Element) -> list[etree._Element]:
 
 
 def _with_text(page: etree._Element, elements: list[etree._Element]) -> list[tuple[etree._Element, Line]]:
-    gap = _file_gap(page.getroottree().getroot())
-    lines = [(element, _line(element, gap)) for element in elements]
+    has_spaces = _facts(page.getroottree().getroot()).has_spaces
+    lines = [(element, _line(element, has_spaces)) for element in elements]
     return [(element, line) for element, line in lines if line.text]
 
 
-_file_gap = lru_cache(maxsize=1)(string_gap)
+class _Facts(NamedTuple):
+    """What is the same for all pages of a file."""
+
+    has_spaces: bool
+    has_chains: bool
+    reading_orders: list[etree._Element]
 
 
 @lru_cache(maxsize=1)
-def _reading_orders(root: etree._Element) -> list[etree._Element]:
-    return list(root.iter("{*}ReadingOrder"))
+def _facts(root: etree._Element) -> _Facts:
+    return _Facts(not string_gap(root), bool(select(_WITH_NEXT, root)), list(root.iter("{*}ReadingOrder")))
 
 
 def _in_reading_order(page: etree._Element) -> list[etree._Element]:
@@ -83,7 +91,7 @@ def _in_reading_order(page: etree._Element) -> list[etree._Element]:
     walk = _Walk(page, parts)
     lines = walk.lines()
     ordered: dict[etree._Element, None] = {}
-    orders = _reading_orders(page.getroottree().getroot())
+    orders = _facts(page.getroottree().getroot()).reading_orders
     elements = {element.get("ID"): element for part in parts for element in part.iter("{*}*")} if orders else {}
     for reference in (reference for order in orders for reference in order.iter("{*}ElementRef")):
         for target in (reference.get("REF") or "").split():
@@ -113,7 +121,7 @@ class _Walk:
 
     def lines(self) -> list[etree._Element]:
         """Return each element that holds a line, once."""
-        found = dict.fromkeys(line for part in self.parts for line in self._inside(part))
+        found = dict.fromkeys(line for part in self.parts for line in self._of_part(part))
         if not self.next:
             return list(found)
         self.next, self.targets, self.done = {}, set(), set()  # blocks whose chain leads in a circle
@@ -121,9 +129,9 @@ class _Walk:
 
     def _chains(self) -> dict[etree._Element, etree._Element]:
         """Return the block behind each block that names one of this page; where two name the same, the first counts."""
-        blocks = [block for part in self.parts for block in select(_WITH_NEXT, part)]
-        if not blocks:
+        if not _facts(self.page.getroottree().getroot()).has_chains:
             return {}
+        blocks = [block for part in self.parts for block in select(_WITH_NEXT, part)]
         elements = {element.get("ID"): element for part in self.parts for element in part.iter("{*}*")}
         chains: dict[etree._Element, etree._Element] = {}
         for block in blocks:
@@ -131,6 +139,13 @@ class _Walk:
             if target is not None and target is not block:
                 chains[block] = target
         return chains
+
+    def _of_part(self, part: etree._Element) -> Iterator[etree._Element]:
+        parent = part.getparent()
+        if local_name(part) not in ("String", "HYP") or parent is None:
+            yield from self._inside(part)
+        elif next(parent.iterchildren("{*}String", "{*}HYP")) is part:  # outside every page
+            yield parent
 
     def _inside(self, element: etree._Element) -> Iterator[etree._Element]:
         name = local_name(element)
@@ -152,10 +167,12 @@ class _Walk:
             element = self.next.get(element)
 
 
-def _line(element: etree._Element, gap: str) -> Line:
+def _line(element: etree._Element, has_spaces: bool) -> Line:
     parts = line_parts(element)
-    tokens = [token_of(part) for part in parts]
-    pieces = join_tokens(tokens, file_has_spaces=not gap)
+    tokens = [token_of(part, with_box=False) for part in parts]
+    if has_spaces and any(one.kind == other.kind == "String" for one, other in pairwise(tokens)):
+        tokens = [token_of(part) for part in parts]  # the boxes decide
+    pieces = join_tokens(tokens, file_has_spaces=has_spaces)
     strings = [(parts[index], text) for index, text in pieces if index is not None and tokens[index].kind == "String" and text]
     words = tuple(Word(text, *_box(child), confidence(child.get("WC"))) for child, text in strings)
     place = _box(element) if local_name(element) == "TextLine" else NO_BOX
@@ -165,10 +182,25 @@ def _line(element: etree._Element, gap: str) -> Line:
 def _has_unread_text(page: etree._Element, lines: list[etree._Element]) -> bool:
     read = {part for line in lines for part in line_parts(line)}
     parts = [part for part in elements_of(page, scope_of(page, find_pages)) if local_name(part) not in _NO_TEXT]
-    if any(part not in read and token_of(part).text for top in parts for part in _own(top, page, "{*}String", "{*}HYP")):
+    of_layout = {string for part in parts if (parent := part.getparent()) is not None for string in line_parts(parent)}
+    strings = [part for top in parts for part in _own(top, page, "{*}String", "{*}HYP") if part not in of_layout]
+    if any(part not in read and token_of(part, with_box=False).text for part in strings):
         return True
-    stray = [element for part in parts for element in select(_STRAY_TEXT, part)]
+    # Both counts are fast; which elements the text is in is not.
+    known = [part for top in parts for part in top.iter("{*}String", "{*}HYP", "{*}Glyph", "{*}Variant")]
+    contents = sum(part.get("CONTENT") is not None for part in known)
+    has_stray = contents != sum(len(_contents(part)) for part in parts) or any(map(_text_nodes, parts))
+    stray = [element for part in parts for element in select(_STRAY_TEXT, part)] if has_stray else []
     return any(not _NO_TEXT & {local_name(element), *map(local_name, element.iterancestors())} for element in stray)
+
+
+def _contents(element: etree._Element) -> list[object]:
+    found = _CONTENTS(element)
+    return found if isinstance(found, list) else []
+
+
+def _text_nodes(element: etree._Element) -> str:
+    return etree.tostring(element, method="text", encoding="unicode", with_tail=False).strip()
 
 
 def _own(element: etree._Element, page: etree._Element, *names: str) -> Iterator[etree._Element]:

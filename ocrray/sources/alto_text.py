@@ -26,11 +26,12 @@ class Token(NamedTuple):
     box: tuple[float, float, float, float] | None = None
 
 
-def token_of(element: etree._Element) -> Token:
-    """Return the token of a String, SP or HYP element."""
+def token_of(element: etree._Element, *, with_box: bool = True) -> Token:
+    """Return the token of a String, SP or HYP element, without its box where that is not needed."""
     kind = local_name(element)
     if kind == "String":
-        return Token(kind, string_text(element), box_from(*(element.get(name) for name in ("HPOS", "VPOS", "WIDTH", "HEIGHT"))))
+        place = box_from(*(element.get(name) for name in ("HPOS", "VPOS", "WIDTH", "HEIGHT"))) if with_box else None
+        return Token(kind, string_text(element), place)
     return Token(kind, element.get("CONTENT") or "-" if kind == "HYP" else "")
 
 

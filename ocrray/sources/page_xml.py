@@ -178,7 +178,8 @@ def word_text(element: etree._Element) -> str:
 
 def text_equiv(element: etree._Element) -> etree._Element | None:
     """Return the TextEquiv with the lowest index, of those with text if there are any; None if there is none."""
-    return min(element.findall("{*}TextEquiv"), key=lambda equiv: (not _content(equiv), _index(equiv)), default=None)
+    found = element.findall("{*}TextEquiv")
+    return found[0] if len(found) == 1 else min(found, key=lambda equiv: (not _content(equiv), _index(equiv)), default=None)
 
 
 def own_text(element: etree._Element) -> str:
@@ -193,10 +194,11 @@ def _text(element: etree._Element) -> tuple[str, float | None]:
 
 
 def _content(equiv: etree._Element) -> str:
-    texts = (
-        "".join(map(str, text.itertext())).strip() for name in ("Unicode", "PlainText") for text in equiv.findall(f"{{*}}{name}")
-    )
-    return next(filter(None, texts), "")
+    for name in ("{*}Unicode", "{*}PlainText"):
+        for element in equiv.findall(name):
+            if text := ("".join(map(str, element.itertext())) if len(element) else element.text or "").strip():
+                return text
+    return ""
 
 
 def box_of(element: etree._Element) -> Box:
