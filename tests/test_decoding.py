@@ -306,6 +306,55 @@ def test_decoder_model_with_irreplaceable_attention_raises_one_line(tmp_path, se
     assert len(str(caught.value).splitlines()) == 1
 
 
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("model_type", ["doge", "diffllama", "hrm_text", "bert", "roberta", "bert-generation", "data2vec-text"])
+def test_decoder_model_that_attends_in_its_own_way_is_refused(tmp_path, model_type, dtype):
+    """Its attention is called with arguments, twice, or for other positions than packed sequences have: the logits differ."""
+    save_of_type(tmp_path, model_type)
+
+    with pytest.raises(EngineError, match=r"set engine: padded$"):
+        Decoder(load_generator(str(tmp_path), device="cpu", dtype=dtype))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("model_type", ["phi3", "gemma3_text", "olmo2", "qwen3_moe", "cohere"])
+def test_decoder_model_of_another_architecture_is_token_equal_to_generate(tmp_path, model_type, dtype):
+    """The comparison before the first text refuses none of those whose attention is the plain one, in half precision either."""
+    save_of_type(tmp_path, model_type)
+    decoder = Decoder(load_generator(str(tmp_path), device="cpu", dtype=dtype))
+    if dtype == "bfloat16":  # near ties may go either way
+        return
+    requests = [Request(list(range(5, 25)), 8, [7, 8]), Request([100, 101], 8)]
+
+    padded = PaddedDecoder(load_generator(str(tmp_path), device="cpu"), batch_size_tokens=1)
+    assert [one.tokens for one in decoder.generate(requests)] == [one.tokens for one in padded.generate(requests)]
+
+
+def save_of_type(folder, model_type):
+    """Save a random model of any architecture of transformers, two layers deep."""
+    sizes = {
+        "vocab_size": 300,
+        "hidden_size": 32,
+        "intermediate_size": 48,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 2,
+        "head_dim": 16,
+        "num_experts": 4,
+        "moe_intermediate_size": 16,
+        "max_position_embeddings": 256,
+        "initializer_range": 0.5,
+    }
+    known = transformers.AutoConfig.for_model(model_type).to_dict()
+    ends = {"eos_token_id": 0, "pad_token_id": 1, "bos_token_id": 2}
+    settings = transformers.AutoConfig.for_model(
+        model_type, **ends, **{name: size for name, size in sizes.items() if name in known}
+    )
+    torch.manual_seed(0)
+    transformers.AutoModelForCausalLM.from_config(settings).save_pretrained(folder)
+    tiny_models.tokenizer().save_pretrained(folder)
+
+
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 def test_decoder_half_precision_differs_from_generate_only_at_near_ties(tmp_path, dtype):
     """Where the shape of the computation changes rounding, the two tokens were nearly equally likely."""

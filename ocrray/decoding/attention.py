@@ -70,13 +70,7 @@ class PackedAttention:
 
 
 def attach(model: LanguageModel, attention: PackedAttention) -> None:
-    """Replace the attention of `model` permanently.
-
-    Raises:
-        EngineError: when the attention of this architecture cannot be replaced.
-    """
-    if problem := unsupported(model):
-        raise EngineError(problem)
+    """Replace the attention of `model`, of which nothing is `unsupported`, permanently."""
     AttentionInterface.register(_NAME, _forward)
     layers: list[Any] = [module for module in model.modules() if hasattr(module, "layer_idx")]
     if model.config.model_type == "gptj":  # does not use AttentionInterface, but a method with the same arguments

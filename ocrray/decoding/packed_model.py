@@ -5,17 +5,21 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from ocrray.decoding.attention import PackedAttention, attach, context_limit
+from ocrray.decoding.attention import PackedAttention, attach, context_limit, unsupported
 from ocrray.decoding.cache import KeyValueCache
 from ocrray.decoding.layout import Layout, make_layout
+from ocrray.errors import EngineError
 from ocrray.models.generator import Generator
+from ocrray.models.probes import is_close, spread_tokens
+
+_PROBE_TOKENS = (21, 10)  # of two sequences, which are compared packed and alone
 
 
 class PackedModel:
     """Forward passes of `generator`'s model over packed sequences; the model's attention is replaced permanently.
 
     Raises:
-        EngineError: when the attention of this architecture cannot be replaced.
+        EngineError: when the attention of this architecture cannot be replaced, or computes something else than the model's own.
     """
 
     def __init__(self, generator: Generator) -> None:
@@ -23,12 +27,27 @@ class PackedModel:
         self._model = generator.model
         self.device, self.dtype = self._model.device, self._model.dtype
         self._attention = PackedAttention(self.cache)
-        attach(self._model, self._attention)
+        if problem := unsupported(self._model):
+            raise EngineError(problem)
         self._no_mask = torch.zeros(1, 1, 1, 1, device=self.device)
         limits = (generator.context_tokens, context_limit(self._model))
         self.context_tokens: int | None = min((limit for limit in limits if limit), default=None)
         """Maximum number of tokens of a sequence; None: unlimited."""
-        self._run([generator.eos_ids[0]], torch.zeros(1, dtype=torch.long, device=self.device), [0])  # registers the layers
+        probes = self._probes()
+        alone = [self._compute_alone(tokens) for tokens in probes]
+        attach(self._model, self._attention)
+        own_way = (
+            f"{type(self._model).__name__} attends in a way of its own, unknown to decoding from the source: set engine: padded"
+        )
+        try:
+            self._run([generator.eos_ids[0]], torch.zeros(1, dtype=torch.long, device=self.device), [0])  # registers the layers
+            packed = self._compute_packed(probes)
+        except torch.OutOfMemoryError:
+            raise
+        except (RuntimeError, ValueError, TypeError, LookupError, AttributeError) as error:
+            raise EngineError(own_way) from error
+        if not is_close(torch.cat(alone), torch.cat(packed), self.dtype):
+            raise EngineError(own_way)
 
     def layout(self, cached: np.ndarray, added: np.ndarray, max_short: int) -> Layout:
         """Return the layout of a pass for this model and the cache's geometry; see `make_layout`."""
@@ -47,6 +66,36 @@ class PackedModel:
         prefix = self.cache.read_prefix(length)
         self.cache.clear()
         return prefix
+
+    def _probes(self) -> list[list[int]]:
+        """Return the token ids of two sequences that the context has room for."""
+        room = self.context_tokens or max(_PROBE_TOKENS)
+        rows = len(self._model.get_input_embeddings().weight)
+        tokens = spread_tokens(self._model.config, rows, sum(_PROBE_TOKENS))
+        return [part[:room] for part in (tokens[: _PROBE_TOKENS[0]][::-1], tokens[_PROBE_TOKENS[0] :]) if part]
+
+    def _compute_alone(self, tokens: Sequence[int]) -> torch.Tensor:
+        """Return the logits (tokens, vocabulary) of one sequence by the model's own attention, in float32."""
+        ids = torch.tensor([tokens], device=self.device)
+        with torch.inference_mode():
+            logits: torch.Tensor = self._model(input_ids=ids, attention_mask=torch.ones_like(ids), use_cache=False).logits[0]
+        return logits.float()
+
+    def _compute_packed(self, sequences: Sequence[Sequence[int]]) -> list[torch.Tensor]:
+        """Return the logits of each sequence, of all together in two passes; clears the cache."""
+        lengths = np.array([len(tokens) for tokens in sequences])
+        self.cache.resize(len(sequences), int(lengths.max()), 0)
+        found: list[list[torch.Tensor]] = [[] for _ in sequences]
+        cached = np.zeros_like(lengths)
+        for ends in (lengths // 2, lengths):
+            added = ends - cached
+            tokens = [token for one, start, end in zip(sequences, cached, ends, strict=True) for token in one[start:end]]
+            logits = self.forward(tokens, self.layout(cached, added, int(lengths.max())), range(len(tokens)))
+            for rows, part in zip(found, torch.tensor_split(logits.float(), np.cumsum(added)[:-1].tolist()), strict=True):
+                rows.append(part)
+            cached = ends
+        self.cache.clear()
+        return [torch.cat(rows) for rows in found]
 
     def _run(self, tokens: Sequence[int], positions: torch.Tensor, logit_indices: Sequence[int]) -> torch.Tensor:
         with torch.inference_mode():

@@ -12,10 +12,14 @@ def prompt_ids(
 ) -> list[list[int]]:
     """Return the token ids of each prompt, without its last one where that is in `end_ids` (a causal model goes on from there).
 
-    A special token (`</s>`) spelled out in a prompt is encoded as characters unless `template` itself contains one.
+    A special token (`</s>`) spelled out in a prompt is encoded as characters unless `template` itself contains one. Tokens
+    (`<s>`) that the tokenizer puts around every text and that the template spells there too are put once.
     """
     literal = not any(token in template for token in special_tokens(tokenizer).values())
     encoded = _encode(tokenizer, prompts, literal, add_special_tokens=True)
+    if not literal:
+        before, after = _automatic_tokens(tokenizer)
+        encoded = [_without_doubles(ids, before, after) for ids in encoded]
     return [ids[:-1] if ids and ids[-1] in end_ids else ids for ids in encoded]
 
 
@@ -27,6 +31,21 @@ def text_ids(tokenizer: "PreTrainedTokenizerBase", texts: Sequence[str]) -> list
 def special_tokens(tokenizer: "PreTrainedTokenizerBase") -> dict[int, str]:
     """Return the special tokens by their ids."""
     return {number: token.content for number, token in tokenizer.added_tokens_decoder.items() if token.special}
+
+
+def _automatic_tokens(tokenizer: "PreTrainedTokenizerBase") -> tuple[list[int], list[int]]:
+    """Return the special tokens that the tokenizer puts before and after a text."""
+    [bare], [whole] = (_encode(tokenizer, ["a"], literal=True, add_special_tokens=added) for added in (False, True))
+    start = next((start for start in range(len(whole)) if whole[start : start + len(bare)] == bare), None)
+    return ([], []) if start is None else (whole[:start], whole[start + len(bare) :])
+
+
+def _without_doubles(ids: list[int], before: list[int], after: list[int]) -> list[int]:
+    if before and ids[len(before) : 2 * len(before)] == before:
+        ids = ids[len(before) :]
+    if after and ids[-2 * len(after) : -len(after)] == after:
+        ids = ids[: -len(after)]
+    return ids
 
 
 def _encode(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from ocrray.errors import EngineError, OcrrayError
 from ocrray.models.adapters import attach_adapter, embedding_rows, find_adapter
 from ocrray.models.generator import Generator
+from ocrray.models.limits import max_positions, padding_id, token_rows, unknown_token, without_impossible_padding
 from ocrray.models.vocabulary import add_rows
 
 if TYPE_CHECKING:
@@ -62,8 +63,11 @@ def load_generator(
     adapter_folder = find_adapter(adapter) if adapter else None
     if adapter_folder:
         tokenizer = _fit_vocabulary(network, tokenizer, adapter_folder, trust_remote_code)
+    rows = token_rows(network)
+    if problem := unknown_token(tokenizer, rows):
+        raise EngineError(f"{model}: {problem}")
     eos_ids = _end_tokens(network, tokenizer)
-    pad_id = eos_ids[0] if tokenizer.pad_token_id is None else tokenizer.pad_token_id
+    pad_id = padding_id(tokenizer, rows, eos_ids[0])
     network.generation_config = _greedy(network.generation_config, eos_ids, pad_id)
     network = network.to(placed).eval()
     if adapter_folder:
@@ -99,6 +103,7 @@ def _load_pretrained(
     from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
 
     config = AutoConfig.from_pretrained(model, revision=revision, trust_remote_code=trust_remote_code)
+    without_impossible_padding(config)
     family = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
     network: LanguageModel = load_weights(
         family, model, name=model, config=config, dtype=dtype, revision=revision, trust_remote_code=trust_remote_code
@@ -158,5 +163,5 @@ def _greedy(published: "GenerationConfig", eos_ids: tuple[int, ...], pad_id: int
 
 
 def _context_tokens(config: "PreTrainedConfig", tokenizer: "PreTrainedTokenizerBase") -> int | None:
-    limits = (getattr(config.get_text_config(), "max_position_embeddings", None), tokenizer.model_max_length)
+    limits = (max_positions(config), tokenizer.model_max_length)
     return min((limit for limit in limits if limit and limit < _UNKNOWN_CONTEXT_TOKENS), default=None)

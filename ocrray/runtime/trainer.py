@@ -119,7 +119,7 @@ def _run_config(job: Job) -> RunConfig:
         checkpoint_config=CheckpointConfig(
             num_to_keep=config.checkpoint.keep, checkpoint_score_attribute=_SCORE, checkpoint_score_order="min"
         ),
-        callbacks=[_NoRestartOnPurpose()],
+        callbacks=[_NoUselessRestart(job.folder / CHECKPOINTS)],
         worker_runtime_env={"env_vars": _environment(job)},
     )
 
@@ -199,14 +199,27 @@ class _Report:
         ray.train.get_all_reported_checkpoints(consistency_mode=ray.train.CheckpointConsistencyMode.COMMITTED)
 
 
-class _NoRestartOnPurpose(ray.train.UserCallback):
-    """End the run at an error that ocrray raises on purpose: it would come again after every restart."""
+class _NoUselessRestart(ray.train.UserCallback):
+    """End the run at an error that would come again after every restart.
+
+    That is one that ocrray raises on purpose, or one that came before, word for word, when training stood at the same checkpoint.
+    """
+
+    def __init__(self, checkpoints: Path) -> None:
+        self._checkpoints = checkpoints
+        self._seen: set[tuple[str, str]] = set()
 
     def after_exception(self, run_context: Any, worker_exceptions: Mapping[int, Exception]) -> None:  # noqa: ARG002
         """Raise the first such error."""
         for error in worker_exceptions.values():
             if isinstance(error, OcrrayError):
                 raise error
+        newest = max((folder.name for folder in self._checkpoints.glob("step-*")), default="")
+        for error in worker_exceptions.values():
+            found = newest, cluster.last_line(error)
+            if found in self._seen:
+                raise EngineError(f"training failed twice at the same place: {found[1]} ({_logs()})")
+        self._seen |= {(newest, cluster.last_line(error)) for error in worker_exceptions.values()}
 
 
 def _measure(checkpoint: ray.train.Checkpoint, *, job: Job) -> dict[str, float]:
@@ -280,4 +293,8 @@ def _reason(error: ray.train.TrainingFailedError) -> OcrrayError:
     """Return the error that a worker raised on purpose, or the last line of another one with the path of the logs."""
     if isinstance(error, ray.train.ControllerError) and isinstance(error.controller_failure, OcrrayError):
         return error.controller_failure
-    return EngineError(f"training failed: {cluster.last_line(error)} (Ray's logs are in {cluster.log_folder()}/train)")
+    return EngineError(f"training failed: {cluster.last_line(error)} ({_logs()})")
+
+
+def _logs() -> str:
+    return f"Ray's logs are in {cluster.log_folder()}/train"

@@ -1,9 +1,13 @@
 """Low-rank adapters: added to a model, or loaded from a checkpoint to be trained further."""
 
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ocrray.errors import ConfigError
 from ocrray.training.settings import LoraMethod, RunSettings
+from ocrray.training.text_only import freeze, unused_modules
 from ocrray.training.tokenizers import published_tokenizer
 
 if TYPE_CHECKING:
@@ -18,12 +22,16 @@ def with_adapter(
     *,
     task_type: str = "CAUSAL_LM",
 ) -> Any:
-    """Freeze the model and add a new adapter, or the one in `weights`; return the model unchanged when the method is no adapter.
+    """Freeze the model and add a new adapter, or the one in `weights`; a model trained whole loses what text does not reach.
 
-    Rows of tokens that were added to the tokenizer are trained beside the adapter, and saved with it. `task_type` is peft's.
+    Rows of tokens that were added to the tokenizer are trained beside the adapter, and saved with it. Parts for images or sound
+    get no adapter. `task_type` is peft's.
+
+    Raises: ConfigError: when a name in `method.target_modules` is no layer of the model.
     """
     method = config.method
     if not isinstance(method, LoraMethod):
+        freeze(model, unused_modules(model))
         return model
     from peft import LoraConfig, PeftModel, get_peft_model, prepare_model_for_kbit_training
 
@@ -37,10 +45,42 @@ def with_adapter(
         lora_alpha=method.alpha,  # type: ignore[arg-type]  # peft says int, and multiplies by it
         lora_dropout=method.dropout,
         target_modules=method.target_modules,
+        exclude_modules=_pattern(unused_modules(model)),
         task_type=task_type,
         **_new_rows(model, _added_ids(tokenizer, config)),
     )
-    return get_peft_model(model, settings)
+    try:
+        adapted = get_peft_model(model, settings)
+    except ValueError as error:
+        raise ConfigError(f"method.target_modules: {' '.join(str(error).split())[:300]}") from error
+    # peft overlooks a name that it does not find among others; those of experts it may have converted.
+    names: list[str] = adapted.base_model.targeted_module_names  # type: ignore[assignment]  # torch says module or tensor
+    wanted = set(settings.target_modules or ()) if isinstance(method.target_modules, list) else set()
+    if problem := target_problem(sorted(wanted), names, model):
+        raise ConfigError(problem)
+    return adapted
+
+
+def target_problem(targets: Sequence[str], names: Sequence[str], model: Any) -> str:
+    """Describe which of `targets`, ends of the names of modules, fit none of `names`; empty where each fits one."""
+    missing = [target for target in targets if not any(f".{name}".endswith(f".{target}") for name in names)]
+    if not missing:
+        return ""
+    from torch.nn import Embedding, Linear
+    from transformers.pytorch_utils import Conv1D
+
+    head = model.get_output_embeddings()
+    layers = [
+        name for name, layer in model.named_modules() if isinstance(layer, Linear | Conv1D | Embedding) and layer is not head
+    ]
+    known = dict.fromkeys(name.rpartition(".")[2] for name in layers)
+    what = ", ".join(missing)
+    return f"method.target_modules: no layer that reads text is named {what}; the model has {', '.join(sorted(known))}"
+
+
+def _pattern(modules: Sequence[str]) -> str | None:
+    """Return a regular expression for the names of `modules` and all modules within."""
+    return rf"({'|'.join(map(re.escape, modules))})(\..*)?" if modules else None
 
 
 def _added_ids(tokenizer: "PreTrainedTokenizerBase", config: RunSettings) -> list[int]:

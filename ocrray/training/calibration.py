@@ -17,6 +17,7 @@ import torch
 from ocrray.engines.tagger import THRESHOLD_KEY
 from ocrray.errors import ConfigError
 from ocrray.models.characters import character_encoder
+from ocrray.models.limits import padding_id, token_rows
 from ocrray.text.labels import KEEP, apply_labels
 from ocrray.text.metrics import CerTotals, cer_totals, distances
 from ocrray.text.normalise import for_scoring
@@ -128,7 +129,7 @@ def calibrate(folder: Path, task: Task, samples: pa.Table) -> Calibration:
         raise ConfigError("data: no sample was held out that the tagger could be calibrated on")
     model = AutoModelForTokenClassification.from_pretrained(folder, dtype="float32", use_safetensors=True).eval()
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    collate, encode = task.collator(tokenizer), character_encoder(tokenizer, str(folder))
+    collate, encode = task.collator(padding_id(tokenizer, token_rows(model))), character_encoder(tokenizer, str(folder))
     longest = max(len(sample["source"]) for sample in held_out)  # a truth may be longer than the model can take
     clean = [_unchanged(sample["target"][:longest], encode) for sample in held_out if sample["target"]]
     edits, false_edits = (find_edits(model, collate, texts) for texts in (held_out, clean))

@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow.compute as pc
 import torch
 from transformers import PrinterCallback, Trainer, TrainingArguments
 from transformers.utils import logging as transformers_logging
 
-from ocrray.errors import EngineError
+from ocrray.errors import ConfigError, EngineError
+from ocrray.models.limits import padding_id, token_rows
 from ocrray.training import deepspeed
 from ocrray.training.adapters import with_adapter
 from ocrray.training.checkpoint import StepLayout, first_layout, read_layout
@@ -20,7 +22,7 @@ from ocrray.training.optimizers import MuonWithAdamW
 from ocrray.training.order import SampleOrder
 from ocrray.training.packing import Packed, SampleData
 from ocrray.training.progress import Progress, Report
-from ocrray.training.samples import Facts
+from ocrray.training.samples import NO_LOSS, Facts
 from ocrray.training.tasks.base import Task
 
 if TYPE_CHECKING:
@@ -54,6 +56,7 @@ def train(
     Raises: EngineError: when the loss is not finite, or the workers do not train together.
     """
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # transformers has no type here
+    _avoid_cudnn_attention()
     torch.manual_seed(config.seed)
     torch.set_num_threads(config.workers.threads or config.workers.cpus)
     layout, is_resized = _layout(config, resume_from)
@@ -62,18 +65,22 @@ def train(
     if resume_from and read_state(resume_from)["global_step"] >= steps:
         return
     new_optimizer = is_resized and config.deepspeed is not None  # DeepSpeed's state fits the number of workers that saved it
+    if problem := warmup_problem(config, steps):
+        _log.warning("%s", problem)
     deepspeed.prepare(config)
     arguments = _arguments(config, folder, layout, steps)  # before the model: ZeRO-3 partitions it while it is built
     model, tokenizer = _build(config, task, facts, resume_from if new_optimizer else None)
+    # Which experts get a gradient depends on the batch.
+    arguments.ddp_find_unused_parameters = any("expert" in name for name, one in model.named_parameters() if one.requires_grad)
     trainer = _Trainer(
         config=config,
         order=order,
         new_optimizer=new_optimizer,
         model=model,
         args=arguments,
-        data_collator=task.collator(tokenizer),
+        data_collator=task.collator(padding_id(tokenizer, token_rows(model))),
         train_dataset=train_data,
-        eval_dataset=validation_data,
+        eval_dataset=_with_labels(validation_data),
         processing_class=tokenizer,
         compute_loss_func=task.loss(),
         callbacks=[Progress(config, layout, order, report)],
@@ -81,6 +88,45 @@ def train(
     )
     trainer.remove_callback(PrinterCallback)
     trainer.train(resume_from_checkpoint=str(resume_from) if resume_from else None)
+
+
+def warmup_problem(config: TrainConfig, steps: int) -> str:
+    """Describe a schedule that a run of `steps` optimizer steps does not get through; empty where it does."""
+    optimizer = config.optimizer
+    if optimizer.warmup_steps >= steps:
+        return (
+            f"optimizer.warmup_steps: the run ends after {steps:,} steps, while the learning rate still rises "
+            f"({optimizer.warmup_steps:,} warm-up steps), and never reaches optimizer.learning_rate"
+        )
+    decay_steps = math.ceil(optimizer.decay_frac * steps)
+    if optimizer.schedule == "warmup_stable_decay" and optimizer.warmup_steps + decay_steps > steps:
+        return (
+            f"optimizer.decay_frac: of {steps:,} steps, {optimizer.warmup_steps:,} warm up and {decay_steps:,} decay: "
+            "the learning rate drops where they overlap"
+        )
+    return ""
+
+
+def _avoid_cudnn_attention() -> None:
+    """Compute attention with torch's own kernels.
+
+    cuDNN's backward pass on an H100 or H200 (default since torch 2.11) gives NaN where there is a mask, the width is 64 beyond
+    a multiple of 128, and a query scores all keys very low (https://github.com/pytorch/pytorch/issues/196678). The tagger's local
+    layers mask whole rows of padding, and its batches have such widths; single heads of language models score so low.
+    """
+    torch.backends.cuda.enable_cudnn_sdp(False)
+
+
+def _with_labels(validation: Any) -> Any:
+    """Return the validation samples of which something is measured: a batch of others would have no mean.
+
+    Raises: ConfigError: when there is none.
+    """
+    labels = validation.with_format("arrow")["labels"][:]
+    counted = [position for position, one in enumerate(labels) if pc.any(pc.not_equal(one.values, NO_LOSS)).as_py()]
+    if not counted:
+        raise ConfigError("data.validation: no sample has a label, so no validation loss can be computed")
+    return validation if len(counted) == len(validation) else validation.select(counted)
 
 
 def _layout(config: TrainConfig, resume_from: Path | None) -> tuple[StepLayout, bool]:
@@ -129,6 +175,22 @@ class _Trainer(Trainer):
 
     def _get_train_sampler(self, train_dataset: Any = None) -> SampleOrder:  # noqa: ARG002
         return self._order
+
+    def get_batch_samples(self, epoch_iterator: Any, num_batches: int, device: torch.device) -> tuple[list[Any], Any]:
+        """Return the batches of a step with the number of their labels, at least 1: a step without any divides by it."""
+        batches, labels = super().get_batch_samples(epoch_iterator, num_batches, device)
+        return batches, labels.clamp(min=1) if torch.is_tensor(labels) else labels
+
+    def compute_loss(self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None) -> Any:
+        """Return the loss; of a batch without labels, whose mean does not exist, 0 with gradients of 0."""
+        labels = inputs["labels"]
+        counted = labels[..., 1:] if self._loss_shifts_labels else labels
+        if (counted != NO_LOSS).any():
+            return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+        with_one = inputs | {"labels": labels.clone()}
+        with_one["labels"][..., -1] = 0
+        result = super().compute_loss(model, with_one, return_outputs, num_items_in_batch)
+        return (result[0] * 0, result[1]) if return_outputs else result * 0
 
     def create_scheduler(self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None) -> Any:
         """Create the learning-rate schedule; `decay_frac` becomes a number of steps."""

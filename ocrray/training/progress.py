@@ -90,4 +90,6 @@ class Progress(TrainerCallback):
         watched = ("loss", "eval_loss", *(() if self._config.precision == "float16" else ("grad_norm",)))
         for name in watched:
             if not math.isfinite(metrics.get(name, 0.0)):
-                raise EngineError(f"{name} is {metrics[name]} at step {step}: lower the learning rate, or train in bfloat16")
+                advice = "lower optimizer.learning_rate, or raise optimizer.warmup_steps"
+                advice += "; bfloat16 has a wider range" if self._config.precision == "float16" else ""
+                raise EngineError(f"{name} is {metrics[name]} at step {step}: {advice}")

@@ -114,8 +114,8 @@ class Task(ABC):
         """
 
     @abstractmethod
-    def collator(self, tokenizer: "PreTrainedTokenizerBase") -> Collator:
-        """Return the function that makes a batch of samples."""
+    def collator(self, pad_id: int) -> Collator:
+        """Return the function that makes a batch of samples; `pad_id` is masked, and has an embedding."""
 
     def loss(self) -> "LossFunction | None":
         """Return the loss over the tokens of a whole optimizer step; None: the model's own."""

@@ -13,6 +13,7 @@ import pyarrow as pa
 from ocrray.errors import ConfigError
 from ocrray.models.encoding import prompt_ids, text_ids
 from ocrray.models.folders import ADAPTER_FILES, model_problems
+from ocrray.models.limits import max_positions, token_rows, unknown_token, without_impossible_padding
 from ocrray.models.loading import load_weights
 from ocrray.models.vocabulary import extend_tokenizer, extend_vocabulary
 from ocrray.training.packing import keeps_boundaries
@@ -24,7 +25,7 @@ from ocrray.training.tokenizers import load_tokenizer
 
 if TYPE_CHECKING:
     from torch import Tensor
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
     from ocrray.models.types import LanguageModel
 
@@ -82,13 +83,15 @@ class CausalTask(Task):
         model = self._new_model(tokenizer) if self._run.from_scratch else self._pretrained_model()
         if problems := self._packing_problems(model.config.model_type):  # the type of a hub's model was not known before
             raise ConfigError(problems[0])
+        if problem := unknown_token(tokenizer, token_rows(model)):
+            raise ConfigError(f"model.tokenizer: {problem}")
         if self.added_tokens:
             extend_vocabulary(cast("LanguageModel", model), tokenizer, self.added_tokens)
         return model, tokenizer
 
-    def collator(self, tokenizer: "PreTrainedTokenizerBase") -> Collator:
+    def collator(self, pad_id: int) -> Collator:
         """Return a collator that pads on the right."""
-        return RightPadding(tokenizer.pad_token_id or 0)
+        return RightPadding(pad_id)
 
     def _to_samples(self, examples: Sequence[Example], template: str) -> pa.Table:
         """Return SAMPLES of the examples, in order: loss on the completion and the end-of-text token."""
@@ -127,15 +130,10 @@ class CausalTask(Task):
         """Tokens of the longest sample that the config allows and the model takes."""
         from transformers import AutoConfig
 
-        model = self._run.model
-        if self._run.from_scratch:
-            settings = AutoConfig.for_model(**(model.architecture or {}))
-        else:
-            settings = AutoConfig.from_pretrained(
-                model.pretrained, revision=model.revision or "main", trust_remote_code=model.trust_remote_code
-            )
+        is_new = self._run.from_scratch
+        settings = AutoConfig.for_model(**(self._run.model.architecture or {})) if is_new else self._pretrained_config()
         limit = self._run.data.max_length_tokens
-        return min(limit, getattr(settings, "max_position_embeddings", None) or limit)
+        return min(limit, max_positions(settings) or limit)
 
     def _packing_problems(self, model_type: str | None) -> list[str]:
         if self._run.data.grouping != "packed" or model_type is None or keeps_boundaries(model_type):
@@ -158,11 +156,21 @@ class CausalTask(Task):
             model.pretrained,
             name=f"model.name: {model.name}",
             error=ConfigError,
+            config=self._pretrained_config(),
             revision=model.revision or "main",
             trust_remote_code=model.trust_remote_code,
             **self._precision(),
         )
         return network
+
+    def _pretrained_config(self) -> "PreTrainedConfig":
+        from transformers import AutoConfig
+
+        model = self._run.model
+        settings: PreTrainedConfig = AutoConfig.from_pretrained(
+            model.pretrained, revision=model.revision or "main", trust_remote_code=model.trust_remote_code
+        )
+        return without_impossible_padding(settings)
 
     def _precision(self) -> dict[str, Any]:
         """Return dtype arguments: trained weights in float32, frozen ones in the precision of the run or in 4 bits."""

@@ -127,9 +127,9 @@ class EditTaggingTask(Task):
             weight.requires_grad = ".pooler." not in name
         return model, self._tokenizer
 
-    def collator(self, tokenizer: "PreTrainedTokenizerBase") -> Collator:
+    def collator(self, pad_id: int) -> Collator:
         """Return a collator that pads to a length that the architecture takes."""
-        return CharacterPadding(tokenizer.pad_token_id or 0)
+        return CharacterPadding(pad_id)
 
     def loss(self) -> LossFunction:
         """Return the mean over all tokens of an optimizer step; the model's own is the mean of one batch, and means do not add up
