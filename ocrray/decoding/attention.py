@@ -36,13 +36,14 @@ class PackedAttention:
         `query` is (1, heads, tokens, size), `key` and `value` are (1, key heads, tokens, size); returns (1, tokens, heads, size).
 
         Raises:
-            EngineError: when keys and values have different sizes.
+            EngineError: when keys and values have different sizes, or the layer attends more than once.
         """
         layer, (_, heads, tokens, size) = module.layer_idx, query.shape
         if self.layout is None:
             if key.shape != value.shape:
                 raise EngineError(f"{type(module).__name__} has values of another size than keys: set engine: padded")
-            self._cache.add_layer(layer, key)
+            if not self._cache.add_layer(layer, key):
+                raise EngineError(f"{type(module).__name__} attends more than once in a layer: set engine: padded")
             return query.transpose(1, 2)
         key_heads = key.shape[1]
         new_keys, new_values = (new.transpose(1, 2).reshape(tokens, -1) for new in (key, value))
@@ -111,8 +112,17 @@ def context_limit(model: LanguageModel) -> int | None:
 
 
 def _forward(
-    module: Any, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, *_: Any, **settings: Any
+    module: Any,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None = None,
+    *_: Any,
+    **settings: Any,
 ) -> tuple[torch.Tensor, None]:
+    # The mask that a pass is given has one element; a model that adds to it (a bias for each key) makes it larger.
+    if attention_mask is not None and attention_mask.numel() > 1:
+        raise EngineError(f"{type(module).__name__} attends with a mask of its own: set engine: padded")
     if extras := [name for name in _UNSUPPORTED_ARGUMENTS if settings.get(name) is not None]:
         raise EngineError(f"{type(module).__name__} attends with {', '.join(extras)}: set engine: padded")
     return module.ocrray_attention.attend(module, query, key, value, settings.get("scaling")), None

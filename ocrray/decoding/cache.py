@@ -21,9 +21,14 @@ class KeyValueCache:
         self._keys: dict[int, torch.Tensor] = {}
         self._values: dict[int, torch.Tensor] = {}
 
-    def add_layer(self, layer: int, key: torch.Tensor) -> None:
-        """Register a layer by a key tensor (1, key heads, tokens, head size); memory is allocated by `resize`."""
+    def add_layer(self, layer: int, key: torch.Tensor) -> bool:
+        """Register a layer by a key tensor (1, key heads, tokens, head size); memory is allocated by `resize`.
+
+        Returns False where it is registered already.
+        """
+        is_new = layer not in self._shapes
         self._shapes[layer], self._dtype, self._device = (key.shape[1], key.shape[3]), key.dtype, key.device
+        return is_new
 
     @property
     def token_bytes(self) -> int:

@@ -42,7 +42,7 @@ class PackedModel:
         try:
             self._run([generator.eos_ids[0]], torch.zeros(1, dtype=torch.long, device=self.device), [0])  # registers the layers
             packed = self._compute_packed(probes)
-        except torch.OutOfMemoryError:
+        except (EngineError, torch.OutOfMemoryError):
             raise
         except (RuntimeError, ValueError, TypeError, LookupError, AttributeError) as error:
             raise EngineError(own_way) from error

@@ -49,14 +49,18 @@ def with_adapter(
         task_type=task_type,
         **_new_rows(model, _added_ids(tokenizer, config)),
     )
+    targets = method.target_modules if isinstance(method.target_modules, list) else []
     try:
         adapted = get_peft_model(model, settings)
     except ValueError as error:
-        raise ConfigError(f"method.target_modules: {' '.join(str(error).split())[:300]}") from error
-    # peft overlooks a name that it does not find among others; those of experts it may have converted.
-    names: list[str] = adapted.base_model.targeted_module_names  # type: ignore[assignment]  # torch says module or tensor
-    wanted = set(settings.target_modules or ()) if isinstance(method.target_modules, list) else set()
-    if problem := target_problem(sorted(wanted), names, model):
+        unused = re.compile(settings.exclude_modules or r"(?!)")
+        names = [name for name in _layers(model) if not unused.fullmatch(name)]
+        reason = f"method.target_modules: {' '.join(str(error).split())[:300]}"
+        raise ConfigError(target_problem(targets, names, model) or reason) from error
+    # peft overlooks a name that it does not find among others; it may have replaced those of experts.
+    left = [target for target in targets if target in (settings.target_modules or ())]
+    targeted: list[str] = adapted.base_model.targeted_module_names  # type: ignore[assignment]  # torch says module or tensor
+    if problem := target_problem(left, targeted, model):
         raise ConfigError(problem)
     return adapted
 
@@ -66,16 +70,18 @@ def target_problem(targets: Sequence[str], names: Sequence[str], model: Any) -> 
     missing = [target for target in targets if not any(f".{name}".endswith(f".{target}") for name in names)]
     if not missing:
         return ""
+    known = sorted({name.rpartition(".")[2] for name in _layers(model)})
+    what = ", ".join(missing)
+    return f"method.target_modules: no layer that reads text is named {what}; the model has {', '.join(known)}"
+
+
+def _layers(model: Any) -> list[str]:
+    """Return the names of the layers that can have an adapter, without the head."""
     from torch.nn import Embedding, Linear
     from transformers.pytorch_utils import Conv1D
 
     head = model.get_output_embeddings()
-    layers = [
-        name for name, layer in model.named_modules() if isinstance(layer, Linear | Conv1D | Embedding) and layer is not head
-    ]
-    known = dict.fromkeys(name.rpartition(".")[2] for name in layers)
-    what = ", ".join(missing)
-    return f"method.target_modules: no layer that reads text is named {what}; the model has {', '.join(sorted(known))}"
+    return [name for name, layer in model.named_modules() if isinstance(layer, Linear | Conv1D | Embedding) and layer is not head]
 
 
 def _pattern(modules: Sequence[str]) -> str | None:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ocrray.training.settings import RunSettings
+from ocrray.training.settings import LoraMethod, RunSettings
 
 
 def architecture_problems(run: RunSettings) -> list[str]:
@@ -21,6 +21,29 @@ def architecture_problems(run: RunSettings) -> list[str]:
     except ValueError:
         return [f"model.architecture.model_type: transformers knows no {kind}"]
     return [f"model.architecture.{key}: {kind} models have no such setting" for key in settings if key not in known]
+
+
+def target_problems(run: RunSettings) -> list[str]:
+    """Return errors in `method.target_modules`, as far as the names of the modules of a local model tell; nothing is loaded."""
+    method, folder = run.method, Path(run.model.name or "")
+    is_named = isinstance(method, LoraMethod) and isinstance(method.target_modules, list)
+    if not is_named or run.model.trust_remote_code or not (folder / "config.json").is_file():
+        return []
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    from ocrray.training.adapters import target_problem
+
+    try:
+        with torch.device("meta"):
+            model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(folder))
+    except (ValueError, TypeError, KeyError, AttributeError):  # of a model that cannot be loaded either, which says more then
+        return []
+    names = [name for name, _ in model.named_modules()]
+    if any("expert" in name for name in names):  # peft converts the names of experts
+        return []
+    problem = target_problem(method.target_modules, names, model)
+    return [problem] if problem else []
 
 
 def known_settings(run: RunSettings) -> Mapping[str, Any]:

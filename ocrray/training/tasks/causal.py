@@ -19,7 +19,7 @@ from ocrray.models.vocabulary import extend_tokenizer, extend_vocabulary
 from ocrray.training.packing import keeps_boundaries
 from ocrray.training.samples import NO_LOSS, SAMPLES, Facts
 from ocrray.training.settings import RunSettings
-from ocrray.training.tasks.architecture import architecture_problems, known_settings
+from ocrray.training.tasks.architecture import architecture_problems, known_settings, target_problems
 from ocrray.training.tasks.base import Collator, Sample, Task
 from ocrray.training.tokenizers import load_tokenizer
 
@@ -68,6 +68,7 @@ class CausalTask(Task):
         if method.kind == "qlora" and importlib.util.find_spec("bitsandbytes") is None:
             found.append("method.kind: qlora needs bitsandbytes; pip install bitsandbytes, or take lora")
         found += architecture_problems(self._run)
+        found += target_problems(self._run)
         return found + self._packing_problems(known_settings(self._run).get("model_type"))
 
     def model_class(self) -> Any:
