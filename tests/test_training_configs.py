@@ -24,10 +24,27 @@ def test_training_config_that_ships_is_a_possible_run(path: Path, tmp_path: Path
     table.write_text(json.dumps(dict.fromkeys([*columns, "source", "doc"], "x")), encoding="utf-8")
     given = [f"data.train=[{table}]", "data.validation=[]", f"output.path={tmp_path / 'out'}"]
     given += ["workers.gpus=0", "precision=bfloat16"]
+    if load(path, TrainConfig).method.kind == "qlora":
+        given += ["method.kind=lora", "optimizer.kind=adamw"]  # as the comment in the config says
 
     plan = make_plan(load(path, TrainConfig, given), None, Problems(), dry_run=True)
 
     assert [Path(file.name).name for file in plan.files["train"]] == ["data.jsonl"]
+
+
+def test_training_config_of_the_published_qlora_needs_nothing_but_a_gpu_and_bitsandbytes(monkeypatch: pytest.MonkeyPatch):
+    """Every published setting is a setting of the run, and all problems here are those of this machine."""
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    config = load(ROOT / "llama31_8b_correction.yaml", TrainConfig)
+    method, data = config.method, config.data
+
+    assert (method.kind, method.r, method.alpha, method.dropout, method.target_modules) == ("qlora", 32, 16, 0.05, "all-linear")
+    assert (data.max_length_tokens, data.grouping, data.validation, data.validation_frac) == (8192, "packed", (), 0.1)
+    assert (config.optimizer.kind, config.precision, config.evaluation.per_epoch) == ("paged_adamw", "bfloat16", 4)
+    assert config.model.pad_token == "<|end_of_text|>"
+    problems = open_task(config).problems()
+    assert len(problems) == 2
+    assert all("bitsandbytes" in problem for problem in problems)
 
 
 @pytest.mark.parametrize("path", SHIPPED_RUNS, ids=lambda path: path.parent.name)

@@ -17,7 +17,9 @@ from ocrray.runtime.trainer import _NoUselessRestart
 from ocrray.training.adapters import with_adapter
 from ocrray.training.loop import _Trainer, _with_labels, train, warmup_problem
 from ocrray.training.samples import NO_LOSS
+from ocrray.training.settings import EvaluationConfig, ModelConfig
 from ocrray.training.text_only import unused_modules
+from ocrray.training.tokenizers import load_tokenizer
 
 SIZES = {
     "hidden_size": 32,
@@ -212,6 +214,24 @@ def test_warmup_problem_names_a_schedule_longer_than_the_run(tmp_path: Path, opt
 
     assert message in found
     assert bool(found) == bool(message)
+
+
+def test_evaluation_per_epoch_is_a_number_of_steps():
+    """Rounded up, so that there are no more than asked for; null leaves the steps."""
+    four = EvaluationConfig(per_epoch=4)
+
+    assert [four.steps_between(steps) for steps in (31, 32, 33, 2)] == [8, 8, 9, 1]
+    assert EvaluationConfig(every_steps=7).steps_between(31) == 7
+
+
+def test_load_tokenizer_pads_with_the_token_of_the_config(tmp_path: Path):
+    """One that the tokenizer does not know is an error of the config."""
+    tiny_models.tokenizer(pad=False).save_pretrained(tmp_path)
+
+    assert load_tokenizer(ModelConfig(name=str(tmp_path), pad_token="</s>")).pad_token_id == 0
+    assert load_tokenizer(ModelConfig(name=str(tmp_path))).pad_token_id is None
+    with pytest.raises(ConfigError, match=r"model\.pad_token: .* has no token <none>"):
+        load_tokenizer(ModelConfig(name=str(tmp_path), pad_token="<none>"))
 
 
 def test_train_computes_without_cudnn_attention(tmp_path: Path):

@@ -93,12 +93,21 @@ def _attach(network: "LanguageModel", folder: Path) -> Any:
 
 
 def _unknown(unexpected: Sequence[str], folder: Path) -> list[str]:
-    """Return the tensors without a place but for copies, which peft writes where embedding and head were resized."""
-    from safetensors import safe_open
+    """Return the tensors without a place but for copies, which peft writes where embedding and head were resized or are tied."""
+    from safetensors.torch import load_file
 
-    with safe_open(str(folder / ADAPTER_FILES[1]), framework="pt") as tensors:
-        kept = set(tensors.keys())
-    return sorted(key for key in unexpected if not (_COPY.search(key) and _COPY.sub(".", key) in kept))
+    if not unexpected:
+        return []
+    saved = load_file(folder / ADAPTER_FILES[1])
+
+    def is_copy(key: str) -> bool:
+        name = key.rpartition(".")[2]
+        if name == "trainable_tokens_delta":  # of a head that is tied to the embedding, which has the same
+            others = (saved[other] for other in saved.keys() - set(unexpected) if other.endswith(f".{name}"))
+            return any(saved[key].equal(other) for other in others)
+        return bool(_COPY.search(key)) and _COPY.sub(".", key) in saved
+
+    return sorted(key for key in unexpected if not is_copy(key))
 
 
 def _names(folder: Path) -> str:

@@ -40,12 +40,13 @@ def with_adapter(
         model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)  # type: ignore[no-untyped-call]
     if weights:
         return PeftModel.from_pretrained(model, str(weights), is_trainable=True)
+    excluded = _pattern(unused_modules(model))
     settings = LoraConfig(
         r=method.r,
         lora_alpha=method.alpha,  # type: ignore[arg-type]  # peft says int, and multiplies by it
         lora_dropout=method.dropout,
         target_modules=method.target_modules,
-        exclude_modules=_pattern(unused_modules(model)),
+        exclude_modules=excluded,
         task_type=task_type,
         **_new_rows(model, _added_ids(tokenizer, config)),
     )
@@ -53,8 +54,7 @@ def with_adapter(
     try:
         adapted = get_peft_model(model, settings)
     except ValueError as error:
-        unused = re.compile(settings.exclude_modules or r"(?!)")
-        names = [name for name in _layers(model) if not unused.fullmatch(name)]
+        names = [name for name in _layers(model) if not (excluded and re.fullmatch(excluded, name))]
         reason = f"method.target_modules: {' '.join(str(error).split())[:300]}"
         raise ConfigError(target_problem(targets, names, model) or reason) from error
     # peft overlooks a name that it does not find among others; it may have replaced those of experts.

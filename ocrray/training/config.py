@@ -25,8 +25,8 @@ class TrainConfig(RunSettings, _TaskSection):
             raise ValueError(f"method {self.method.kind} needs model.name")
         if self.precision == "float16" and not self.workers.gpus:
             raise ValueError("precision float16 trains on GPUs only; take bfloat16 or float32, or set workers.gpus")
-        if self.deepspeed and self.optimizer.kind == "muon":
-            raise ValueError("optimizer muon does not run under DeepSpeed")
+        if self.deepspeed and self.optimizer.kind != "adamw":
+            raise ValueError(f"optimizer {self.optimizer.kind} does not run under DeepSpeed")
         if conflicts := self.task.conflicts(self):
             raise ValueError("; ".join(conflicts))
         if self.output.merge and not self.trains_adapter:

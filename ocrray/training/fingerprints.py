@@ -11,6 +11,7 @@ from ocrray.storage.files import FileStat
 from ocrray.training.config import TrainConfig
 from ocrray.training.samples import SAMPLES
 
+_LATER = (("model", "pad_token"), ("evaluation", "per_epoch"))
 _FREE = {"workers", "output"}
 """Keys that may change when a run is resumed."""
 _AFTER_SAMPLES = _FREE | {
@@ -32,7 +33,7 @@ def run_settings(config: TrainConfig, files: Mapping[str, Sequence[Found]], limi
     """Return everything that determines the trained model."""
     model = config.model
     return {
-        **config.model_dump(mode="json", exclude=_FREE),
+        **_without_later(config.model_dump(mode="json", exclude=_FREE)),
         "model_revision": model.name and weights_revision(model.name, model.revision),
         **_data(files, limit),
     }
@@ -40,7 +41,7 @@ def run_settings(config: TrainConfig, files: Mapping[str, Sequence[Found]], limi
 
 def sample_settings(config: TrainConfig, files: Mapping[str, Sequence[Found]], limit: int | None) -> dict[str, Any]:
     """Return everything that determines the prepared samples."""
-    settings = config.model_dump(mode="json", exclude=_AFTER_SAMPLES)
+    settings = _without_later(config.model_dump(mode="json", exclude=_AFTER_SAMPLES))
     settings["data"].pop("grouping")
     return {
         **settings,
@@ -50,6 +51,14 @@ def sample_settings(config: TrainConfig, files: Mapping[str, Sequence[Found]], l
         "ocrray": __version__,
         **_data(files, limit),
     }
+
+
+def _without_later(settings: dict[str, Any]) -> dict[str, Any]:
+    """Remove keys that earlier versions did not have, where they are null: their runs can still be resumed."""
+    for section, key in _LATER:
+        if section in settings and settings[section].get(key) is None:
+            settings[section].pop(key, None)
+    return settings
 
 
 def _data(files: Mapping[str, Sequence[Found]], limit: int | None) -> dict[str, Any]:

@@ -68,7 +68,9 @@ def train(
     if problem := warmup_problem(config, steps):
         _log.warning("%s", problem)
     deepspeed.prepare(config)
-    arguments = _arguments(config, folder, layout, steps)  # before the model: ZeRO-3 partitions it while it is built
+    arguments = _arguments(
+        config, folder, layout, steps, order.steps_per_epoch
+    )  # before the model: ZeRO-3 partitions it while it is built
     model, tokenizer = _build(config, task, facts, resume_from if new_optimizer else None)
     # Which experts get a gradient depends on the batch.
     arguments.ddp_find_unused_parameters = any("expert" in name for name, one in model.named_parameters() if one.requires_grad)
@@ -227,8 +229,9 @@ def _world_size() -> int:
     return torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1
 
 
-def _arguments(config: TrainConfig, folder: Path, layout: StepLayout, steps: int) -> TrainingArguments:
+def _arguments(config: TrainConfig, folder: Path, layout: StepLayout, steps: int, steps_per_epoch: int) -> TrainingArguments:
     on_cpu = not config.workers.gpus
+    evaluation_steps = config.evaluation.steps_between(steps_per_epoch)
     return TrainingArguments(
         **_optimizer_arguments(config),
         output_dir=str(folder),
@@ -249,10 +252,10 @@ def _arguments(config: TrainConfig, folder: Path, layout: StepLayout, steps: int
         length_column_name="length",
         prediction_loss_only=True,
         eval_strategy="steps",
-        eval_steps=config.evaluation.every_steps,
+        eval_steps=evaluation_steps,
         save_strategy="steps",
         save_steps=config.checkpoint.every_steps,
-        logging_steps=min(_LOG_EVERY_STEPS, config.evaluation.every_steps),
+        logging_steps=min(_LOG_EVERY_STEPS, evaluation_steps),
         logging_first_step=True,
         logging_nan_inf_filter=False,  # it would hide a loss that is not finite
         report_to=["tensorboard"] if config.output.tensorboard else [],
@@ -264,6 +267,7 @@ def _arguments(config: TrainConfig, folder: Path, layout: StepLayout, steps: int
 def _optimizer_arguments(config: TrainConfig) -> dict[str, Any]:
     optimizer = config.optimizer
     return {
+        **({"optim": "paged_adamw_32bit"} if optimizer.kind == "paged_adamw" else {}),
         "learning_rate": optimizer.learning_rate,
         "adam_beta1": optimizer.betas[0],
         "adam_beta2": optimizer.betas[1],

@@ -21,6 +21,8 @@ class ModelConfig(StrictModel):
     """Keys of the Hugging Face model config, `model_type` among them; needed by `method.kind: from_scratch`, else null."""
     tokenizer: FolderOrName | None = None
     """`characters` (Unicode code points), `bytes`, a folder or a hub id; null: the tokenizer of `name`."""
+    pad_token: str | None = None
+    """Token of the tokenizer that a causal language model pads with; null: the tokenizer's own. Padding is masked in any case."""
     trust_remote_code: bool = False
     """Run Python code from the model's repository; a security risk."""
 
@@ -87,10 +89,11 @@ class DataConfig(StrictModel):
 
 
 class OptimizerConfig(StrictModel):
-    """AdamW, or Muon for the matrices inside the layers with AdamW for the rest (Jordan et al. 2024; not under DeepSpeed)."""
+    """AdamW, or Muon for the matrices inside the layers with AdamW for the rest (Jordan et al. 2024)."""
 
-    kind: Literal["adamw", "muon"] = "adamw"
-    """Optimizer."""
+    kind: Literal["adamw", "paged_adamw", "muon"] = "adamw"
+    """`paged_adamw`: bitsandbytes' AdamW with 32-bit state, which moves to the CPU's memory where a GPU's runs out. DeepSpeed has
+    an AdamW of its own and takes neither of the others."""
     learning_rate: PositiveFloat
     """Peak learning rate."""
     betas: tuple[float, float] = (0.9, 0.999)
@@ -137,6 +140,13 @@ class EvaluationConfig(StrictModel):
 
     every_steps: PositiveInt = 100
     """Optimizer steps between two validation losses, computed on the training workers."""
+    per_epoch: PositiveInt | None = None
+    """Validation losses per epoch, instead of `every_steps`; their distance in steps is rounded up. Null: `every_steps`."""
+
+    def steps_between(self, steps_per_epoch: int) -> int:
+        """Return the optimizer steps between two validation losses."""
+        return -(-steps_per_epoch // self.per_epoch) if self.per_epoch else self.every_steps
+
     generate_records: NonNegativeInt = 64
     """Validation samples on which checkpoints are evaluated, one at a time and apart from the training workers; 0: none."""
 

@@ -24,7 +24,7 @@ def load_tokenizer(model: ModelConfig) -> "PreTrainedTokenizerBase":
     """Load the tokenizer of a causal language model, `bytes` included.
 
     Raises:
-        ConfigError: when it has no end-of-text token.
+        ConfigError: when it has no end-of-text token, or not the padding token of the config.
     """
     from transformers import ByT5Tokenizer
 
@@ -35,4 +35,8 @@ def load_tokenizer(model: ModelConfig) -> "PreTrainedTokenizerBase":
         raise ConfigError(
             f"model: the tokenizer of {model.tokenizer or model.name} has no end-of-text token, so no answer could end"
         )
+    if model.pad_token is not None:
+        if model.pad_token not in tokenizer.get_vocab():
+            raise ConfigError(f"model.pad_token: the tokenizer of {model.tokenizer or model.name} has no token {model.pad_token}")
+        tokenizer.pad_token = model.pad_token
     return tokenizer

@@ -26,8 +26,8 @@ def architecture_problems(run: RunSettings) -> list[str]:
 def target_problems(run: RunSettings) -> list[str]:
     """Return errors in `method.target_modules`, as far as the names of the modules of a local model tell; nothing is loaded."""
     method, folder = run.method, Path(run.model.name or "")
-    is_named = isinstance(method, LoraMethod) and isinstance(method.target_modules, list)
-    if not is_named or run.model.trust_remote_code or not (folder / "config.json").is_file():
+    targets = method.target_modules if isinstance(method, LoraMethod) else []
+    if isinstance(targets, str) or run.model.trust_remote_code or not (targets and (folder / "config.json").is_file()):
         return []
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
@@ -36,13 +36,14 @@ def target_problems(run: RunSettings) -> list[str]:
 
     try:
         with torch.device("meta"):
-            model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(folder))
+            config = AutoConfig.from_pretrained(folder)
+            model = AutoModelForCausalLM.from_config(config)  # type: ignore[no-untyped-call]  # transformers has no type here
     except (ValueError, TypeError, KeyError, AttributeError):  # of a model that cannot be loaded either, which says more then
         return []
     names = [name for name, _ in model.named_modules()]
     if any("expert" in name for name in names):  # peft converts the names of experts
         return []
-    problem = target_problem(method.target_modules, names, model)
+    problem = target_problem(targets, names, model)
     return [problem] if problem else []
 
 

@@ -65,8 +65,13 @@ class CausalTask(Task):
             found += [f"model.name: {problem}" for problem in model_problems(model.name)]
         if method.kind == "qlora" and not self._run.workers.gpus:
             found.append("method.kind: qlora runs on GPUs only; set workers.gpus, or take lora")
-        if method.kind == "qlora" and importlib.util.find_spec("bitsandbytes") is None:
-            found.append("method.kind: qlora needs bitsandbytes; pip install bitsandbytes, or take lora")
+        if self._run.optimizer.kind == "paged_adamw" and not self._run.workers.gpus:
+            found.append("optimizer.kind: paged_adamw runs on GPUs only; set workers.gpus, or take adamw")
+        if importlib.util.find_spec("bitsandbytes") is None:
+            if method.kind == "qlora":
+                found.append("method.kind: qlora needs bitsandbytes; pip install bitsandbytes, or take lora")
+            if self._run.optimizer.kind == "paged_adamw":
+                found.append("optimizer.kind: paged_adamw needs bitsandbytes; pip install bitsandbytes, or take adamw")
         found += architecture_problems(self._run)
         found += target_problems(self._run)
         return found + self._packing_problems(known_settings(self._run).get("model_type"))

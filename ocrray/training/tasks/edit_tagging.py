@@ -57,6 +57,8 @@ class EditTaggingConfig(BaseTaskConfig):
             found.append("edit tagging cuts its own windows: grouping is none or length")
         if run.trains_adapter:
             found.append("a tagger is small and trained whole: method is full or from_scratch")
+        if run.optimizer.kind == "paged_adamw":
+            found.append("a tagger fits in a GPU's memory: optimizer.kind is adamw or muon")
         return found
 
 
