@@ -103,6 +103,7 @@ def test_correct_results_that_are_odd_are_passed_over(config, tmp_path):
     assert config.open().correct(["tbe one"])[0].text == "the one"
 
 
+@pytest.mark.usefixtures("on_cluster")
 def test_restore_by_batch_files_in_two_runs_of_the_same_command(tmp_path, capfd):
     """After the first the corpus says what it waits for; after the second it is corrected."""
     (tmp_path / "in.txt").write_text("".join(f"{text}\n" for text in TEXTS))

@@ -159,7 +159,17 @@ def test_correct_refusal_of_everything_ends_the_run(answer):
     assert not caught.value.transient
 
 
-@pytest.mark.parametrize("answer", [(422, {"detail": "no"}), chat("")])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        (422, {"detail": "no"}),
+        chat(""),
+        chat("Hm", "length"),
+        chat(None, "content_filter"),
+        (413, {"error": "too large"}),
+        (404, error("page not found")),
+    ],
+)
 def test_correct_text_after_text_refused_ends_the_run(answer):
     """Ten in a row, although a short text is answered: the fault is hardly theirs; a setting says that it is."""
     texts = [f"{ODD} {number}" for number in range(12)]

@@ -29,6 +29,7 @@ WRAPPINGS = {
     "german": "Hier ist der korrigierte Text:\n\n{}",
     "french": "Voici le texte corrigé :\n{}",
     "spanish": "Aquí está el texto corregido:\n{}",
+    "prompt of one's own": "Fix this: {}",
     "role": "assistant\n\n{}",
     "role with colon": "Assistant: {}",
     "thoughts": "<think>\nThe user wants tbe fixed. I will change tbe to the.\n</think>\n\n{}",
@@ -144,6 +145,8 @@ def test_unwrap_long_text_compares_its_ends():
     source, answer = f"{SOURCE}\n" * 5_000, f"{RIGHT}\n" * 5_000
 
     assert unwrap(source, f"Here is the text:\n```\n{answer}```") == (answer, True, False)
+    directory = "Page: tbe\n" * 20_000
+    assert unwrap(directory, directory.replace("tbe", "the")) == (directory.replace("tbe", "the"), False, False)
 
 
 _PLAIN = st.lists(

@@ -8,13 +8,16 @@ import ast
 import json
 import re
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any, NamedTuple
 
 from rapidfuzz.distance import Levenshtein
 
 _MIN_GAIN = 0.7  # share of a wrapping's characters by which the distance to the source must fall; chance alignments cost some
+_COMPARED_CHARS = 10_000  # of longer texts only both ends are compared
 _WINDOW_CHARS = 1_500
 _MAX_LAYERS = 8
+_MAX_LABELS = 20
 _MAX_UNLIKE = 0.6  # of the characters: beyond it the rest is no correction of the source at all
 
 _THOUGHT = r"think(?:ing)?|thoughts?|reason(?:ing)?|reflection|analysis|scratchpad|seed:think"
@@ -59,6 +62,8 @@ _SENTENCE = re.compile(
     re.IGNORECASE,
 )
 _HEADING = re.compile(rf"[ \t]*#{{1,6}}[ \t]*(?:(?:{_ADJECTIVES})[ ])*(?:{_NOUNS})[ \t]*[:：]?[ \t]*\n+", re.IGNORECASE)
+_PREFIX = re.compile(r"[*_`#> ]*\w[^\n:：\"{}\[\]]{0,80}[:：][*_`]*(?:[ \t]+|[ \t]*\n+)")
+_LINE_WITH_MARK = re.compile(r"\n(?=[^\n:：#]{0,80}[:：#])")
 _ROLE = re.compile(r"[ \t]*(?:assistant|model)[ \t]*\n+")
 _RULE = re.compile(r"\s*(?:-{3,}|\*{3,}|_{3,}|={3,})[ \t]*(?:\n+|$)")
 _RULE_AFTER = re.compile(r"\n[ \t]*(?:-{3,}|\*{3,}|_{3,}|={3,})\s*$")
@@ -193,14 +198,16 @@ def _unpaired(text: str) -> Iterator[str]:
 
 
 def _without_preamble(text: str) -> Iterator[str]:
-    for pattern in (_RULE, _ROLE, _HEADING, _LABEL, _SENTENCE):
+    for pattern in (_RULE, _ROLE, _HEADING, _LABEL, _SENTENCE, _PREFIX):
         if found := pattern.match(text):
             yield text[found.end() :]
     if found := _RULE_AFTER.search(text):
         yield text[: found.start()]
-    for start in [found.end() for found in re.finditer(r"\n", text)]:  # an echo of the source or the prompt before it
-        if found := _HEADING.match(text, start) or _LABEL.match(text, start):
-            yield text[found.end() :]
+    # An echo of the source or of the prompt may stand before a label.
+    starts = (line.start() + 1 for line in _LINE_WITH_MARK.finditer(text))
+    labels = (found for start in starts if (found := _LABEL.match(text, start) or _HEADING.match(text, start)))
+    for found in islice(labels, _MAX_LABELS):
+        yield text[found.end() :]
 
 
 def _without_paragraphs(text: str, source: str) -> Iterator[str]:
@@ -219,7 +226,7 @@ def _is_nearer(source: str, text: str, inner: str) -> bool:
     """Return whether the text without a wrapping is nearer to the source by about the length of the wrapping."""
     inner = inner.strip()
     removed = len(text) - len(inner)
-    if not inner or removed <= 0:
+    if not inner or removed <= 0 or (len(inner) > _COMPARED_CHARS and len(text) - len(source) < _MIN_GAIN * removed):
         return False
     before, after = 0, 0
     for one, other, third in _windows(source, text, inner):
@@ -233,7 +240,7 @@ def _is_nearer(source: str, text: str, inner: str) -> bool:
 def _windows(source: str, text: str, inner: str) -> list[tuple[str, str, str]]:
     """Return the parts to compare: all, or, of long texts, both ends, with what was removed there."""
     start = text.find(inner)
-    if start < 0 or len(inner) <= 2 * _WINDOW_CHARS:
+    if start < 0 or len(inner) <= _COMPARED_CHARS:
         return [(source, text, inner)]
     end, width = len(text) - start - len(inner), _WINDOW_CHARS
     return [

@@ -56,6 +56,7 @@ class Client:
         self._closing = threading.Event()
         self._lock = threading.Lock()
         self._answered_s = -math.inf
+        self._has_written = False
         self._refusals = 0
 
     def answers(self, requests: Iterable[Request]) -> list[Answer]:
@@ -85,8 +86,7 @@ class Client:
         for attempt in count(1):
             fault = self._attempt(request)
             if isinstance(fault, Answer):
-                self._count_answer()
-                return fault
+                return self._counted(fault)
             if self._is_of_this_request(fault, attempt, begun_s):
                 return self._without_text(fault)
             limit_s, waited_s = self._max_wait_s(), time.monotonic() - begun_s
@@ -175,22 +175,38 @@ class Client:
 
     def _without_text(self, fault: Fault) -> Answer:
         """Return an answer without text; too many of them in a row are no fault of their texts."""
-        if fault.scope is Scope.TEXT:
-            return Answer(None, fault.reason, fault.sentence)
+        # Texts that are too long or flagged come in rows, but not from the first on.
+        if fault.scope is not Scope.TEXT or not self._has_written:
+            self._count_refusal(fault.sentence)
+        return Answer(None, fault.reason, fault.sentence)
+
+    def _counted(self, answer: Answer) -> Answer:
+        """Return the answer; one without text (declined, or not finished) counts as a refusal until there was another."""
+        with self._lock:
+            self._answered_s = time.monotonic()
+            if answer.text is not None:
+                self._has_written, self._refusals = True, 0
+        if answer.text is None and not self._has_written:
+            unfinished = f"does not end within {self._section}.max_output_tokens_per_char"
+            self._count_refusal(unfinished if answer.reason == "unfinished" else answer.sentence or answer.reason)
+        return answer
+
+    def _count_refusal(self, sentence: str) -> None:
+        """Count a text without an answer; too many of them in a row are no fault of the texts.
+
+        Raises:
+            EngineError: with the `stop_after_refusals`th in a row.
+        """
         with self._lock:
             self._refusals += 1
             is_enough = self._refusals == self._config.stop_after_refusals
             self._refusals = 0 if is_enough else self._refusals
         if is_enough:
             raise EngineError(
-                f"{self._told(fault)}; {self._config.stop_after_refusals} texts in a row got no answer. If the fault is "
-                f"theirs, set {self._section}.stop_after_refusals: null"
+                f"{self._config.address} with model {self._config.model}: {sentence.removesuffix('.')}; "
+                f"{self._config.stop_after_refusals} texts in a row got no answer. "
+                f"If the fault is theirs, set {self._section}.stop_after_refusals: null"
             )
-        return Answer(None, fault.reason, fault.sentence)
-
-    def _count_answer(self) -> None:
-        with self._lock:
-            self._answered_s, self._refusals = time.monotonic(), 0
 
     @property
     def _has_answered(self) -> bool:
