@@ -16,6 +16,7 @@ import pyarrow.dataset
 import pyarrow.parquet as pq
 import pytest
 import tiny_models
+import transformers
 import yaml
 
 from ocrray.cli import main
@@ -92,9 +93,9 @@ def server(answer: Callable[[int, str], tuple[int, Any]]) -> Iterator[tuple[str,
         (GOOD.replace(" ", "\n", 9), ""),  # set in lines
         (TEXT, "equal"),
         (TEXT.replace(" ", "  ") + "\n", "equal"),
-        (f"Here is the corrupted text:\n\n{GOOD}", "chatter"),
+        (f"Here is the corrupted text:\n\n{GOOD}", ""),
         (f"Sure! {GOOD}", "chatter"),
-        (f"{GOOD}\n\nLet me know if you want more errors.", "chatter"),
+        (f"{GOOD}\n\nLet me know if you want more errors.", ""),
         (f"{GOOD}{SENTENCE}", "chatter"),
         (f"{SENTENCE} {GOOD}", "chatter"),
         (GOOD[:100] + SENTENCE + GOOD[100:], "chatter"),
@@ -106,7 +107,8 @@ def server(answer: Callable[[int, str], tuple[int, Any]]) -> Iterator[tuple[str,
         ("Les magistrats ont ensuite lu l'acte d'accusation, et le prisonnier a refusé de dire quoi que ce soit.", "too_far"),
         ("A short summary.", "too_far"),
         ("", "too_far"),
-        (f"{GOOD}\n```\n{GOOD[:20]}", "markup"),
+        (f"{GOOD} Let me know if you want more.", "chatter"),
+        (f"{GOOD}\n```\n{GOOD[:20]}", "wrapping"),
     ],
 )
 def test_read_answer_keeps_corruptions_alone(answer: str, reason: str) -> None:
@@ -251,6 +253,13 @@ def test_corrupt_loaded_model_is_sampled_by_the_seed_alone(tmp_path: Path) -> No
     writer.close()
     with pytest.raises(ConfigError, match=r"corrupt\.chat: .* has no chat template"):
         CorruptHfConfig(**{**base, "chat": True}).open()
+    words = transformers.AutoTokenizer.from_pretrained(folder)
+    words.chat_template = "{% for message in messages %}{{ message['content'] }}{% endfor %}\x1e"
+    words.save_pretrained(folder)
+    chat = CorruptHfConfig(**{**base, "chat": None, "prompt": "{examples}{text}"}, chars=(26, 26), temperature=0.01)
+    writer = chat.open()
+    assert [row["ocr"] for row in corrupt([text], [1], chat, (), writer)] == [answer]
+    writer.close()
 
 
 def test_corrupt_plan_ignores_how_the_server_is_asked_and_names_problems(tmp_path: Path) -> None:

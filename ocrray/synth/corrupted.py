@@ -14,6 +14,7 @@ from ocrray.synth.clean import excerpt
 from ocrray.synth.corrupt_config import CorruptHfConfig, CorruptHttpConfig
 from ocrray.synth.corrupt_prompt import Example, make_prompt
 from ocrray.text.normalise import for_scoring, sanitise
+from ocrray.text.wrapping import unwrap
 
 _ATTEMPTS = 8  # excerpts of a passage that are tried
 _MIN_FRAC = 0.9  # of the least number of characters: an excerpt is cut at a space
@@ -23,8 +24,6 @@ _MARKUP = re.compile(
     r"<[A-Za-z/!][^<>\n]{0,200}>|&(?:[A-Za-z]{2,8}|#\d+);|\{\{|\}\}|\[\[|\]\]|\]\(|```|~~~|^#{1,6} ", re.MULTILINE
 )
 _LINK = re.compile(r"https?:|ftp:|\bwww\.|\S@\w+\.\w|\b[\w-]+\.(?:com|org|net|co\.uk)\b", re.IGNORECASE)
-_THINKING = re.compile(r"\A\s*<think(?:ing)?>.*?</think(?:ing)?>", re.DOTALL)
-_FENCE = re.compile(r"\A\s*```[^\n]*\n(.*?)\n?```\s*\Z", re.DOTALL)
 _LABEL = re.compile(r"\A\s*\**(?:corrupted|ocr)(?: (?:text|version|output))?:\**\s*", re.IGNORECASE)
 _CHATTER = re.compile(
     r"\A\W*(?:sure|certainly|of course|here(?:['’]s| is| are)|as an ai|i(?: a|['’])m (?:sorry|unable|afraid)|i can(?:not|['’]t)"
@@ -32,7 +31,6 @@ _CHATTER = re.compile(
     r"|(?:let me know|i hope this|hope this helps|feel free to)[^\n]*\Z",
     re.IGNORECASE,
 )
-_PAIRS_OF_QUOTES = {'"': '"', "“": "”", "'": "'", "‘": "’", "«": "»", "„": "“"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,16 +93,17 @@ def read_answer(text: str, answer: Answer, config: CorruptHttpConfig | CorruptHf
     """Return the corrupted text that an answer holds, or why it is no corruption of `text`.
 
     Reasons: `equal`, `too_far` (above `max_cer`), `chatter` (the model talks, or adds a sentence), `left_out` (it leaves one out,
-    or stops early), `markup`, and those of `Answer`.
+    or stops early), `wrapping` (in marks that cannot be taken off), and those of `Answer`.
     """
     if answer.text is None:
         return Dropped(answer.reason, answer.sentence or f"no answer ({answer.reason}) to: {_shown(text)}")
-    corrupted = _unwrapped(sanitise(answer.text), text)
+    inner = unwrap(text, sanitise(answer.text)).text
+    corrupted, _, is_doubtful = unwrap(text, inner if _LABEL.match(text) else _LABEL.sub("", inner))
     example = f"{_shown(text)} was answered with {_shown(corrupted)}"
     if _CHATTER.search(corrupted) and not _CHATTER.search(text):
         return Dropped("chatter", example)
-    if "```" in corrupted and "```" not in text:
-        return Dropped("markup", example)
+    if is_doubtful:
+        return Dropped("wrapping", example)
     true, read = for_scoring(text), for_scoring(corrupted)
     distance = Levenshtein.distance(true, read)
     if not distance or distance < config.min_cer * len(true):
@@ -125,20 +124,6 @@ def _gaps(true: str, read: str) -> list[int]:
     starts = [(0, 0), *((op.src_end, op.dest_end) for op in same)]
     ends = [*((op.src_start, op.dest_start) for op in same), (len(true), len(read))]
     return [(stop[1] - start[1]) - (stop[0] - start[0]) for start, stop in zip(starts, ends, strict=True)]
-
-
-def _unwrapped(answer: str, text: str) -> str:
-    """Return the answer without thinking, code fence, label and quotes around the whole, none of which the text has."""
-    answer = _THINKING.sub("", answer)
-    if (fenced := _FENCE.match(answer)) and "```" not in text:
-        answer = fenced[1]
-    if not _LABEL.match(text):
-        answer = _LABEL.sub("", answer)
-    answer = answer.strip()
-    closing = _PAIRS_OF_QUOTES.get(answer[:1])
-    if closing and answer.endswith(closing) and text[:1] != answer[0] and not text.endswith(closing):
-        answer = answer[1:-1].strip()
-    return answer
 
 
 def _shown(text: str) -> str:
