@@ -189,14 +189,14 @@ def _has_unread_text(page: etree._Element, lines: list[etree._Element]) -> bool:
     # Both counts are fast; which elements the text is in is not.
     known = [part for top in parts for part in top.iter("{*}String", "{*}HYP", "{*}Glyph", "{*}Variant")]
     contents = sum(part.get("CONTENT") is not None for part in known)
-    has_stray = contents != sum(len(_contents(part)) for part in parts) or any(map(_text_nodes, parts))
+    has_stray = contents != sum(map(_count_contents, parts)) or any(map(_text_nodes, parts))
     stray = [element for part in parts for element in select(_STRAY_TEXT, part)] if has_stray else []
     return any(not _NO_TEXT & {local_name(element), *map(local_name, element.iterancestors())} for element in stray)
 
 
-def _contents(element: etree._Element) -> list[object]:
+def _count_contents(element: etree._Element) -> int:
     found = _CONTENTS(element)
-    return found if isinstance(found, list) else []
+    return len(found) if isinstance(found, list) else 0
 
 
 def _text_nodes(element: etree._Element) -> str:

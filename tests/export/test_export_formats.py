@@ -94,15 +94,22 @@ def as_alto(lines: list[list[str]], spaces: list[str], widths: list[int], hyphen
     return ALTO.format("\n".join(rows))
 
 
-def as_page(lines: list[list[str]], with_lines: bool, with_words: bool) -> str:
+def as_page(lines: list[list[str]], with_lines: bool, with_words: bool, is_backwards: bool, cell: str) -> str:
+    """Regions or cells with lines, their words, or both; `is_backwards` turns the file's order round and says the right one."""
     rows = []
     for number, line in enumerate(lines):
         found = [page_word(escape(word), 60 * i).replace('id="', f'id="n{number}') for i, word in enumerate(line)]
+        if is_backwards:
+            words = [word.replace(" id=", f' custom="readingOrder {{index:{i};}}" id=', 1) for i, word in enumerate(found)]
+            found = words[::-1]
         text = page_text(escape(" ".join(line)))
-        rows.append(
-            page_region("\n".join([*(found if with_words else []), *([text] if with_lines or not with_words else [])]), text)
+        row = page_region(
+            "\n".join([*(found if with_words else []), *([text] if with_lines or not with_words else [])]),
+            text,
         )
-    return PAGE.format(2019, "\n".join(rows))
+        place = f'custom="readingOrder {{index:{number};}}" row="{number}" col="0"' if is_backwards else ""
+        rows.append(row.replace("TextRegion", cell).replace(f"<pc:{cell} ", f"<pc:{cell} {place} "))
+    return PAGE.format(2019, "\n".join(rows[::-1] if is_backwards else rows))
 
 
 def as_hocr(lines: list[list[str]], bare: int) -> str:
@@ -124,7 +131,9 @@ documents = st.one_of(
             st.lists(st.sampled_from(["", '\n<HYP CONTENT="-"/>', "<HYP/><HYP/>", "<SP/><HYP/>"]), min_size=1, max_size=3),
         ),
     ),
-    st.tuples(st.just("page"), st.builds(as_page, lines, st.booleans(), st.booleans())),
+    st.tuples(
+        st.just("page"), st.builds(as_page, lines, *[st.booleans()] * 3, st.sampled_from(["TextRegion", "TableCell", "X"]))
+    ),
     st.tuples(st.just("hocr"), st.builds(as_hocr, lines, st.integers(0, 3))),
 )
 

@@ -124,7 +124,8 @@ class AltoLine:
         parts = parts_of(text, [string.text for string in strings])
         new = self._new_strings(strings[0], parts, bounding_box(boxes) if boxes else None)
         if len(strings) == len(new) == 1:
-            strings[0].attributes = {"CONTENT": text, **NO_CONFIDENCE}
+            if text != strings[0].text:
+                strings[0].attributes = {"CONTENT": text, **NO_CONFIDENCE}
         else:
             strings[0].attributes = {name: value for name, value in new[0].attributes.items() if name != "ID"}
         new[0] = strings[0]

@@ -48,7 +48,8 @@ def write_document(kind: str, data: bytes, edits: Mapping[int, Sequence[Edit]], 
         try:
             corrected = corrected_lines([text for _, text in lines], page_edits)
         except ValueError as err:
-            raise RecordError(f"page {number + 1}: {err}: the file has changed since it was read", kind="other_text") from None
+            changed = "the file has changed since it was read, or was read by another version of ocrray: restore it again"
+            raise RecordError(f"page {number + 1}: {err}: {changed}", kind="other_text") from None
         here = [(place, old, new) for (place, old), new in zip(lines, corrected, strict=True) if collapsed(old) != collapsed(new)]
         changes += here
         if here:
