@@ -107,6 +107,18 @@ def test_compressed_markup_that_is_garbage_is_a_failed_record(tmp_path: Path, da
     assert [error for *_, error in listed(tmp_path)] in (["unreadable"], ["truncated"])
 
 
+@pytest.mark.parametrize("compression", COMPRESS)
+def test_compressed_markup_of_no_bytes_or_several_parts(tmp_path: Path, compression: str) -> None:
+    """Nothing is an empty file; what was compressed in parts, one behind the other, is one file."""
+    compress = COMPRESS[compression]
+    (tmp_path / "a.xml.gz").write_bytes(compress(b""))
+    assert [error for *_, error in listed(tmp_path)] == ["empty_file"]
+
+    data = SOURCES["alto"].encode()
+    (tmp_path / "a.xml.gz").write_bytes(compress(data[:20]) + compress(data[20:]))
+    assert texts(tmp_path / "a.xml.gz") == ["one", "two"]
+
+
 def test_compressed_files_that_are_no_ocr_are_left_out(tmp_path: Path) -> None:
     """Archives and other compressed files of a folder are no records; named one by one they are failed ones."""
     for name, data in {"a.tar.gz": b"ustar" * 99, "b.gz": b"<html><p>web</p></html>", "c.warc.gz": b"WARC/1.0"}.items():

@@ -205,6 +205,8 @@ def _sniffed(found: Found) -> tuple[InputKind | None, bytes]:
     """Return the kind of a markup file, and the beginning of its content."""
     with files.open_binary(found.location) as file:
         head = unpacked_head(file.read(_SNIFF_BYTES), _SNIFF_BYTES)
+    if not head:
+        raise RecordError("the file is empty when unpacked", kind="empty_file")
     return kinds.markup_kind_of(head), head
 
 
