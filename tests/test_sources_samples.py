@@ -134,6 +134,114 @@ def test_decode_tiff_that_nothing_decodes_names_its_compression() -> None:
         assert error.value.kind == "unreadable"
 
 
+def directory(data: bytes, **values: list[int]) -> bytes:
+    """A TIFF of one directory, of tags by their names, `DATA` standing for the place of `data`; all values are LONGs."""
+    tags = sorted((tifffile.TIFF.TAGS[name], numbers) for name, numbers in values.items())
+    start = 8 + 2 + 12 * len(tags) + 4
+    place = start + sum(4 * len(numbers) for _, numbers in tags if len(numbers) > 1)
+    entries, beyond = b"", b""
+    for tag, numbers in tags:
+        packed = b"".join(struct.pack("<I", place if number < 0 else number) for number in numbers)
+        entries += struct.pack("<HHI", tag, 4, len(numbers))
+        entries += packed if len(numbers) == 1 else struct.pack("<I", start + len(beyond))
+        beyond += packed if len(numbers) > 1 else b""
+    return b"II*\0\x08\0\0\0" + struct.pack("<H", len(tags)) + entries + bytes(4) + beyond + data
+
+
+DATA = -1
+SIZE = {"ImageWidth": [200], "ImageLength": [60], "RowsPerStrip": [60], "StripOffsets": [DATA]}
+
+
+def test_decode_tiff_chroma_of_half_the_size_is_read() -> None:
+    """YCbCr without compression, and the old JPEG of 1992 in both of its forms."""
+    blocks = np.asarray(GREYS).reshape(30, 2, 100, 2).transpose(0, 2, 1, 3).reshape(30, 100, 4)
+    raw = np.concatenate([blocks, np.full((30, 100, 2), 128, "u1")], -1).tobytes()
+    ycbcr = {"PhotometricInterpretation": [6], "SamplesPerPixel": [3], "BitsPerSample": [8] * 3, "YCbCrSubSampling": [2, 2]}
+    assert is_page(directory(raw, **SIZE, **ycbcr, Compression=[1], StripByteCounts=[len(raw)]))
+    buffer = io.BytesIO()
+    GREYS.convert("RGB").save(buffer, "JPEG", quality=97)
+    stream = {"JPEGInterchangeFormat": [DATA], "JPEGInterchangeFormatLength": [buffer.tell()], "Compression": [6]}
+    assert is_page(directory(buffer.getvalue(), **SIZE, **ycbcr, **stream, StripByteCounts=[buffer.tell()]))
+    size = {name: SIZE[name] for name in ("ImageWidth", "ImageLength")}
+    assert is_page(directory(buffer.getvalue(), **size, **ycbcr, **stream))
+
+
+@pytest.mark.parametrize("kind", ["u1", "u2"])
+def test_decode_tiff_tags_that_would_hide_the_ink_are_not_believed(kind: str) -> None:
+    """An alpha channel left empty, one ink called CMYK, greys of three samples, a palette of 8 bits in 16."""
+    page = samples(kind)
+    empty = tiff(np.dstack([page, page, page, np.zeros_like(page)]), photometric="rgb", extrasamples=["unassalpha"])
+    ink = tiff(page.max() - page, photometric="minisblack").replace(
+        struct.pack("<HHII", 262, 3, 1, 1), struct.pack("<HHII", 262, 3, 1, 5)
+    )
+    greys = tiff(np.dstack([page] * 3), photometric="rgb").replace(
+        struct.pack("<HHII", 262, 3, 1, 2), struct.pack("<HHII", 262, 3, 1, 1)
+    )
+    assert all(map(is_page, (empty, ink, greys)))
+    palette = np.tile(np.arange(256)[::-1], (3, 1)).astype("u2")
+    assert is_page(tiff(255 - np.asarray(GREYS), photometric="palette", colormap=palette))
+
+
+@pytest.mark.parametrize("photometric", ["cielab", "icclab"])
+def test_decode_tiff_lab_lightness_is_the_page(photometric: str) -> None:
+    """16 bits of L*a*b*."""
+    lightness = samples("u2")
+    values = np.dstack([lightness, np.full_like(lightness, 32768), np.full_like(lightness, 32768)])
+    assert is_page(tiff(values, photometric=photometric, planarconfig="contig"))
+
+
+def box(name: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", 8 + len(content)) + name + content
+
+
+@pytest.mark.parametrize("bits", [8, 12, 16])
+@pytest.mark.parametrize(("colour_space", "count"), [(18, 3), (12, 4), (16, 1)], ids=["sycc", "cmyk", "palette"])
+def test_decode_jpeg2000_colour_spaces_of_any_depth_are_known(colour_space: int, count: int, bits: int) -> None:
+    """Luminance and chrominance, CMYK and palettes, as the boxes of the file tell."""
+    kind, top = ("u1" if bits == 8 else "u2"), 2**bits - 1
+    page, middle = np.round(PAGE * top).astype(kind), np.full(PAGE.shape, 2 ** (bits - 1), kind)
+    none = np.zeros_like(page)
+    planes = {18: [page, middle, middle], 12: [none, none, none, top - page], 16: [np.round(PAGE * 15).astype("u1")]}[
+        colour_space
+    ]
+    values, depth = (np.dstack(planes), bits) if count > 1 else (planes[0], 4)
+    options = {"level": 0, "reversible": True, "codecformat": "j2k", "mct": False, "bitspersample": depth}
+    inner = box(b"ihdr", struct.pack(">IIHBBBB", 60, 200, count, depth - 1, 7, 0, 0))
+    inner += box(b"colr", struct.pack(">BBBI", 1, 0, 0, colour_space))
+    if count == 1:
+        entries = b"".join(struct.pack(">B" if bits == 8 else ">H", round(step / 15 * top)) * 3 for step in range(16))
+        inner += box(b"pclr", struct.pack(">HB", 16, 3) + bytes([bits - 1] * 3) + entries)
+        inner += box(b"cmap", b"".join(struct.pack(">HBB", 0, 1, column) for column in range(3)))
+    file = box(b"jP  ", b"\r\n\x87\n") + box(b"ftyp", b"jp2 \0\0\0\0jp2 ") + box(b"jp2h", inner)
+    file += box(b"jp2c", bytes(imagecodecs.jpeg2k_encode(values, **options)))
+    decoded = np.asarray(decode_page(file, 0, "scan", 10**7).convert("L")) / 255.0
+    assert np.abs(decoded - PAGE).mean() < 0.03
+
+
+def test_decode_jpeg_of_twelve_bits_or_without_loss_is_read() -> None:
+    """Pillow opens neither."""
+    assert is_page(imagecodecs.jpeg8_encode(samples("u2", 4095), bitspersample=12, level=97))
+    assert is_page(imagecodecs.jpeg8_encode(samples("u2"), lossless=True))
+    assert is_page(imagecodecs.jpeg8_encode(np.dstack([samples("u1")] * 3), lossless=True))
+
+
+@pytest.mark.parametrize(
+    ("head", "name"),
+    [
+        (b"\xff\x0a", "JPEG XL"),
+        (b"\0\0\0\x18ftypheic", "HEIC"),
+        (b"\0\0\0\x18ftypavif", "AVIF"),
+        (b"AT&TFORM", "DjVu"),
+        (b"P5 ", "PNM"),
+    ],
+)
+def test_decode_image_of_another_format_is_named(head: bytes, name: str) -> None:
+    """A person learns what to convert."""
+    with pytest.raises(RecordError, match=name) as error:
+        decode_page(head + bytes(100), 0, "scan.png", 10**7)
+    assert error.value.kind == "not_an_image"
+
+
 @pytest.mark.parametrize("form", ["jp2", "j2k"])
 @pytest.mark.parametrize("bits", [1, 4, 7, 8, 9, 12, 16])
 def test_decode_jpeg2000_of_any_depth_and_sign_reaches_white(bits: int, form: str) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ocrray.errors import RecordError, StoreError
-from ocrray.sources import jpeg2000, samples, tiff
+from ocrray.sources import jpeg, jpeg2000, samples, tiff, tiff_frames
 from ocrray.sources.tiff import Resolution
 from ocrray.storage import Location, files
 
@@ -28,7 +28,7 @@ _ONE_PAGE_EXTENSIONS = (".png", ".jpg", ".jpeg", ".jpe", ".webp", ".jp2", ".j2k"
 EXTENSIONS = (*_ONE_PAGE_EXTENSIONS, ".tif", ".tiff")
 FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "JPEG2000", "GIF", "BMP")
 MIN_SIDE_PX = 3  # Tesseract reads nothing narrower
-MAX_PAGES = tiff.MAX_FRAMES
+MAX_PAGES = tiff_frames.MAX_FRAMES
 PLAUSIBLE_DPI = (70, 600)
 _MAX_ASPECT = 4.0  # of a pixel's sides: a fax has up to 2.1
 _SQUARE_WITHIN = 0.05  # 204 x 196 dpi is square enough for a recognizer
@@ -60,7 +60,7 @@ def count_pages(uri: str) -> int:
         return 1
     with files.open_binary(location) as file:
         if file.read(4) in _TIFF_MAGIC:
-            return check_page_count(len(tiff.page_frames(file, uri)), uri)
+            return check_page_count(len(tiff_frames.page_frames(file, uri)), uri)
         file.seek(0)
         with _open_image(file, uri):
             return 1
@@ -115,7 +115,7 @@ def check_size(width: int, height: int, uri: str, max_pixels: int) -> None:
 
 
 def _decode_tiff(data: bytes, page: int, uri: str, max_pixels: int) -> tuple[Image.Image, Resolution | None]:
-    frames = tiff.page_frames(io.BytesIO(data), uri)
+    frames = tiff_frames.page_frames(io.BytesIO(data), uri)
     check_page(page, len(frames), uri)
     problem = frames[page].problem
     if problem:
@@ -137,7 +137,18 @@ def _decode_tiff(data: bytes, page: int, uri: str, max_pixels: int) -> tuple[Ima
 
 
 def _decode_other(data: bytes, uri: str, max_pixels: int) -> tuple[Image.Image, Resolution | None]:
-    with _open_image(io.BytesIO(data), uri) as image:
+    try:
+        opened = _open_image(io.BytesIO(data), uri)
+    except RecordError:
+        header = jpeg.read_header(data)
+        if header is None:
+            raise
+        check_size(*header.size, uri, max_pixels)
+        try:
+            return jpeg.decode(data, header), None
+        except Exception as err:
+            raise _broken(uri, err, f"JPEG of {header.bits} bits") from None
+    with opened as image:
         try:
             check_size(*image.size, uri, max_pixels)
             resolution, orientation = _resolution(image.info), image.getexif().get(0x0112, 1)
@@ -268,7 +279,5 @@ def _plain(image: Image.Image) -> Image.Image:
         return samples.to_image(np.asarray(image), samples.Meaning(colour="grey", bits=16 if ";" in image.mode else 32))
     if image.has_transparency_data:
         layer = image.convert("RGBA")
-        white = Image.new("RGB", image.size, "white")
-        white.paste(layer, mask=layer.getchannel("A"))
-        return white
+        return samples.on_white(layer.convert("RGB"), layer.getchannel("A"))
     return image.convert("RGB")

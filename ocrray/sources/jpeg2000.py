@@ -9,7 +9,7 @@ from PIL import Image
 from ocrray.sources.samples import Meaning, to_image
 
 _SIGNATURE, _CODESTREAM = b"\0\0\0\x0cjP", b"\xff\x4f\xff\x51"
-_CMYK, _SYCC = 12, 18  # EnumCS of the box `colr`
+_CMYK = 12  # EnumCS of the box `colr`; luminance and chrominance (18) come decoded as RGB
 _ALPHA_TYPES = {1: "straight", 2: "premultiplied"}
 
 
@@ -52,9 +52,7 @@ def decode(data: bytes, header: Header) -> Image.Image:
     samples = imagecodecs.jpeg2k_decode(data)
     count = 1 if samples.ndim == 2 else samples.shape[-1]
     colour = "grey" if count < 3 else "rgb"
-    if header.colour_space == _SYCC and count >= 3:
-        colour = "ycc"
-    elif header.colour_space == _CMYK and count >= 4:
+    if header.colour_space == _CMYK and count >= 4:
         colour = "cmyk"
     bits = header.palette_bits or max(header.depths)
     has_alpha = count == {"grey": 1, "cmyk": 4}.get(colour, 3) + 1

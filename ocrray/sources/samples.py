@@ -43,8 +43,18 @@ def to_image(samples: Samples, meaning: Meaning) -> Image.Image:
     if meaning.alpha == "none" or planes.shape[-1] <= count:
         return image
     alpha = Image.fromarray(np.ascontiguousarray(_alpha_bytes(planes[..., count], meaning.bits)))
+    return on_white(image, alpha, premultiplied=meaning.alpha == "premultiplied")
+
+
+def on_white(image: Image.Image, alpha: Image.Image, *, premultiplied: bool = False) -> Image.Image:
+    """Lay an image on white by its transparency (mode L); one that would be transparent all over is taken as opaque.
+
+    Writers leave such an alpha channel empty; a page of one colour is really transparent.
+    """
     layer = image.convert("RGB")
-    if meaning.alpha == "premultiplied":
+    if not alpha.getbbox() and any(low != high for low, high in layer.getextrema()):
+        return image
+    if premultiplied:
         layer = Image.merge("RGBa", (*layer.split(), alpha)).convert("RGBA").convert("RGB")
     white = Image.new("RGB", image.size, "white")
     white.paste(layer, mask=alpha)

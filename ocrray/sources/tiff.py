@@ -1,29 +1,24 @@
-"""TIFF: the chain of directories, and frames of every kind decoded by the library that decodes them right.
+"""TIFF: frames of every kind, decoded by the library that decodes them right.
 
 Pillow decodes the common kinds (1 to 8 bits of grey, palette, RGB, CMYK and YCbCr); tifffile returns the samples of all others,
 and libtiff itself converts what is neither.
 """
 
 import io
-import logging
 import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
-from ocrray.errors import RecordError, StoreError
 from ocrray.sources.samples import Meaning, to_image
+from ocrray.sources.tiff_frames import read_directory
 
 if TYPE_CHECKING:
-    from tifffile import TiffPage
+    pass
 
-MAX_FRAMES = 100_000
-_MAX_TAGS = 4096
-_REDUCED_OR_MASK = 0b101  # NewSubfileType: bit 0 a smaller version of another frame, bit 2 a mask
 _X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT, _ORIENTATION = 282, 283, 296, 274
 _MAX_SAMPLE_VALUE, _S_MAX_SAMPLE_VALUE = 281, 341
 _NO_UNIT, _INCH, _CM = 1, 2, 3
@@ -48,127 +43,12 @@ _UPRIGHT = {
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
-    """One directory; `problem` says why it cannot be used, and then `size` is (0, 0)."""
-
-    offset: int
-    size: tuple[int, int] = (0, 0)
-    is_page: bool = True
-    problem: RecordError | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Resolution:
     """Pixels along the rows and the columns as they are stored, per inch or (`unit` False) only relative to each other."""
 
     x: float
     y: float
     unit: bool
-
-
-def page_frames(file: BinaryIO, uri: str) -> list[Frame]:
-    """Return the frames that are pages: no thumbnails, masks or pyramid levels.
-
-    Where the chain of directories breaks off, the last frame has the `problem`; a file without one whole frame raises it.
-
-    Raises: RecordError: `truncated`, `unreadable`; StoreError: from reading the file.
-    """
-    import tifffile
-
-    logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # it tells of odd tags, which are read all the same
-    frames = []
-    try:
-        offsets, problem = _chain(file, uri)
-        if offsets:
-            file.seek(0)
-            with tifffile.TiffFile(file, name="scan.tif") as tiff:
-                frames = [_frame(tiff, offset, number, uri) for number, offset in enumerate(offsets)]
-    except (RecordError, StoreError):
-        raise
-    except struct.error:
-        raise RecordError(f"{uri}: the image is truncated; copy the file again", kind="truncated") from None
-    except Exception as err:  # the parser raises errors of many types on broken headers
-        problem = RecordError(f"{uri}: the image's header is broken: {' '.join(str(err).split())}", kind="unreadable")
-    whole = [frame for frame in frames if not frame.problem]
-    if not whole:
-        raise next((frame.problem for frame in frames if frame.problem), problem) or _no_frames(uri)
-    if problem and not frames[-1].problem:
-        frames.append(Frame(0, problem=problem))
-    if len(whole) > 1 and len(whole) == len(frames) and all(_halved(a.size, b.size) for a, b in pairwise(whole)):
-        return whole[:1]
-    pages = [frame for frame in frames if frame.is_page]
-    return pages if any(not frame.problem for frame in pages) else [whole[0], *pages]
-
-
-def _no_frames(uri: str) -> RecordError:
-    return RecordError(f"{uri}: the TIFF has no directory, so no page", kind="unreadable")
-
-
-def _chain(file: BinaryIO, uri: str) -> tuple[list[int], RecordError | None]:
-    """Return the offsets of all directories, and the damage that ends their chain."""
-    size = file.seek(0, io.SEEK_END)
-    file.seek(0)
-    head = file.read(16)
-    order = "<" if head[:2] == b"II" else ">"
-    big = head[2:4] in (b"+\0", b"\0+")
-    at_count, at_next, tag_bytes = (f"{order}Q", f"{order}Q", 20) if big else (f"{order}H", f"{order}I", 12)
-    (offset,) = struct.unpack_from(at_next, head, 8 if big else 4)
-    offsets: list[int] = []
-    where = "the first page"
-    while offset and len(offsets) <= MAX_FRAMES:
-        if offset in offsets:
-            return offsets, None if len(offsets) > 1 and offset == offsets[0] else _broken(uri, where, "it points back")
-        if offset + 8 > size:
-            reason = f"it should stand at byte {offset:,} of {size:,}"
-            return offsets, _broken(uri, where, reason, "truncated")
-        file.seek(offset)
-        (tags,) = struct.unpack(at_count, file.read(struct.calcsize(at_count)))
-        if not 0 < tags <= _MAX_TAGS:
-            return offsets, _broken(uri, where, f"it claims {tags:,} entries")
-        end = offset + struct.calcsize(at_count) + tags * tag_bytes
-        if end > size:
-            return offsets, _broken(uri, where, "it goes beyond the end of the file", "truncated")
-        offsets.append(offset)
-        where = f"the page after frame {len(offsets)}"
-        file.seek(end)
-        raw = file.read(struct.calcsize(at_next))
-        offset = struct.unpack(at_next, raw)[0] if len(raw) == struct.calcsize(at_next) else 0
-    return offsets, None
-
-
-def _broken(uri: str, where: str, reason: str, kind: str = "unreadable") -> RecordError:
-    message = f"{uri}: the TIFF directory of {where} is broken ({reason}): the pages from there on are lost; copy the file again"
-    return RecordError(message, kind=kind)
-
-
-def _unusable(uri: str, number: int, reason: str) -> RecordError:
-    message = f"{uri}: the TIFF directory of frame {number + 1} cannot be read ({reason}); copy the file again"
-    return RecordError(message, kind="unreadable")
-
-
-def _frame(tiff: object, offset: int, number: int, uri: str) -> Frame:
-    try:
-        page = _directory(tiff, offset, number)
-    except StoreError:
-        raise
-    except Exception as err:
-        return Frame(offset, problem=_unusable(uri, number, " ".join(str(err).split()) or type(err).__name__))
-    if not (page.imagewidth > 0 and page.imagelength > 0):
-        return Frame(offset, problem=_unusable(uri, number, "it states no size"))
-    if not page.dataoffsets:
-        return Frame(offset, problem=_unusable(uri, number, "it does not say where the pixels are"))
-    return Frame(offset, (page.imagewidth, page.imagelength), not page.subfiletype & _REDUCED_OR_MASK)
-
-
-def _directory(tiff: object, offset: int, number: int) -> "TiffPage":
-    from tifffile import TiffPage
-
-    tiff.filehandle.seek(offset)  # type: ignore[attr-defined]  # TiffFile is imported late
-    return TiffPage(tiff, number)  # type: ignore[arg-type]
-
-
-def _halved(size: tuple[int, int], next_size: tuple[int, int]) -> bool:
-    return all(abs(2 * small - large) <= 2 for large, small in zip(size, next_size, strict=True))
 
 
 class TiffFrame:
@@ -183,7 +63,7 @@ class TiffFrame:
         self._data = data
         self._offset = offset
         self._tiff = tifffile.TiffFile(io.BytesIO(data), name="scan.tif")
-        self._page = _directory(self._tiff, offset, 0)
+        self._page = read_directory(self._tiff, offset, 0)
         self.size = (self._page.imagewidth, self._page.imagelength)
 
     @property
@@ -262,8 +142,16 @@ class TiffFrame:
             and page.photometric in (_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _CMYK, _YCBCR)
             and (page.planarconfig == 1 or page.bitspersample == 8)
             and page.samplesperpixel in (1, 3, 4)
-            and not (page.photometric == _PALETTE and page.samplesperpixel > 1)
+            and not (page.photometric == _PALETTE and (page.samplesperpixel > 1 or self._palette_bits == 8))
+            and not (page.photometric in (_WHITE_IS_ZERO, _BLACK_IS_ZERO) and page.samplesperpixel > 1)
+            and not (page.photometric == _CMYK and page.samplesperpixel != 4)
         )
+
+    @property
+    def _palette_bits(self) -> int:
+        """Return the depth of the palette: 16, or 8 where a writer took it for that, and all would be black."""
+        colormap = self._page.colormap
+        return 8 if colormap is not None and colormap.max() < 256 else 16
 
     def _by_pillow(self) -> Image.Image:
         data = self._data
@@ -298,7 +186,8 @@ class TiffFrame:
             if page.colormap is None:
                 raise ValueError("a palette image without its palette")
             indices = samples if samples.ndim == 2 else samples[..., 0]
-            return self._upright(to_image(np.moveaxis(page.colormap, 0, -1)[indices], Meaning(colour="rgb", bits=16)))
+            colours = np.moveaxis(page.colormap, 0, -1)[indices]
+            return self._upright(to_image(colours, Meaning(colour="rgb", bits=self._palette_bits)))
         return self._upright(to_image(samples, self._meaning()))
 
     def _meaning(self) -> Meaning:
@@ -307,10 +196,10 @@ class TiffFrame:
         colour, white_is_zero = "grey", page.photometric == _WHITE_IS_ZERO
         if page.photometric == _YCBCR:
             colour = "rgb" if page.compression in _JPEG_COMPRESSIONS else "ycc"
-        elif page.photometric in (_RGB, _LINEAR_RAW) and page.samplesperpixel >= 3:
+        elif page.photometric in (_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _LINEAR_RAW) and page.samplesperpixel >= 3:
             colour = "rgb"
         elif page.photometric == _CMYK:
-            colour = "cmyk"
+            colour, white_is_zero = ("cmyk", False) if page.samplesperpixel >= 4 else ("grey", True)  # of one ink
         kinds = {1: "premultiplied", 2: "straight"}
         extra = page.extrasamples[0] if page.extrasamples else 0
         alpha = "none" if page.photometric in _LABS else kinds.get(int(extra), "none")
