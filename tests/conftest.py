@@ -44,9 +44,10 @@ def brief(monkeypatch: pytest.MonkeyPatch) -> None:
 def ray_cluster() -> Iterator[str]:
     """The one Ray cluster of the test session, with more logical CPUs than cores, and a GPU only in name; yields its address."""
     from faulty_s3 import KEYS
+    from misbehaving_server import SERVER_KEY
     from ray.cluster_utils import Cluster
 
-    os.environ.update(KEYS)  # workers inherit the environment of the cluster
+    os.environ.update({**KEYS, **SERVER_KEY})  # workers inherit the environment of the cluster
     head = {"num_cpus": 8, "num_gpus": 1, "object_store_memory": 512 << 20, "include_dashboard": False}
     cluster = Cluster(initialize_head=True, head_node_args=head)
     yield cluster.address

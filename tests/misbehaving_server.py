@@ -7,6 +7,10 @@ from collections import Counter
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+SECRET = "SEKRIT0815"
+SERVER_KEY = {"MISBEHAVING_SERVER_KEY": f"{SECRET}-key\n"}
+"""Environment of a client of this server: a key as `echo` writes it into a file."""
+
 
 def chat(text, end="stop", **message):
     """The JSON of a good answer; `message` replaces or adds keys of the message."""

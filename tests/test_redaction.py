@@ -67,6 +67,24 @@ def test_dump_of_a_server_config_holds_no_secret():
     assert SECRET in config.base_url
 
 
+def test_secrets_of_a_server_config_are_all_that_are_sent(monkeypatch):
+    """Key, password, parameters, headers, body, and the password of a proxy."""
+    monkeypatch.setenv("MY_KEY", "key-one\n")
+    monkeypatch.setenv("GATE", "gate-two")
+    monkeypatch.setenv("https_proxy", "http://me:proxy-three@proxy:3128")
+    config = HttpConfig(
+        engine="http",
+        base_url="http://me:pass%40four@host/v1?api-version=2024-06-01&token=token-five",
+        model="m",
+        api_key_env="MY_KEY",
+        headers={"X-Gate": "${GATE}"},
+        extra_body={"api_key": "body-six", "mode": "harmless"},
+    )
+
+    told = "key-one gate-two proxy-three pass@four pass%40four token-five body-six harmless 2024-06-01"
+    assert hide(told, config.secrets()) == "*** *** *** *** *** *** *** harmless 2024-06-01"
+
+
 @pytest.mark.parametrize(
     "override",
     [

@@ -3,20 +3,21 @@
 from pathlib import Path
 
 import pyarrow.dataset
+import pytest
 import yaml
-from misbehaving_server import chat, error, serving
+from misbehaving_server import SECRET, SERVER_KEY, chat, error, serving
 
 from ocrray.cli import main
 
-SECRET = "SEKRIT0815"
 
-
+@pytest.mark.usefixtures("on_cluster")
 def test_restore_secrets_are_nowhere_in_what_a_run_writes_and_prints(tmp_path, monkeypatch, capfd):
     """The server repeats the key, for one text and at the end for all; the address, a header, the body and a proxy hold others.
 
     The run stops with exit code 2, is resumed with other keys of patience, and asks again what a passing fault left.
     """
-    monkeypatch.setenv("SERVER_KEY", f"{SECRET}-key\n")
+    (variable,) = SERVER_KEY
+    monkeypatch.setenv(variable, SERVER_KEY[variable])
     monkeypatch.setenv("https_proxy", f"http://me:{SECRET}-proxy@127.0.0.1:9")
     state = {"is_out_of_credit": True, "is_broken": True}
 
@@ -41,7 +42,7 @@ def test_restore_secrets_are_nowhere_in_what_a_run_writes_and_prints(tmp_path, m
                 "engine": "http",
                 "base_url": address,
                 "model": "m",
-                "api_key_env": "SERVER_KEY",
+                "api_key_env": variable,
                 "headers": {"X-Gate": f"{SECRET}-header"},
                 "extra_body": {"api_key": f"{SECRET}-body"},
                 "concurrency": 1,
@@ -68,4 +69,6 @@ def test_restore_secrets_are_nowhere_in_what_a_run_writes_and_prints(tmp_path, m
     for text in (shown.err, shown.out, last.err, last.out, str(rows)):
         assert SECRET not in text
     for file in filter(Path.is_file, output.rglob("*")):
+        assert SECRET.encode() not in file.read_bytes(), file
+    for file in Path("/tmp/ray/session_latest/logs").glob("worker-*"):
         assert SECRET.encode() not in file.read_bytes(), file
