@@ -13,13 +13,17 @@ import transformers
 from datasets import Dataset
 
 from ocrray.errors import ConfigError, EngineError
-from ocrray.runtime.trainer import _NoUselessRestart
+from ocrray.runtime.trainer import _full_disk_in_one_line, _NoUselessRestart
+from ocrray.storage import Location
 from ocrray.training.adapters import with_adapter
-from ocrray.training.loop import _Trainer, _with_labels, train, warmup_problem
+from ocrray.training.loop import _Trainer, _with_labels, train
 from ocrray.training.samples import NO_LOSS
+from ocrray.training.schedule import schedule_problem
 from ocrray.training.settings import EvaluationConfig, ModelConfig
+from ocrray.training.space import checkpoint_bytes, full_disk, space_problem
 from ocrray.training.text_only import unused_modules
 from ocrray.training.tokenizers import load_tokenizer
+from ocrray.verbs.output import require_space, require_writable
 
 SIZES = {
     "hidden_size": 32,
@@ -206,11 +210,13 @@ def test_validation_samples_without_labels_are_left_out_and_none_left_is_refused
         ({"warmup_steps": 0, "schedule": "constant"}, 1, ""),
     ],
 )
-def test_warmup_problem_names_a_schedule_longer_than_the_run(tmp_path: Path, optimizer: dict[str, Any], steps: int, message: str):
+def test_schedule_problem_names_a_schedule_longer_than_the_run(
+    tmp_path: Path, optimizer: dict[str, Any], steps: int, message: str
+):
     """The rate would never reach what the config says."""
     config = tiny_runs.lora(tmp_path, tmp_path, optimizer={"learning_rate": 0.01, **optimizer})
 
-    found = warmup_problem(config, steps)
+    found = schedule_problem(config.optimizer, steps)
 
     assert message in found
     assert bool(found) == bool(message)
@@ -267,3 +273,63 @@ def test_worker_error_that_comes_again_at_the_same_checkpoint_ends_the_run(tmp_p
         callback.after_exception(error, {0: RuntimeError("another")})
     with pytest.raises(ConfigError):
         callback.after_exception(error, {0: ConfigError("wrong")})
+
+
+def test_space_problem_names_disk_and_sizes_before_the_first_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Two checkpoints beside the output's; those that are there already need no room."""
+    config = tiny_runs.lora(tmp_path / "out", tmp_path, checkpoint={"every_steps": 3, "keep": 2})
+    free = SimpleNamespace(free=5_900_000_000)
+    monkeypatch.setattr("shutil.disk_usage", lambda _: free)
+
+    assert space_problem(config, tmp_path / "scratch", 100_000_000) == ""
+    assert "5.9 GB are free, and checkpoints of 1.0 GB need 7.0 GB" in space_problem(config, tmp_path / "scratch", 1_000_000_000)
+    for step in (1, 2, 3):
+        (tmp_path / "out" / "checkpoints" / f"step-{step}").mkdir(parents=True)
+    assert space_problem(config, tmp_path / "scratch", 1_000_000_000) == ""
+
+
+def test_checkpoint_bytes_of_an_adapter_are_those_of_its_weights(tmp_path: Path):
+    """Weights in float32 and two moments; a whole model's are all of its weights."""
+    model = tiny_model("llama")
+    whole = tiny_runs.lora(tmp_path, tmp_path, method={"kind": "full"})
+    assert checkpoint_bytes(whole, model) == 12 * model.num_parameters()
+
+    adapted = with_adapter(model, tiny_models.tokenizer(), lora(tmp_path))
+
+    assert checkpoint_bytes(lora(tmp_path), adapted) == 12 * adapted.num_parameters(only_trainable=True)
+
+
+@pytest.mark.parametrize(
+    ("error", "is_full"),
+    [
+        (OSError(28, "No space left on device"), True),
+        (RuntimeError("I/O error: No space left on device (os error 28)"), True),
+        (RuntimeError("[enforce fail at inline_container.cc:659] . unexpected pos"), False),
+        (ValueError("wrong"), False),
+    ],
+)
+def test_full_disk_is_told_in_one_line_and_ends_the_run(tmp_path: Path, error: Exception, is_full: bool):
+    """As an error that is not tried again; any other passes as it is."""
+    with pytest.raises(EngineError if is_full else type(error), match="no space is left" if is_full else None) as caught:
+        with _full_disk_in_one_line([tmp_path]):
+            raise error
+
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_full_disk_is_known_by_the_free_bytes_where_the_error_does_not_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """torch writes zip files, and only finds that they are too short."""
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=0))
+
+    assert str(tmp_path) in full_disk(RuntimeError("unexpected pos 64 vs 0"), [tmp_path])
+
+
+def test_require_space_least_bytes_of_a_run_and_of_its_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Before a run of any verb, and again when the records are counted; an object store tells no free space."""
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=1_000_000))
+
+    require_writable(Location.at(tmp_path / "out"))
+    require_space(Location.at(tmp_path / "out"), 1_000)
+    with pytest.raises(ConfigError, match=r"1,000,000 bytes are free, and 10,262,144 are needed"):
+        require_space(Location.at(tmp_path / "out"), 100_000)
+    require_space(Location.at("s3://bucket/out"), 10**9)

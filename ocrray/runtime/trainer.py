@@ -5,7 +5,7 @@ import os
 import shutil
 import signal
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -30,6 +30,7 @@ from ocrray.training.checkpoint import CHECKPOINTS
 from ocrray.training.config import TrainConfig, open_task
 from ocrray.training.history import hardware, read_state
 from ocrray.training.prepared import Prepared, read_part, read_samples
+from ocrray.training.space import full_disk
 
 _SCORE = "eval_loss"
 
@@ -143,7 +144,10 @@ def _work(loop_config: Mapping[str, Any]) -> str:
     shutil.rmtree(own, ignore_errors=True)  # left by a worker that was killed
     report = _Report(job.monitor, measures=loop_config["measures"])
     checkpoint = ray.train.get_checkpoint()
-    with checkpoint.as_directory() if checkpoint else nullcontext() as resume_from:
+    with (
+        _full_disk_in_one_line((own, job.folder)),
+        checkpoint.as_directory() if checkpoint else nullcontext() as resume_from,
+    ):
         report.begin(read_state(Path(resume_from)) if resume_from else None)
         train(
             job.config,
@@ -158,6 +162,17 @@ def _work(loop_config: Mapping[str, Any]) -> str:
     report.await_upload()
     shutil.rmtree(job.scratch, ignore_errors=True)  # all checkpoints are in the output; mapped files stay mapped
     return hardware()
+
+
+@contextmanager
+def _full_disk_in_one_line(folders: Sequence[Path]) -> Iterator[None]:
+    """Convert an error that comes of a full disk into an EngineError, after which nothing is restarted."""
+    try:
+        yield
+    except Exception as error:  # torch, safetensors and pyarrow raise exceptions of any class
+        if not isinstance(error, OcrrayError) and (line := full_disk(error, folders)):
+            raise EngineError(line) from error
+        raise
 
 
 class _Report:

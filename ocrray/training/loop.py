@@ -23,6 +23,8 @@ from ocrray.training.order import SampleOrder
 from ocrray.training.packing import Packed, SampleData
 from ocrray.training.progress import Progress, Report
 from ocrray.training.samples import NO_LOSS, Facts
+from ocrray.training.schedule import schedule_problem
+from ocrray.training.space import checkpoint_bytes, space_problem
 from ocrray.training.tasks.base import Task
 
 if TYPE_CHECKING:
@@ -53,7 +55,9 @@ def train(
 
     A run resumed from `resume_from` computes what the uninterrupted one would have, but for DeepSpeed on other workers.
 
-    Raises: EngineError: when the loss is not finite, or the workers do not train together.
+    Raises:
+        ConfigError: when the disk has no room for the checkpoints, or the model is not as the config says.
+        EngineError: when the loss is not finite, or the workers do not train together.
     """
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # transformers has no type here
     _avoid_cudnn_attention()
@@ -65,13 +69,15 @@ def train(
     if resume_from and read_state(resume_from)["global_step"] >= steps:
         return
     new_optimizer = is_resized and config.deepspeed is not None  # DeepSpeed's state fits the number of workers that saved it
-    if problem := warmup_problem(config, steps):
+    if problem := schedule_problem(config.optimizer, steps):
         _log.warning("%s", problem)
     deepspeed.prepare(config)
     arguments = _arguments(
         config, folder, layout, steps, order.steps_per_epoch
     )  # before the model: ZeRO-3 partitions it while it is built
     model, tokenizer = _build(config, task, facts, resume_from if new_optimizer else None)
+    if problem := space_problem(config, folder, checkpoint_bytes(config, model)):
+        raise ConfigError(problem)
     # Which experts get a gradient depends on the batch.
     arguments.ddp_find_unused_parameters = any("expert" in name for name, one in model.named_parameters() if one.requires_grad)
     trainer = _Trainer(
@@ -90,23 +96,6 @@ def train(
     )
     trainer.remove_callback(PrinterCallback)
     trainer.train(resume_from_checkpoint=str(resume_from) if resume_from else None)
-
-
-def warmup_problem(config: TrainConfig, steps: int) -> str:
-    """Describe a schedule that a run of `steps` optimizer steps does not get through; empty where it does."""
-    optimizer = config.optimizer
-    if optimizer.warmup_steps >= steps:
-        return (
-            f"optimizer.warmup_steps: the run ends after {steps:,} steps, while the learning rate still rises "
-            f"({optimizer.warmup_steps:,} warm-up steps), and never reaches optimizer.learning_rate"
-        )
-    decay_steps = math.ceil(optimizer.decay_frac * steps)
-    if optimizer.schedule == "warmup_stable_decay" and optimizer.warmup_steps + decay_steps > steps:
-        return (
-            f"optimizer.decay_frac: of {steps:,} steps, {optimizer.warmup_steps:,} warm up and {decay_steps:,} decay: "
-            "the learning rate drops where they overlap"
-        )
-    return ""
 
 
 def _avoid_cudnn_attention() -> None:

@@ -4,6 +4,7 @@ import json
 import os
 import posixpath
 import re
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
@@ -20,6 +21,8 @@ from ocrray.storage import Location, LocationPath, lease
 from ocrray.verbs import console
 
 _LOCK_FILE = ".lock"
+_LEAST_BYTES = 1 << 18  # of a run without records: its settings, log and report
+_LEAST_RECORD_BYTES = 100  # of a row with little text, compressed
 _PACKAGE_FOLDERS = "/runtime_resources/working_dir_files/"
 _WRITTEN_BEFORE_RUN_FILE = {"_work_list", "_probe", _LOCK_FILE, lease.FOLDER_NAME}
 
@@ -117,6 +120,20 @@ def require_writable(output: Location) -> None:
     nearest = next(path for path in (Path(output.path), *Path(output.path).parents) if path.exists())
     if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
         raise ConfigError(f"output.path: {output.path} cannot be written: {nearest} is not a folder, or you may not write to it")
+    require_space(output, 0)
+
+
+def require_space(output: Location, records: int) -> None:
+    """Check that the disk of a local folder has room for the least that so many records take.
+
+    Raises: ConfigError: when it has not.
+    """
+    if not output.is_local:
+        return
+    nearest = next(path for path in (Path(output.path), *Path(output.path).parents) if path.exists())
+    free, needed = shutil.disk_usage(nearest).free, _LEAST_BYTES + records * _LEAST_RECORD_BYTES
+    if free < needed:
+        raise ConfigError(f"output.path: {output.path}: {free:,} bytes are free, and {needed:,} are needed at the least")
 
 
 def require_apart(output: Location, paths: Sequence[str]) -> None:

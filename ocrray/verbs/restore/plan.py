@@ -174,6 +174,7 @@ class RestorePlan(Plan):
         Raises: ConfigError: with one line for each problem that the names of the files did not show.
         """
         problems = Problems(_problems_of_records(self.config, listing))
+        problems.checked(output.require_space, Location.at(self.config.output.path), listing.records)
         if not self.recognizer and any(listing.counts[kind] for kind in self.config.input.recognized_kinds):
             problems.append("input.paths: a METS file names scans, which its name does not show: put `mets` into its name")
         problems.raise_if_any()

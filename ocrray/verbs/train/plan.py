@@ -16,6 +16,7 @@ from ocrray.training import data, deepspeed
 from ocrray.training.checkpoint import CHECKPOINTS
 from ocrray.training.config import TrainConfig, open_task
 from ocrray.training.fingerprints import run_settings
+from ocrray.training.schedule import schedule_problem
 from ocrray.verbs import output
 from ocrray.verbs.base import Plan
 from ocrray.verbs.console import Rows
@@ -44,6 +45,13 @@ class TrainPlan(Plan):
         """Return the first file of each part."""
         return [files[0].location for files in self.files.values() if files]
 
+    def _schedule_rows(self) -> Rows:
+        optimizer, steps = self.config.optimizer, self.config.max_steps
+        problem = schedule_problem(optimizer, steps) if steps else ""
+        if problem:
+            return [("warning", problem)]
+        return [("warm-up", f"{optimizer.warmup_steps:,} steps")] if optimizer.warmup_steps else []
+
     def rows(self) -> Rows:
         config, rows = self.config, []
         for part, files in self.files.items():
@@ -56,6 +64,7 @@ class TrainPlan(Plan):
             ("task", config.task.kind),
             ("method", f"{config.method.kind} of {model}"),
             ("steps", f"{config.max_steps:,}" if config.max_steps else f"{config.epochs:g} epochs"),
+            *self._schedule_rows(),
             ("workers", f"{_workers(config)}, on {'GPUs' if config.workers.gpus else 'CPUs'}"),
         ]
 

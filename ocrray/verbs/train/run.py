@@ -1,8 +1,10 @@
 """Running `train`: samples, training on Ray Train, then the model with its card, and the manifest."""
 
 import json
+import math
 import os
 from collections import Counter
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 import ocrray
 from ocrray.corpus.manifest import MANIFEST_NAME
 from ocrray.storage import Location
-from ocrray.training.history import TrainedRun, read_state
+from ocrray.training.config import TrainConfig
+from ocrray.training.history import DataPart, TrainedRun, read_state
+from ocrray.training.schedule import schedule_problem
 from ocrray.verbs import console
 from ocrray.verbs.base import Result
 from ocrray.verbs.session import ray_session, started_at
@@ -54,6 +58,8 @@ def _process(plan: TrainPlan, folder: Location) -> dict[str, Any]:
     with ray_session(plan, folder, trainer.local_cpus(config), TrainMonitor, read_metrics(folder)) as monitor:
         with console.working("Preparing the samples"):
             prepared = prepare(config, path / "prepared", plan.limit)
+        if problem := schedule_problem(config.optimizer, _steps(config, prepared.parts)):
+            console.note(problem)
         with TrainDisplay(monitor, folder) as display:
             trained = trainer.fit(trainer.Job(config, path, path / "prepared", prepared, monitor))
     rows = display.rows
@@ -63,6 +69,17 @@ def _process(plan: TrainPlan, folder: Location) -> dict[str, Any]:
     with console.working("Writing the model"):
         export(config, trained.best, path / "model", run=trained_run, held_out=read_part(path / "prepared", "validation"))
     return _summary(trained_run, trained) | {"restarts": display.restarts}
+
+
+def _steps(config: TrainConfig, parts: Sequence[DataPart]) -> int:
+    """Return the optimizer steps of the run; packed samples are counted by their tokens, so that it may be a few more."""
+    if config.max_steps:
+        return config.max_steps
+    train = next(part for part in parts if part.name == "train")
+    is_packed = config.data.grouping == "packed"
+    samples = -(-train.tokens // config.data.max_length_tokens) if is_packed else train.samples
+    step_samples = config.batch.size * config.batch.accumulation * config.workers.most
+    return math.ceil(config.epochs * math.ceil(samples / step_samples))
 
 
 def _summary(run: TrainedRun, trained: "Trained") -> dict[str, Any]:
