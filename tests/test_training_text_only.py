@@ -310,9 +310,9 @@ def test_checkpoint_bytes_of_an_adapter_are_those_of_its_weights(tmp_path: Path)
 )
 def test_full_disk_is_told_in_one_line_and_ends_the_run(tmp_path: Path, error: Exception, is_full: bool):
     """As an error that is not tried again; any other passes as it is."""
-    with pytest.raises(EngineError if is_full else type(error), match="no space is left" if is_full else None) as caught:
-        with _full_disk_in_one_line([tmp_path]):
-            raise error
+    raised, message = (EngineError, "no space is left") if is_full else (type(error), None)
+    with pytest.raises(raised, match=message) as caught, _full_disk_in_one_line([tmp_path]):
+        raise error
 
     assert len(str(caught.value).splitlines()) == 1
 

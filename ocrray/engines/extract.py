@@ -12,7 +12,7 @@ from ocrray.config import FolderOrName, StrictModel
 from ocrray.decoding import Generation, Request, Sampling
 from ocrray.engines.base import EngineConfig, EngineInfo, engine_errors
 from ocrray.errors import ConfigError, EngineError, RecordError
-from ocrray.models.folders import adapter_problems, model_problems, weights_revision
+from ocrray.models.folders import adapter_problems, model_problems, warn_of_another_base, weights_revision
 from ocrray.models.loading import Device, Dtype, load_generator
 from ocrray.prompts.extraction import ExtractionFormat
 from ocrray.prompts.fields import Fields, leaves
@@ -89,6 +89,7 @@ class ExtractConfig(ExtractionFormat, EngineConfig):
         problems = [f"{section}.model: {problem}" for problem in model_problems(self.model)]
         if self.adapter is not None:
             problems += [f"{section}.adapter: {problem}" for problem in adapter_problems(self.adapter)]
+            warn_of_another_base(self.adapter, self.model)
         if problems:
             raise ConfigError("\n".join(problems))
         return EngineInfo(

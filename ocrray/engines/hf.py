@@ -16,7 +16,7 @@ from ocrray.config import FolderOrName
 from ocrray.decoding import Generation, Request
 from ocrray.engines.base import CorrectionResult, CorrectorConfig, EngineInfo, engine_errors
 from ocrray.errors import ConfigError
-from ocrray.models.folders import adapter_problems, has_encoder, model_problems, weights_revision
+from ocrray.models.folders import adapter_problems, has_encoder, model_problems, warn_of_another_base, weights_revision
 from ocrray.models.generator import Generator
 from ocrray.models.loading import Device, Dtype, load_generator
 from ocrray.text.edits import written_probabilities
@@ -81,6 +81,7 @@ class HfConfig(CorrectorConfig):
             problems.append(f"{section}.model: {self.location}: has an encoder of its own; set {section}.engine to padded")
         if self.adapter is not None:
             problems += [f"{section}.adapter: {problem}" for problem in adapter_problems(self.adapter)]
+            warn_of_another_base(self.adapter, self.location)
         version = ""
         try:
             version = _prompt(self).prompt_version

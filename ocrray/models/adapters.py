@@ -1,6 +1,5 @@
 """PEFT adapters on a loaded model: attached whole or refused, and merged only where the merged model computes the same."""
 
-import logging
 import re
 import warnings
 from collections.abc import Iterator, Sequence
@@ -9,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ocrray.errors import EngineError
-from ocrray.models.folders import ADAPTER_FILES, adapter_base_note, adapter_problems, adapter_setting
+from ocrray.models.folders import ADAPTER_FILES, adapter_problems, adapter_setting
 from ocrray.models.probes import is_close, spread_tokens
 
 if TYPE_CHECKING:
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
 
 _TOKENIZER_FILES = ("tokenizer*", "special_tokens_map.json", "added_tokens.json", "vocab.*", "merges.txt")
 _NAME = "default"
-_log = logging.getLogger(__name__)
 _ROW_AXES = {"weight": 0, "base_layer.weight": 0, "lora_B.weight": 0, "lora_embedding_A": 1}
 """Axis of the vocabulary in the tensors that an adapter keeps for embedding and head."""
 _COPY = re.compile(r"\.(modules_to_save|original_module)\.")
@@ -66,8 +64,6 @@ def attach_adapter(network: "LanguageModel", folder: Path, *, merge: bool) -> "L
         EngineError: when tensors of the adapter find no place in the model or lack, or when the merged model would compute
             something else.
     """
-    if note := adapter_base_note(str(folder), network.name_or_path):
-        _log.warning("%s", note)
     with _in_one_line(folder):
         adapted = _attach(network, folder)
     return _merge(adapted.eval(), folder) if merge else adapted

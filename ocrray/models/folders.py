@@ -2,10 +2,12 @@
 
 import hashlib
 import json
+import logging
 import re
 from pathlib import Path
 
 ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
+_log = logging.getLogger(__name__)
 _PROMPT_LEARNING = {
     "PROMPT_TUNING": "prompt tuning",
     "MULTITASK_PROMPT_TUNING": "multitask prompt tuning",
@@ -72,6 +74,12 @@ def adapter_base_note(adapter: str, model: str) -> str:
         names = (named, model) if hub_ids else (path.name for path in paths)
         same = len({name.casefold() for name in names}) == 1
     return "" if same else f"{adapter} was trained on {named}, and is applied to {model}"
+
+
+def warn_of_another_base(adapter: str, model: str) -> None:
+    """Log a difference between `model` and the base model that an adapter folder names."""
+    if note := adapter_base_note(adapter, model):
+        _log.warning("%s", note)
 
 
 def has_encoder(model: str) -> bool:

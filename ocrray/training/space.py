@@ -16,8 +16,8 @@ _FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
 def checkpoint_bytes(config: TrainConfig, model: Any) -> int:
-    """Return about how large a checkpoint is: weights, of an adapter only its own, and the optimizer's moments of those trained."""
-    sizes = [(getattr(weight, "ds_numel", weight.numel()), weight.requires_grad) for weight in model.parameters()]
+    """Return about the size of a checkpoint: weights (of an adapter its own), and the optimizer's moments of the trained ones."""
+    sizes = [(int(getattr(weight, "ds_numel", weight.numel())), bool(weight.requires_grad)) for weight in model.parameters()]
     trained = sum(size for size, is_trained in sizes if is_trained)
     stored = trained if config.trains_adapter else sum(size for size, _ in sizes)
     return _WEIGHT_BYTES * (stored + _MOMENTS[config.optimizer.kind] * trained)
@@ -39,7 +39,7 @@ def space_problem(config: TrainConfig, scratch: Path, checkpoint: int) -> str:
         if (free := shutil.disk_usage(folder).free) < size:
             return (
                 f"{output if folder == place else scratch}: {free / 1e9:,.1f} GB are free, and checkpoints of "
-                f"{checkpoint / 1e9:,.1f} GB need {size / 1e9:,.1f} GB: free some, lower checkpoint.keep, or set another output.path"
+                f"{checkpoint / 1e9:,.1f} GB need {size / 1e9:,.1f} GB: free some, lower checkpoint.keep, or change output.path"
             )
     return ""
 
