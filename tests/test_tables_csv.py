@@ -75,7 +75,7 @@ def test_csv_of_every_dialect_gives_the_rows_written(dialect: str) -> None:
 @settings(deadline=None, max_examples=40)
 @given(
     rows=st.lists(st.tuples(PROSE, PROSE), min_size=1, max_size=8),
-    dialect=st.sampled_from(list(DIALECTS)[:6]),
+    dialect=st.sampled_from(["excel", "unix", "numbers", "semicolon", "pipe"]),
     chunk=st.integers(1, 9),
 )
 def test_csv_of_any_text_gives_the_rows_written(rows: list[tuple[str, str]], dialect: str, chunk: int) -> None:

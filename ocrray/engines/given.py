@@ -16,7 +16,7 @@ class GivenConfig(CorrectorConfig):
 
     engine: Literal["given"]
     column: str
-    """Column of the input with the corrected text; a null leaves the record as it is."""
+    """Column of the input with the corrected text; a null, or an empty cell of CSV or TSV, leaves the record as it is."""
 
     @field_validator("column")
     @classmethod

@@ -42,7 +42,7 @@ class SystemConfig(StrictModel):
     run: str | None = None
     """Output folder of `ocrray restore`, local, `s3://` or `gs://`; null where `paths` are given."""
     paths: list[str] | None = None
-    """Tables (JSON lines, CSV, TSV, Parquet): files, folders, globs and `@list` files; null where `run` is given."""
+    """Tables (JSON lines, arrays of JSON objects, CSV, TSV, Parquet): files, folders, globs and `@list` files; null where `run` is given."""
     name: str | None = None
     """Name of the system in results; null: the run's path, or the corrected column."""
     id_column: str | None = None
@@ -60,7 +60,7 @@ class SystemConfig(StrictModel):
     document_column: str | None = None
     """Column whose equal values mark records of one document; intervals then come from resampling documents, not records."""
     encoding: Encoding = "utf-8"
-    """Encoding of JSON lines, CSV and TSV."""
+    """Encoding of JSON, CSV and TSV without a byte order mark."""
 
     @property
     def label(self) -> str:

@@ -76,19 +76,31 @@ class RowParser:
         return found, start
 
     def _plain_rows(self, lines: Sequence[str], start: int, rows: list[Sequence[str | None]]) -> int:
-        """Add the rows of one line each up to the first that needs a closer look, and return where that begins."""
+        """Add rows up to the first that needs a closer look, and return where that begins.
+
+        A row over several lines needs none where few of them could be rows by themselves.
+        """
         width, first = self._width, self._names[0]
-        reader = self._base.reader(lines[start:] if start else lines)
+        reader = self._base.reader(map(lines.__getitem__, range(start, len(lines))) if start else lines)
         at = start
         try:
             for row in reader:
-                at += 1
-                if start + reader.line_num != at or len(row) != width or row[0] == first:
-                    return at - 1
+                after = start + reader.line_num
+                if len(row) != width or row[0] == first:
+                    return at
+                if after > at + 1 and width > 1 and self._may_be_rows(lines, at, after):
+                    return at
                 rows.append(row)
+                at = after
         except csv.Error:
-            return at
+            pass
         return at
+
+    def _may_be_rows(self, lines: Sequence[str], start: int, end: int) -> bool:
+        """Return whether at least half of the lines, the first among them, may be rows by themselves, as far as is told fast."""
+        delimiter, marks = self._base.delimiter, self._width - 1
+        may_be = [line.count(delimiter) == marks or line.rstrip().endswith(delimiter) for line in lines[start:end]]
+        return may_be[0] and sum(may_be) >= max(2, len(may_be) / 2)
 
     def _add(self, record: _Record, found: Rows) -> None:
         position = len(found.rows)

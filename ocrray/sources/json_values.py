@@ -4,8 +4,7 @@ import codecs
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 from ocrray.errors import RecordError
 from ocrray.sources.streams import TextEncoding
@@ -18,8 +17,7 @@ _DECODER = json.JSONDecoder()
 _NEAR_END = 12  # an escape cut off at the end of the text that is there
 
 
-@dataclass(frozen=True, slots=True)
-class JsonValue:
+class JsonValue(NamedTuple):
     """One value: an object, or a problem; `text` is its JSON."""
 
     value: dict[str, Any] | RecordError

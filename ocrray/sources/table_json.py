@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -12,7 +13,7 @@ from ocrray.sources.json_values import JsonValue, JsonValues
 from ocrray.sources.rows import Problems, Texts
 from ocrray.sources.streams import TextEncoding, TextStream
 from ocrray.sources.table_columns import BATCH_ROWS, BROKEN_TABLE, Columns, broken_from, reason_of, to_strings, to_texts
-from ocrray.sources.text_files import MAX_LINE_BYTES, WHOLE, Piece, decode, line_blocks, lines_of
+from ocrray.sources.text_files import MAX_LINE_BYTES, WHOLE, Piece, line_blocks, lines_of
 from ocrray.text.normalise import sanitise
 
 _SNIFF_BYTES = 1 << 16
@@ -93,18 +94,18 @@ def _line_batches(blocks: Iterable[bytes | None], encoding: TextEncoding, number
 
 
 def _parsed(line: bytes | None, number: int, encoding: TextEncoding) -> JsonValue:
-    place = f"line {number + 1}"
-    if line is None:
-        return JsonValue(RecordError(f"{place} has more than {MAX_LINE_BYTES:,} bytes", kind="too_long"))
     try:
-        row = json.loads(decode(line, encoding, place))
-    except RecordError as err:
-        return JsonValue(err)
+        row = json.loads((line or b"").decode(encoding.name).removeprefix("\ufeff"))
+        if isinstance(row, dict):
+            return JsonValue(row, line or b"")
+        problem, kind = f"is a {type(row).__name__}, not an object", "bad_json"
+    except UnicodeDecodeError as err:
+        problem, kind = f"is not {encoding.name} at its byte {err.start}; {encoding.advice}", "bad_encoding"
     except (ValueError, RecursionError) as err:
-        return JsonValue(RecordError(f"{place} is not JSON: {reason_of(err)}", kind="bad_json"))
-    if not isinstance(row, dict):
-        return JsonValue(RecordError(f"{place} is a {type(row).__name__}, not an object", kind="bad_json"))
-    return JsonValue(row, line)
+        problem, kind = f"is not JSON: {reason_of(err)}", "bad_json"
+    if line is None:
+        problem, kind = f"has more than {MAX_LINE_BYTES:,} bytes", "too_long"
+    return JsonValue(RecordError(f"line {number + 1} {problem}", kind=kind))
 
 
 def _value_batches(values: Iterable[JsonValue]) -> Iterator[list[Row]]:
@@ -129,29 +130,33 @@ def _value_batches(values: Iterable[JsonValue]) -> Iterator[list[Row]]:
 
 def _to_texts(rows: Sequence[Row], columns: Columns) -> Texts:
     problems: Problems = {}
-    values: dict[str, list[str | None]] = {name: [] for name in columns.all}
-    must_be_text = {columns.text, columns.ground_truth, *columns.strings}
+    objects: list[dict[str, Any]] = []
     for position, (_, found) in enumerate(rows):
-        row = found.value
-        if isinstance(row, RecordError):
-            problems[position], row = (row.kind, str(row)), {}
-        for name, into in values.items():
-            value = row.get(name)
+        if isinstance(found.value, RecordError):
+            problems[position] = (found.value.kind, str(found.value))
+        objects.append({} if isinstance(found.value, RecordError) else found.value)
+    must_be_text = {columns.text, columns.ground_truth, *columns.strings}
+    arrays = {}
+    for name in columns.all:
+        values = [row.get(name) for row in objects]
+        for position, value in enumerate(values):
             if not (value is None or isinstance(value, str)):
                 if name in must_be_text:
                     problems[position] = ("wrong_type", f"{name} holds a {type(value).__name__}, not text")
-                value = json.dumps(value, ensure_ascii=False)
-            if value is not None and _is_repeated(found.text, name):
-                problems[position] = ("bad_json", f"the key {name} stands twice in one object")
-            into.append(value)
-    arrays = {name: to_strings(column)[0] for name, column in values.items()}
+                values[position] = json.dumps(value, ensure_ascii=False)
+        for position in _repeated(rows, name):
+            problems.setdefault(position, ("bad_json", f"the key {name} stands twice in one object"))
+        arrays[name] = to_strings(values)[0]
     return to_texts(np.array([number for number, _ in rows], dtype=np.int64), arrays, columns, problems)
 
 
-def _is_repeated(text: str | bytes, key: str) -> bool:
-    """Return whether a key stands twice at the top of the object with this JSON: one of its values would be lost."""
-    name = json.dumps(key, ensure_ascii=False)
-    if (text.count(name) if isinstance(text, str) else text.count(name.encode(errors="replace"))) < 2:
-        return False
-    pairs: list[tuple[str, object]] = json.loads(text, object_pairs_hook=list)
-    return sum(found == key for found, _ in pairs) > 1
+def _repeated(rows: Sequence[Row], key: str) -> Iterator[int]:
+    """Yield the positions of the objects in which a key stands twice: one of its values would be lost."""
+    in_text = json.dumps(key, ensure_ascii=False)
+    in_bytes = in_text.encode(errors="replace")
+    for position, (_, (value, text, _)) in enumerate(rows):
+        count = text.count(in_text) if isinstance(text, str) else text.count(in_bytes)
+        if count > 1 and not isinstance(value, RecordError):
+            pairs: list[tuple[str, object]] = json.loads(text, object_pairs_hook=list)
+            if sum(found == key for found, _ in pairs) > 1:
+                yield position

@@ -67,7 +67,7 @@ class DataConfig(StrictModel):
     """Training and validation data, and the rows that are left out."""
 
     train: tuple[str, ...] = Field(min_length=1)
-    """JSONL, CSV, TSV (each also gzipped) or Parquet: files, folders or globs, local or in an object store."""
+    """Tables (JSON lines, arrays of JSON objects, CSV, TSV, Parquet): files, folders or globs, local or in an object store."""
     validation: tuple[str, ...] = ()
     """Validation data, as `train`; empty: a part of `train` is held out."""
     validation_frac: float = Field(default=0.02, gt=0, lt=1)

@@ -27,7 +27,7 @@ _MAX_TEXT_CHARS = 1 << 26  # a row may hold a whole book
 
 
 class CleanTextConfig(StrictModel):
-    """Clean text to make pairs from: files, folders, globs and `@list` files of plain text (UTF-8) and tables, gzipped or not."""
+    """Clean text to make pairs from: files, folders, globs and `@list` files of plain text and tables, compressed or not."""
 
     paths: list[str] = Field(min_length=1)
     """Files, folders, globs and `@list` files (one path a line), local or `s3://`, `gs://`."""
