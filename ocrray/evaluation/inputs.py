@@ -42,7 +42,7 @@ class SystemConfig(StrictModel):
     run: str | None = None
     """Output folder of `ocrray restore`, local, `s3://` or `gs://`; null where `paths` are given."""
     paths: list[str] | None = None
-    """Tables (JSON lines, arrays of JSON objects, CSV, TSV, Parquet): files, folders, globs and `@list` files; null where `run` is given."""
+    """Tables (JSON, CSV, TSV, Parquet): files, folders, globs and `@list` files; null where `run` is given."""
     name: str | None = None
     """Name of the system in results; null: the run's path, or the corrected column."""
     id_column: str | None = None

@@ -68,8 +68,7 @@ class InputConfig(StrictModel):
     text_unit: Literal["line", "paragraph", "file"] = "line"
     """Part of a plain text file that is one record; paragraphs are separated by blank lines."""
     encoding: Encoding = "utf-8"
-    """Encoding of plain text, CSV and JSON without a byte order mark (which says that it is UTF-8, UTF-16 or UTF-32); one based on
-    ASCII."""
+    """Encoding of plain text, CSV and JSON; one based on ASCII. A byte order mark in a file says that it is UTF-8, 16 or 32."""
     max_pixels: int = Field(default=200_000_000, gt=0)
     """Largest width x height of a scan; larger ones are failed records, PDF pages are rendered at a lower resolution."""
     max_file_bytes: int = Field(default=1 << 30, gt=0)
