@@ -168,6 +168,8 @@ WITH_SPACES = '<TextLine><String CONTENT="old"/><SP/><String CONTENT="news"/></T
         (boxed("a", 0, 10) + "<SP/>" + boxed("b", 20, 10) + boxed(".", 50, 10), "a b."),
         ('<String CONTENT="a"/><SP/><SP/><String CONTENT="b"/>', "a b"),
         ('<SP/><String CONTENT="two"/><String CONTENT="words"/><SP/>', "two words"),
+        ('<String CONTENT="a"/><SP/><String CONTENT="b"/><String CONTENT=" "/><String CONTENT="c"/>', "a b c"),
+        ('<String CONTENT="a"/><SP/><String CONTENT="b "/><String CONTENT="c"/><String CONTENT=" d"/>', "a b c d"),
     ],
 )
 def test_alto_space_is_read_once_where_the_line_or_its_boxes_say_so(line: str, text: str):

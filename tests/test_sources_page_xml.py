@@ -154,6 +154,12 @@ def test_page_lines_and_words_say_their_order_themselves(body: str, expected: st
             + region("a", attributes=custom(0)),
             "cab",
         ),
+        (
+            '<ReadingOrder><UnorderedGroup><RegionRef regionRef="b"/><RegionRef regionRef="a"/></UnorderedGroup></ReadingOrder>'
+            + region("a", attributes=custom(0))
+            + region("b", attributes=custom(1)),
+            "ab",
+        ),
         ("<ReadingOrder/>" + region("b", attributes=custom(1)) + region("a", attributes=custom(0)), "ab"),
     ],
 )

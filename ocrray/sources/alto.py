@@ -187,11 +187,16 @@ def _has_unread_text(page: etree._Element, lines: list[etree._Element]) -> bool:
     if any(part not in read and token_of(part, with_box=False).text for part in strings):
         return True
     # Both counts are fast; which elements the text is in is not.
-    known = [part for top in parts for part in top.iter("{*}String", "{*}HYP", "{*}Glyph", "{*}Variant")]
+    characters = (part for top in parts for part in top.iter("{*}Glyph", "{*}Variant"))
+    known = [*(part for top in parts for part in top.iter("{*}String", "{*}HYP")), *filter(_is_in_string, characters)]
     contents = sum(part.get("CONTENT") is not None for part in known)
     has_stray = contents != sum(map(_count_contents, parts)) or any(map(_text_nodes, parts))
     stray = [element for part in parts for element in select(_STRAY_TEXT, part)] if has_stray else []
     return any(not _NO_TEXT & {local_name(element), *map(local_name, element.iterancestors())} for element in stray)
+
+
+def _is_in_string(element: etree._Element) -> bool:
+    return next(element.iterancestors("{*}String"), None) is not None
 
 
 def _count_contents(element: etree._Element) -> int:

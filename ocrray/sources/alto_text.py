@@ -24,6 +24,8 @@ class Token(NamedTuple):
     kind: str
     text: str
     box: tuple[float, float, float, float] | None = None
+    space_before: bool = False  # white space at the ends of the CONTENT of a String
+    space_behind: bool = False
 
 
 def token_of(element: etree._Element, *, with_box: bool = True) -> Token:
@@ -31,8 +33,15 @@ def token_of(element: etree._Element, *, with_box: bool = True) -> Token:
     kind = local_name(element)
     if kind == "String":
         place = box_from(*(element.get(name) for name in ("HPOS", "VPOS", "WIDTH", "HEIGHT"))) if with_box else None
-        return Token(kind, string_text(element), place)
+        return string_token(element.get("CONTENT") or "", string_text(element), place)
     return Token(kind, element.get("CONTENT") or "-" if kind == "HYP" else "")
+
+
+def string_token(content: str, text: str, place: tuple[float, float, float, float] | None) -> Token:
+    """Return the token of a String with this CONTENT, whose text is `text`; one of white space only stands for an SP."""
+    if content and not text:
+        return Token("SP", "")
+    return Token("String", text, place, content[:1].isspace(), content[-1:].isspace())
 
 
 def string_text(string: etree._Element) -> str:
@@ -73,7 +82,12 @@ def join_tokens(tokens: Sequence[Token], *, file_has_spaces: bool) -> list[tuple
         elif token.kind == "HYP":
             piece = "" if _ends_with_hyphen(text, token.text) else token.text
         elif token.text:
-            if before is not None and (not file_has_spaces or _are_apart(before, token, narrowest, line_has_spaces)):
+            if before is not None and (
+                not file_has_spaces
+                or before.space_behind
+                or token.space_before
+                or _are_apart(before, token, narrowest, line_has_spaces)
+            ):
                 pieces.append((None, " "))
             before = token
         pieces.append((index, piece))

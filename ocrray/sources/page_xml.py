@@ -1,7 +1,7 @@
 """PAGE XML (PRImA), 2009 to 2019, and its use by OCR-D."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from math import inf
 from typing import NamedTuple
 
@@ -62,7 +62,7 @@ def read_lines(page: etree._Element) -> list[PlacedLine]:
 def _in_reading_order(page: etree._Element) -> Iterator[etree._Element]:
     blocks = list(_with_nested(page, frozenset()))
     by_id = {block.get("id"): block for block in blocks[1:] if block.get("id")}
-    listed = (reference for order in page.iter("{*}ReadingOrder") for reference in _references(order))
+    listed = (reference for order in page.iter("{*}ReadingOrder") for reference in _references(order, by_id))
     references = [reference for reference in listed if reference in by_id]
     named = frozenset(references)
     done: set[etree._Element] = set()
@@ -81,14 +81,17 @@ def _with_nested(element: etree._Element, named: frozenset[str]) -> Iterator[etr
             yield from _with_nested(child, named)
 
 
-def _references(group: etree._Element) -> Iterator[str]:
-    children = list(group)
+def _references(group: etree._Element, blocks: Mapping[str | None, etree._Element]) -> Iterator[str]:
+    """Yield the ids that a group lists: by index, or where it is unordered by what the blocks say themselves."""
     if local_name(group).startswith("Ordered"):
-        children.sort(key=_index)
+        children = sorted(group, key=_index)
+    else:
+        named = {child: blocks.get(child.get("regionRef")) for child in group}
+        children = by_index(group, lambda child: None if (block := named[child]) is None else position(block))
     for child in children:
         if reference := child.get("regionRef"):
             yield reference
-        yield from _references(child)
+        yield from _references(child, blocks)
 
 
 def _index(element: etree._Element) -> float:

@@ -126,7 +126,7 @@ documents = st.one_of(
         st.builds(
             as_alto,
             lines,
-            st.lists(st.sampled_from(["", "<SP/>", "<SP/><SP/>"]), min_size=1, max_size=4),
+            st.lists(st.sampled_from(["", "<SP/>", "<SP/><SP/>", '<String CONTENT=" "/>']), min_size=1, max_size=4),
             st.lists(st.sampled_from([60, 50, 0]), min_size=1, max_size=3),
             st.lists(st.sampled_from(["", '\n<HYP CONTENT="-"/>', "<HYP/><HYP/>", "<SP/><HYP/>"]), min_size=1, max_size=3),
         ),

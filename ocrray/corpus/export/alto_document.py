@@ -7,7 +7,7 @@ from lxml import etree
 
 from ocrray.corpus.export.source import Source, empty_element
 from ocrray.sources import alto
-from ocrray.sources.alto_text import Token, box_from, join_tokens, token_of
+from ocrray.sources.alto_text import Token, box_from, join_tokens, string_token, token_of
 from ocrray.sources.document import HYPHENS, clean
 from ocrray.sources.xml_parse import local_name
 
@@ -40,7 +40,7 @@ class Slot:
             self.attributes.get(name, self.like.get(name)) for name in ("CONTENT", "HPOS", "VPOS", "WIDTH", "HEIGHT")
         )
         if self.kind == "String":
-            return Token("String", clean(content or ""), box_from(*place))
+            return string_token(content or "", clean(content or ""), box_from(*place))
         return Token(self.kind, content or "-" if self.kind == "HYP" else "")
 
 

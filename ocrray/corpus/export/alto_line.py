@@ -28,7 +28,8 @@ class AltoLine:
 
     def _read_slots(self) -> None:
         """Find the words with their spans in the text; each space that no SP stands for becomes one, where the file has any."""
-        pieces = join_tokens([slot.token for slot in self.slots], file_has_spaces=self.document.has_spaces)
+        tokens = [slot.token for slot in self.slots]
+        pieces = join_tokens(tokens, file_has_spaces=self.document.has_spaces)
         joined = "".join(piece for _, piece in pieces)
         place = len(joined.lstrip()) - len(joined)
         slots: list[Slot] = []
@@ -39,7 +40,7 @@ class AltoLine:
                 slots.append(slot := self.slots[index])
                 if slot.kind == "HYP" and not piece:
                     self.silent_hyphens.append(slot)
-                elif slot.kind != "SP" and piece:
+                elif tokens[index].kind != "SP" and piece:
                     self.words.append(slot)
                     self.spans.append((max(place, 0), min(place + len(piece), len(self.text))))
             place += len(piece)
