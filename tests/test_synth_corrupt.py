@@ -284,6 +284,22 @@ def test_corrupt_plan_ignores_how_the_server_is_asked_and_names_problems(tmp_pat
         settings({"count": 3, "engine": "hf", "model": str(tmp_path / "no_model")})
 
 
+def test_corrupt_config_that_is_recorded_holds_no_secret(tmp_path: Path) -> None:
+    """Address, headers and body may hold passwords and keys; manifest, card and plan are made of the config."""
+    (tmp_path / "a.txt").write_text(TEXT * 20)
+    corrupt = {
+        "count": 3,
+        "engine": "http",
+        "base_url": "http://me:hunter2secret@127.0.0.1:1/v1?api-key=hunter2secret",
+        "headers": {"X-Key": "hunter2secret"},
+        "extra_body": {"api_key": "hunter2secret"},
+        "model": "big",
+    }
+    keys = {"input": {"paths": [str(tmp_path / "a.txt")]}, "output": {"path": str(tmp_path / "out")}, "corrupt": corrupt}
+    plan = make_plan(SynthesizeConfig.model_validate(keys), None, Problems(), dry_run=True)
+    assert "hunter2" not in json.dumps([plan.resolved(), plan.settings, list(map(str, plan.rows()))])
+
+
 @pytest.mark.usefixtures("on_cluster")
 def test_corrupt_run_that_was_stopped_goes_on_and_has_every_row_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The credit ends in the middle; the next call asks for what is not written alone; card and manifest say what was dropped."""
