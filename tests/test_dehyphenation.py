@@ -70,6 +70,7 @@ def test_dehyphenated_hyphen_that_belongs_to_the_word_stays(text: str, expected:
         "mas-\n(ter",
         "a = \nb",
         "- item\n- item",
+        "do-\n-800 do",
         "ends with mas-",
         "",
         "\n\n",

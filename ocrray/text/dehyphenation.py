@@ -95,7 +95,7 @@ def _joined(before: str, line: str, of_file: str, words: set[str]) -> tuple[str,
     elif len(mark) > 1 or (not mark and of_file):
         return None
     elif start["repeated"]:
-        word = f"{head}{mark}{tail}"
+        word = f"{head}{mark}{tail}" if head[-1].isalpha() and tail[0].isalpha() else None
     else:
         word = _by_rule(head, mark or "-", tail, words)
     if word is None:
