@@ -20,6 +20,7 @@ from ocrray.guard.signals import FAMILIES, Knowledge, signals
 from ocrray.guard.spans import Span, shifted, spans_of
 from ocrray.guard.surface import style_only
 from ocrray.guard.whole import is_unlike
+from ocrray.guard.words import changes_kept_word, load_words
 from ocrray.records import Edit, Verdict
 from ocrray.text.edits import apply_edits
 
@@ -64,18 +65,24 @@ class Judgement:
 
 
 def check(config: GuardConfig) -> str | None:
-    """Load the scorer and return a hash of its files, None without a scorer.
+    """Load the scorer and the kept words and return a hash of their files, None where there are none.
 
-    Raises: ConfigError: when the scorer cannot be read.
+    Raises: ConfigError: when one of them cannot be read.
     """
-    if config.max_wrong is None:
-        return None
-    try:
-        load_scorer(config.scorer)
-    except ConfigError as error:
-        raise ConfigError(f"guard.scorer: {error}") from None
-    files = (_folder(config.scorer) / name for name in (LANGUAGE_FILE, CONFUSIONS_FILE, SCORER_FILE))
-    return fingerprint([hashlib.sha256(file.read_bytes()).hexdigest() for file in files])
+    files: list[Path] = []
+    if config.max_wrong is not None:
+        try:
+            load_scorer(config.scorer)
+        except ConfigError as error:
+            raise ConfigError(f"guard.scorer: {error}") from None
+        files += (_folder(config.scorer) / name for name in (LANGUAGE_FILE, CONFUSIONS_FILE, SCORER_FILE))
+    if config.keep_words:
+        try:
+            load_words(config.keep_words)
+        except ConfigError as error:
+            raise ConfigError(f"guard.keep_words: {error}") from None
+        files.append(config.keep_words)
+    return fingerprint([hashlib.sha256(file.read_bytes()).hexdigest() for file in files]) if files else None
 
 
 def judge(
@@ -115,9 +122,12 @@ def _judge_spans(
     """Return, for each span, the probability that it is wrong (None without a scorer) and the reason for refusal (or "")."""
     target = apply_edits(source, [edit for span in spans for edit in span.edits])
     loops = [False] * len(spans) if config.max_repeats is None else repeating_spans(source, target, spans, config.max_repeats)
+    reasons = ["repetition" if loop else "" for loop in loops]
+    if config.keep_words and (words := load_words(config.keep_words)):
+        changed = changes_kept_word(source, spans, words)
+        reasons = [reason or ("kept_word" if kept else "") for reason, kept in zip(reasons, changed, strict=True)]
     reasons = [
-        "repetition" if loop else broken_rule(span, config, _word_before(source, span))
-        for span, loop in zip(spans, loops, strict=True)
+        reason or broken_rule(span, config, _word_before(source, span)) for span, reason in zip(spans, reasons, strict=True)
     ]
     if config.max_wrong is None:
         return [(None, reason) for reason in reasons]

@@ -7,12 +7,17 @@ from typing import Literal
 
 from pydantic import Field
 
-from ocrray.config import StrictModel
+from ocrray.config import LocalPath, StrictModel
 from ocrray.guard.figures import changes_figures
 from ocrray.guard.spans import Span
+from ocrray.text.spelling import respells, writes_out
 
 SLACK_CHARS = 6  # spans this short are exempt from limits given as fractions: `Tbe` -> `The` changes a third of its characters
 _NGRAM_WORDS = 3
+_NAME = re.compile(r"[\W_]*([A-ZÀ-ÖØ-Þ][a-zß-öø-ÿ'’]{2,})[\W_]*")
+_TITLES = frozenset(
+    {"Mr.", "Mrs.", "Messrs.", "Dr.", "Rev.", "St.", "Capt.", "Col.", "Gen.", "Lieut.", "M.", "Mme.", "Hr.", "Hrn."}
+)
 
 Kept = Literal["spelling", "names", "abbreviations", "marks", "line_breaks"]
 """What a correction may not change."""
@@ -24,8 +29,10 @@ class Rules(StrictModel):
     refuse_unlike: bool = True
     """Refuse an answer as a whole that is no correction of its text: another text, a comment, a summary, a translation."""
     keep: tuple[Kept, ...] = ("spelling", "abbreviations", "marks", "line_breaks")
-    """What stays as printed: `marks` (shapes of dashes and quotation marks, words in capitals) and `line_breaks` are put back."""
-
+    """What stays as printed: `spelling` (old, British or American forms), `names` (capitalized words inside a sentence; refuses
+    many repairs, too), `abbreviations`, `marks` (shapes of dashes and quotation marks, words in capitals) and `line_breaks`."""
+    keep_words: LocalPath | None = None
+    """UTF-8 text file of words or phrases, one a line, that must not change where the text has them; null: none."""
     min_similarity: float | None = Field(None, ge=0, le=1)
     """Lowest similarity of a span before and after, 0..1: 1 - (changed characters / characters of the longer text). null: no
     limit; 0.25 is a good limit where there is no scorer."""
@@ -53,7 +60,26 @@ def broken_rule(span: Span, rules: Rules, preceding: str = "") -> str:
         return "repetition"
     if rules.keep_digits and changes_figures(span.raw, span.corrected, preceding):
         return "digits"
+    if "abbreviations" in rules.keep and writes_out(span.raw, span.corrected):
+        return "abbreviations"
+    if "spelling" in rules.keep and respells(span.raw, span.corrected):
+        return "spelling"
+    if "names" in rules.keep and changes_name(span.raw, span.corrected, preceding):
+        return "names"
     return ""
+
+
+def changes_name(raw: str, corrected: str, preceding: str) -> bool:
+    """Return True when a capitalized word that begins no sentence becomes another, unless by a long s that was misread."""
+    old, new = raw.split(), corrected.split()
+    if len(old) != len(new):
+        return False
+    for before, one, other in zip([preceding, *old], old, new, strict=False):
+        name, found = _NAME.fullmatch(one), _NAME.fullmatch(other)
+        inside = before and (before[-1] not in ".!?:" or before in _TITLES)
+        if name and found and inside and name.group(1).replace("f", "s") != found.group(1).replace("f", "s"):
+            return True
+    return False
 
 
 def span_similarity(span: Span) -> float:
