@@ -10,19 +10,23 @@ from ocrray.guard import GuardConfig, check, judge
 from ocrray.text.edits import apply_edits, edits_between
 from ocrray.text.spelling import respells, writes_out
 
-RESPELT = """
-publick>public chuse>choose encrease>increase expence.>expense. compleat>complete houshold>household oeconomy>economy antients>ancients
-shewn>shown chymical>chemical surprized>surprised burthen>burden carryed>carried waggon>wagon stedfast>steadfast gaoler.>jailer.
-musick>music cloaths>clothes dropt>dropped fixt>fixed kill'd>killed colour>color honor>honour realise>realize theatre>theater
-travelled>traveled connexion>connection enquiry>inquiry intire>entire perswade>persuade risque>risk tyger>tiger majestie>majesty
-olde>old vpon>upon hath>has cometh>comes étoit>était François>Français enfans>enfants tems>temps mesme>même roy>roi loix>lois Thür>Tür
-thun>tun seyn>sein giebt>gibt daß>dass Aerzte>Ärzte Ueber>Über todt>tot mensch>mens fué>fue dixo>dijo hvad>vad хлѣбъ>хлеб gray>grey
-controul>control beleive>believe smoak>smoke taylor>tailor skilful>skillful to-day>today phœnix>phoenix mediæval>medieval
-""".split()
-REPAIRED = """
-tbe>the laft>last fum>sum gaol>goal colour>collar houfe>house Morifon>Morison rnan>man Tuefday>Tuesday modem>modern arid>and hirn>him
-Iast>last oflice>office beart>heart vvas>was uot>not fchool>school witli>with jndge>judge yor>your caled>called iustice>justice
-""".split()
+RESPELT_PAIRS = """
+publick>public chuse>choose encrease>increase expence.>expense. compleat>complete houshold>household oeconomy>economy
+antients>ancients shewn>shown chymical>chemical surprized>surprised burthen>burden carryed>carried waggon>wagon
+stedfast>steadfast gaoler.>jailer. musick>music cloaths>clothes dropt>dropped fixt>fixed kill'd>killed colour>color
+honor>honour realise>realize theatre>theater travelled>traveled connexion>connection enquiry>inquiry intire>entire
+perswade>persuade risque>risk tyger>tiger majestie>majesty olde>old vpon>upon hath>has cometh>comes étoit>était
+François>Français enfans>enfants tems>temps mesme>même roy>roi loix>lois Thür>Tür thun>tun seyn>sein giebt>gibt daß>dass
+Aerzte>Ärzte Ueber>Über todt>tot mensch>mens fué>fue dixo>dijo hvad>vad хлѣбъ>хлеб gray>grey controul>control beleive>believe
+smoak>smoke taylor>tailor skilful>skillful to-day>today phœnix>phoenix mediæval>medieval
+"""
+RESPELT = RESPELT_PAIRS.split()
+REPAIRED_PAIRS = """
+tbe>the laft>last fum>sum gaol>goal colour>collar houfe>house Morifon>Morison rnan>man Tuefday>Tuesday modem>modern arid>and
+hirn>him Iast>last oflice>office beart>heart vvas>was uot>not fchool>school witli>with jndge>judge yor>your caled>called
+iustice>justice
+"""
+REPAIRED = REPAIRED_PAIRS.split()
 WRITTEN_OUT = [
     ("Capt.", "Captain"),
     ("Regt.", "Regiment"),

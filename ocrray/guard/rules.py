@@ -77,7 +77,13 @@ def changes_name(raw: str, corrected: str, preceding: str) -> bool:
     for before, one, other in zip([preceding, *old], old, new, strict=False):
         name, found = _NAME.fullmatch(one), _NAME.fullmatch(other)
         inside = before and (before[-1] not in ".!?:" or before in _TITLES)
-        if name and found and inside and name.group(1).replace("f", "s") != found.group(1).replace("f", "s"):
+        if (
+            name
+            and found
+            and inside
+            and not writes_out(one, other)
+            and name.group(1).replace("f", "s") != found.group(1).replace("f", "s")
+        ):
             return True
     return False
 
