@@ -13,12 +13,13 @@ from ocrray.errors import ConfigError
 from ocrray.guard.conform import conformed_edits
 from ocrray.guard.confusion import Confusions
 from ocrray.guard.evidence import NO_EVIDENCE, ExternalEvidence
+from ocrray.guard.fitted import MIN_NEUTRAL_SIMILARITY, NOT_NEUTRAL, is_fitted
 from ocrray.guard.language import Language
 from ocrray.guard.rules import Rules, broken_rule, repeating_spans, span_similarity
 from ocrray.guard.scorer import Scorer
 from ocrray.guard.signals import FAMILIES, Knowledge, signals
 from ocrray.guard.spans import Span, shifted, spans_of
-from ocrray.guard.surface import style_only
+from ocrray.guard.surface import similarity, style_only
 from ocrray.guard.whole import is_unlike
 from ocrray.guard.words import changes_kept_word, load_words
 from ocrray.records import Edit, Verdict
@@ -132,7 +133,14 @@ def _judge_spans(
     if config.max_wrong is None:
         return [(None, reason) for reason in reasons]
     knowledge, scorer = load_scorer(config.scorer)
-    wrong, families = scorer.score(signals(source, target, spans, knowledge, evidence), config.ignore)
+    fitted = is_fitted(source, knowledge.language)
+    ignored = {*config.ignore} if fitted else {*config.ignore, *NOT_NEUTRAL}
+    if len(ignored) == len(FAMILIES):
+        return [(None, reason) for reason in reasons]
+    if not fitted:
+        unlike = (similarity(span.raw, span.corrected) < MIN_NEUTRAL_SIMILARITY for span in spans)
+        reasons = [reason or ("similarity" if other else "") for reason, other in zip(reasons, unlike, strict=True)]
+    wrong, families = scorer.score(signals(source, target, spans, knowledge, evidence), ignored)
     limit = config.max_wrong * (_STYLE_ONLY_FACTOR if all(map(style_only, spans)) else 1)
     return [
         (probability, reason or (family if probability > limit else ""))

@@ -147,6 +147,10 @@ class Language:
         by_chance = self.words[first] * self.words[second] / self._word_total
         return math.log2((self.pairs.get(left * len(self.words) + right, 0.0) + 1) / (by_chance + 1))
 
+    def share(self, word: str) -> float:
+        """Return the share (0..1) of this word (lower case) in the texts fitted on; 0 where it is unknown."""
+        return self.words.get(word, 0.0) / self._word_total
+
     @cached_property
     def _index(self) -> dict[str, int]:
         return {word: place for place, word in enumerate(self.words)}

@@ -1,6 +1,7 @@
 """Surface signals of one span, which need no language model: shape, digits, capitals, punctuation and spelling."""
 
 import re
+import unicodedata
 from collections import Counter
 from functools import lru_cache
 
@@ -14,8 +15,8 @@ from ocrray.text.orthography import modernises
 
 @lru_cache(maxsize=4_096)  # called four times for each text of a span
 def letters(text: str) -> str:
-    """Return the letters and digits of `text`, in lower case."""
-    return "".join(char for char in text.lower() if char.isalnum())
+    """Return the letters and digits of `text` with their combining marks, in lower case."""
+    return "".join(char for char in text.lower() if char.isalnum() or unicodedata.category(char)[0] == "M")
 
 
 def style_only(span: Span) -> bool:
