@@ -35,6 +35,7 @@ AWAITING_ANSWER = "awaiting_answer"
 
 WARNING_MEANINGS: dict[str, str] = {
     AWAITING_ANSWER: "a request for its correction is in a batch file that has no answer yet; run again when it has",
+    "guard_not_fitted": "the guard's scorer does not know the script or language: rules and script-neutral signals judged",
     "no_text": "the page has ink, but no text was recognized on it",
     "text_layer_doubtful": "the text layer of the PDF page looks broken or leaves out most of what is printed",
     "text_not_read": "the OCR file holds text that was not read",

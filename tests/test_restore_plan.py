@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 from ocrray import cli
+from ocrray.engines.base import EngineInfo
+from ocrray.verbs.restore.plan import RestoreConfig, guard_row
 
 TABLE = '{"id": "a", "ocr": "tbe", "corrected_text": "the", "theirs": "the"}\n'
 CONFIG = """
@@ -38,3 +40,18 @@ def test_dry_run_prints_square_brackets_as_they_are(capsys: pytest.CaptureFixtur
 
     assert "out[bold]x  (new)" in capsys.readouterr().out
     assert not Path("out[bold]x").exists()
+
+
+def test_plan_guard_names_languages_that_its_scorer_does_not_know():
+    """Before a run: what the recognizer reads and the default scorer was not fitted on."""
+    tesseract = EngineInfo("tesseract")
+    config = RestoreConfig.model_validate(
+        {
+            "input": {"paths": ["x"]},
+            "output": {"path": "y"},
+            "recognize": {"engine": "tesseract", "languages": ["eng", "deu", "heb"]},
+        }
+    )
+    assert "deu, heb" in guard_row(config, tesseract)
+    assert guard_row(config, None) == "on"
+    assert guard_row(config.model_copy(update={"guard": None}), tesseract) == "off"

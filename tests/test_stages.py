@@ -296,3 +296,15 @@ def test_busy_clock_calls_that_overlap_share_the_time_they_take():
 
     assert 0.19 < sum(charged) <= passed
     assert charged[0] < charged[3]
+
+
+def test_guard_language_that_the_scorer_does_not_know_is_a_warning_beside_those_there():
+    """The record says that rules and script-neutral signals judged it; English, and a guard that is off, say nothing."""
+    german, english = "Der alte Mann ging mit dem Hnnd in die Stadt", "The old man went to tbe town"
+    table = work({"text": german}, {"text": english}, theirs=[german.replace("Hnnd", "Hund"), english.replace("tbe", "the")])
+    proposed = TakeGiven("theirs", EngineInfo("given"))(LOAD(table))
+    column = pa.array([["text_not_read"], None], proposed.schema.field("warnings").type)
+    proposed = proposed.set_column(proposed.schema.get_field_index("warnings"), "warnings", column)
+
+    assert Guard(GuardConfig())(proposed)["warnings"].to_pylist() == [["guard_not_fitted", "text_not_read"], None]
+    assert Guard(None)(proposed)["warnings"].to_pylist() == [["text_not_read"], None]

@@ -1,5 +1,5 @@
 """Guard: accept or refuse the edits that a corrector proposes, span by span, with a readable reason."""
 
-from ocrray.guard.judge import GuardConfig, Judgement, check, judge
+from ocrray.guard.judge import GuardConfig, Judgement, check, judge, knows_language
 
-__all__ = ["GuardConfig", "Judgement", "check", "judge"]
+__all__ = ["GuardConfig", "Judgement", "check", "judge", "knows_language"]

@@ -117,6 +117,11 @@ def judge(
     return Judgement(accepted, refused, verdicts)
 
 
+def knows_language(text: str, config: GuardConfig) -> bool:
+    """Return True when the scorer knows the script and language of `text`, or none is used."""
+    return config.max_wrong is None or is_fitted(text, load_scorer(config.scorer)[0].language)
+
+
 def _judge_spans(
     source: str, spans: Sequence[Span], config: GuardConfig, evidence: ExternalEvidence
 ) -> list[tuple[float | None, str]]:

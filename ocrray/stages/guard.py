@@ -16,10 +16,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ocrray.engines.registry import tags_characters
-from ocrray.guard import GuardConfig, Judgement, judge
+from ocrray.guard import GuardConfig, Judgement, judge, knows_language
 from ocrray.guard.evidence import ExternalEvidence
 from ocrray.guard.spans import spans_of
-from ocrray.records import Edit, Passage, Status, Verdict, edits_from_rows, edits_to_rows, passages_from_rows, verdicts_to_rows
+from ocrray.records import (
+    Edit,
+    Passage,
+    Status,
+    Verdict,
+    edits_from_rows,
+    edits_to_rows,
+    merge_warnings,
+    passages_from_rows,
+    verdicts_to_rows,
+)
 from ocrray.stages.base import RowStage, table_of
 from ocrray.stages.confidences import confidences
 from ocrray.stages.tables import scatter, with_columns
@@ -30,8 +40,8 @@ class Guard(RowStage):
     """Decide the status and the corrected text of every row still under way; a config of None accepts every edit."""
 
     name = "guard"
-    reads = ("raw_text", "edits", "tagger_edits", "_passages", "_sent_on", "lines", "corrector")
-    writes = ("status", "corrected_text", "edits", "refused_edits", "verdicts", "guard_reason")
+    reads = ("raw_text", "edits", "tagger_edits", "_passages", "_sent_on", "lines", "corrector", "warnings")
+    writes = ("status", "corrected_text", "edits", "refused_edits", "verdicts", "guard_reason", "warnings")
     cleared_on_failure = ("edits",)  # proposals that nobody judged
 
     def __init__(self, config: GuardConfig | None) -> None:
@@ -63,7 +73,8 @@ class Guard(RowStage):
         raw = row["raw_text"]
         tagger_edits = edits_from_rows(row["tagger_edits"]) if row["_sent_on"] else None
         evidence = ExternalEvidence(row["confidences"], tagger_edits, by_tagger=tags_characters(row["corrector"]))
-        judgement = self._judge(raw, edits_from_rows(row["edits"]), evidence, passages_from_rows(row["_passages"]))
+        passages = passages_from_rows(row["_passages"])
+        judgement = self._judge(raw, edits_from_rows(row["edits"]), evidence, passages)
         corrected = apply_edits(raw, judgement.accepted)
         reasons = [verdict.reason for verdict in judgement.verdicts if not verdict.accepted]
         status: Status = "corrected" if corrected != raw else "kept_raw" if reasons else "unchanged"
@@ -74,7 +85,12 @@ class Guard(RowStage):
             "refused_edits": edits_to_rows(judgement.refused),
             "verdicts": verdicts_to_rows(judgement.verdicts),
             "guard_reason": max(sorted(set(reasons)), key=reasons.count) if status == "kept_raw" else None,
+            "warnings": merge_warnings(row["warnings"], self._warnings(raw, passages)),
         }
+
+    def _warnings(self, raw: str, passages: Sequence[Passage]) -> list[str]:
+        judged = [raw[passage.start : passage.end] for passage in passages if not passage.reason] if self.config else []
+        return [] if all(knows_language(text, self.config) for text in judged if self.config) else ["guard_not_fitted"]
 
     def _judge(self, raw: str, edits: Sequence[Edit], evidence: ExternalEvidence, passages: Sequence[Passage]) -> Judgement:
         accepted: list[Edit] = []

@@ -202,7 +202,7 @@ class RestorePlan(Plan):
         return [
             *rows,
             ("correct", _engine(self.corrector)),
-            ("guard", "off" if config.guard is None else "on"),
+            ("guard", guard_row(config, self.recognizer)),
             ("dehyphenate", "on" if config.dehyphenate else "off"),
             ("export", "off" if config.export is None else "ALTO, PAGE and hOCR files"),
         ]
@@ -340,6 +340,17 @@ def _with_columns_read(config: RestoreConfig) -> RestoreConfig:
 def _dumped(model: StrictModel | None) -> dict[str, Any] | None:
     exclude = set(model.without_effect) if isinstance(model, EngineConfig) else None
     return model.model_dump(mode="json", exclude=exclude) if model else None
+
+
+def guard_row(config: RestoreConfig, recognizer: EngineInfo | None) -> str:
+    """Return what the plan says of the guard: off, on, or which languages of the recognizer its scorer does not know."""
+    if config.guard is None:
+        return "off"
+    languages = config.recognize.languages if recognizer and isinstance(config.recognize, TesseractConfig) else []
+    foreign = [language for language in languages if language != "eng"]
+    if config.guard.scorer != "default" or config.guard.max_wrong is None or not foreign:
+        return "on"
+    return f"on; its scorer knows English only: rules and script-neutral signals judge {', '.join(foreign)} (docs/guard.md)"
 
 
 def _engine(info: EngineInfo | None) -> str:
