@@ -52,7 +52,7 @@ def on_white(image: Image.Image, alpha: Image.Image, *, premultiplied: bool = Fa
     Writers leave such an alpha channel empty; a page of one colour is really transparent.
     """
     layer = image.convert("RGB")
-    if not alpha.getbbox() and any(low != high for low, high in layer.getextrema()):
+    if not alpha.getbbox() and np.ptp(np.asarray(layer), axis=(0, 1)).any():
         return image
     if premultiplied:
         layer = Image.merge("RGBa", (*layer.split(), alpha)).convert("RGBA").convert("RGB")
