@@ -9,7 +9,7 @@ from ocrray.errors import ConfigError, EngineError, RecordError, StoreError
 ERRORS = [
     (ConfigError("a\nb"), {}),
     (RecordError("bad page", kind="truncated"), {"kind": "truncated"}),
-    (EngineError("down"), {}),
+    (EngineError("down", transient=True), {"transient": True}),
     (StoreError("disk full", transient=False), {"transient": False}),
 ]
 

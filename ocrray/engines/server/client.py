@@ -64,8 +64,10 @@ class Client:
         futures = [self._pool.submit(self.answer, request) for request in requests]
         try:
             done, _ = wait(futures, return_when=FIRST_EXCEPTION)
-            for future in done:
-                future.result()
+            errors = [error for future in done if (error := future.exception())]
+            # What somebody must act on is told rather than what waiting may cure.
+            for error in sorted(errors, key=lambda error: isinstance(error, EngineError) and error.transient):
+                raise error
             return [future.result() for future in futures]
         finally:
             for future in futures:
