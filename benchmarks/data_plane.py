@@ -50,7 +50,7 @@ WORDS = (
     *("parliament", "yesterday"),
 )
 DISTINCT_LINES = 100_000
-BLOCK_ROWS = 16_000
+BLOCK_ROWS = 1 << 15
 MIB = 2**20
 _AFTER_S = 0.1  # from the end of the last phase to that of the process
 

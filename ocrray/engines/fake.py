@@ -11,7 +11,7 @@ from ocrray.engines.base import CorrectionResult, CorrectorConfig, EngineInfo, R
 from ocrray.errors import EngineError
 from ocrray.records import Line
 
-_ROWS_PER_BLOCK = 16_000
+_ROWS_PER_BLOCK = 1 << 15  # a whole part of the work list
 
 
 class FakeRecognizerConfig(RecognizerConfig):

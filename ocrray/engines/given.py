@@ -11,7 +11,7 @@ from ocrray.records import RESERVED_NAMES
 class GivenConfig(CorrectorConfig):
     """Judge corrections that were made elsewhere."""
 
-    rows_per_block: ClassVar[int] = 16_000
+    rows_per_block: ClassVar[int] = 1 << 14  # half a part of the work list
     needs_pool: ClassVar[bool] = False
 
     engine: Literal["given"]

@@ -13,7 +13,7 @@ from ocrray.storage.faults import DEFAULT_MAX_WAIT_S
 
 _MAX_BLOCKS = 20_000  # a corpus of more files than this is slow to open
 _MIN_BLOCKS = 16  # even a small run commits its work in steps
-_ROWS_PER_BLOCK_WITHOUT_ENGINE = 16_000
+_ROWS_PER_BLOCK_WITHOUT_ENGINE = 1 << 15  # a whole part of the work list: each task of Ray costs milliseconds
 
 
 def gpu_problems(key: str, workers: int, gpus: float) -> list[str]:
