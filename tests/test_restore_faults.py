@@ -85,6 +85,7 @@ def assert_whole(output: str | Path) -> None:
 EXPIRED = {"status": 403, "code": "ExpiredToken", "message": "The provided token has expired."}
 
 
+@pytest.mark.slow  # test_chaos_short meets 403, 500, 503 and resets too
 def test_restore_credentials_that_expire_cost_no_record(
     restore, s3: FaultyS3, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
@@ -108,6 +109,7 @@ def test_restore_credentials_that_expire_cost_no_record(
     assert_whole(output)
 
 
+@pytest.mark.slow
 def test_restore_store_fails_while_listing_and_while_writing_costs_no_record(restore, s3: FaultyS3):
     """Input and output in a store that answers every fifth request with an error."""
     output = s3.uri(f"{s3.bucket}/out-every")

@@ -1,6 +1,7 @@
 """The same command again makes what is missing, and a replay redoes only the records that it names."""
 
 import json
+import shutil
 import threading
 import time
 from collections.abc import Callable
@@ -21,25 +22,47 @@ Restore = Callable[..., int]
 RECORDS = 3000
 
 
-@pytest.fixture
-def lines(tmp_path: Path) -> Restore:
-    """Restores 3,000 lines in 20 blocks; the guard refuses to change the digits of every tenth."""
+@pytest.fixture(scope="module")
+def original(ray_cluster: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with 3,000 lines and their finished corpus: 20 blocks, the digits of every tenth line refused by the guard."""
+    folder = tmp_path_factory.mktemp("original")
     texts = [{"ocr": f"in 1801 and {i}" if i % 10 == 0 else f"tbe line {i}"} for i in range(RECORDS)]
-    (tmp_path / "lines.jsonl").write_text("\n".join(map(json.dumps, texts)))
+    (folder / "lines.jsonl").write_text("\n".join(map(json.dumps, texts)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_ADDRESS", ray_cluster)
+        assert restorer(folder / "lines.jsonl", folder)() == 0
+    return folder
+
+
+def restorer(lines: Path, folder: Path) -> Restore:
+    """Return a function that restores the lines into `out` in this folder, with some keys set."""
     config = {
-        "input": {"paths": [str(tmp_path / "lines.jsonl")], "text_column": "ocr"},
+        "input": {"paths": [str(lines)], "text_column": "ocr"},
         "recognize": None,
         "correct": {"engine": "fake", "replace": {"tbe": "the", "1801": "1802"}},
-        "output": {"path": str(tmp_path / "out")},
+        "output": {"path": str(folder / "out")},
         "workers": {"rows_per_block": 150},
     }
-    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
 
     def restore(*overrides: str) -> int:
         arguments = [argument for override in overrides for argument in ("--set", override)]
-        return main(["restore", str(tmp_path / "config.yaml"), *arguments])
+        return main(["restore", str(folder / "config.yaml"), *arguments])
 
     return restore
+
+
+@pytest.fixture
+def lines(original: Path, tmp_path: Path) -> Restore:
+    """Restores the lines into this test's own output, which does not exist."""
+    return restorer(original / "lines.jsonl", tmp_path)
+
+
+@pytest.fixture
+def finished(original: Path, lines: Restore, tmp_path: Path) -> Restore:
+    """As `lines`, into a copy of the finished corpus."""
+    shutil.copytree(original / "out", tmp_path / "out")
+    return lines
 
 
 def corpus(folder: Path) -> dict[str, dict[str, Any]]:
@@ -60,16 +83,15 @@ def manifest_of(folder: Path) -> Manifest:
     return manifest
 
 
-def test_restore_data_files_that_are_gone_or_cut_are_made_again(lines: Restore, tmp_path: Path):
+def test_restore_data_files_that_are_gone_or_cut_are_made_again(finished: Restore, tmp_path: Path):
     """Deleted after the manifest, cut after it, or both: the same command makes these files anew and touches no other."""
-    assert lines() == 0
     before, rows = data_files(tmp_path), corpus(tmp_path)
     deleted, cut, *untouched = sorted(before)
     times = {name: (tmp_path / "out" / "data" / name).stat().st_mtime_ns for name in untouched}
     (tmp_path / "out" / "data" / deleted).unlink()
     (tmp_path / "out" / "data" / cut).write_bytes(before[cut][:100])
 
-    assert lines() == 0
+    assert finished() == 0
 
     assert corpus(tmp_path) == rows
     assert {name: (tmp_path / "out" / "data" / name).stat().st_mtime_ns for name in untouched} == times
@@ -77,14 +99,15 @@ def test_restore_data_files_that_are_gone_or_cut_are_made_again(lines: Restore, 
     assert sum(file.rows for file in manifest_of(tmp_path).data_files) == RECORDS
 
 
-def test_restore_replay_of_refused_records_redoes_only_these(lines: Restore, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_restore_replay_of_refused_records_redoes_only_these(
+    finished: Restore, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
     """With other settings, in the same output: the rest stays byte for byte, and the older rows are in the history."""
-    assert lines() == 0
     before, rows = data_files(tmp_path), corpus(tmp_path)
     refused = {record_id for record_id, row in rows.items() if row["status"] == "kept_raw"}
     assert len(refused) == 300
 
-    assert lines("replay=kept_raw", "guard=null") == 0
+    assert finished("replay=kept_raw", "guard=null") == 0
 
     after = corpus(tmp_path)
     assert {record_id for record_id, row in after.items() if row != rows[record_id]} == refused
@@ -102,17 +125,16 @@ def test_restore_replay_of_refused_records_redoes_only_these(lines: Restore, tmp
     # The first command still belongs to this output, and has nothing to do.
     replayed = data_files(tmp_path)
     assert replayed != before
-    assert lines() == 0
+    assert finished() == 0
     assert data_files(tmp_path) == replayed
     assert "3,000" in capsys.readouterr().out
 
 
-def test_restore_replay_that_selects_nothing_changes_nothing(lines: Restore, tmp_path: Path):
+def test_restore_replay_that_selects_nothing_changes_nothing(finished: Restore, tmp_path: Path):
     """No pass is recorded, and no worker started, where no record has this outcome."""
-    assert lines() == 0
     before = data_files(tmp_path)
 
-    assert lines("replay=missing") == 0
+    assert finished("replay=missing") == 0
 
     assert data_files(tmp_path) == before
     assert manifest_of(tmp_path).passes == []
@@ -133,24 +155,22 @@ def test_restore_replay_without_a_run_or_of_an_unknown_column_is_refused(
     assert message in capsys.readouterr().err
 
 
-def test_restore_replay_with_another_input_is_refused(lines: Restore, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_restore_replay_with_another_input_is_refused(finished: Restore, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     """A replay may change the engines; which records there are is not up to it."""
-    assert lines() == 0
     (tmp_path / "other.jsonl").write_text('{"ocr": "tbe end"}')
 
-    assert lines("replay=kept_raw", f"input.paths=[{tmp_path / 'other.jsonl'}]") == 2
+    assert finished("replay=kept_raw", f"input.paths=[{tmp_path / 'other.jsonl'}]") == 2
 
     assert "input.paths" in capsys.readouterr().err
 
 
 def test_restore_replay_of_an_unfinished_run_with_other_settings_is_refused(
-    lines: Restore, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    finished: Restore, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
     """Records that are still to be made must not be made with the replay's settings."""
-    assert lines() == 0
     next((tmp_path / "out" / "data").glob("*.parquet")).unlink()
 
-    assert lines("replay=kept_raw", "guard=null") == 2
+    assert finished("replay=kept_raw", "guard=null") == 2
 
     assert "150 records are not in the corpus yet" in capsys.readouterr().err
 

@@ -68,6 +68,7 @@ def assert_whole(folder: Path, records: int) -> None:
     assert read_manifest(folder / "out").counts.listed == records
 
 
+@pytest.mark.slow  # test_chaos_short kills drivers too
 def test_resume_after_driver_is_killed_completes_the_corpus(tmp_path: Path):
     """The driver gets SIGKILL in mid-run; the same command goes on from the committed rows, and each is there once."""
     config = written_config(tmp_path, records=600, delay_s=0.02)
@@ -111,6 +112,7 @@ def test_sigterm_while_connected_to_ray_is_an_interruption():
         signal.signal(signal.SIGTERM, before)
 
 
+@pytest.mark.slow
 def test_resume_with_fixed_pools_on_two_cores_completes_the_corpus(tmp_path: Path):
     """Two cores, Ray of its own, and a full pool for recognition and for correction beside tasks and Ray Data's resume filter."""
     scans = tmp_path / "scans"

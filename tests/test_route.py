@@ -189,6 +189,7 @@ def test_restore_route_more_gpus_than_there_are_is_refused(config: Path, capsys:
     assert "workers.correct_gpus: 2 x 32" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("on_cluster")
 def test_restore_route_other_threshold_is_another_run(config: Path, capsys: pytest.CaptureFixture[str]):
     """An output that was begun with one threshold is not continued with another, and the message names it."""

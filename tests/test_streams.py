@@ -27,7 +27,14 @@ def command(tmp_path: Path) -> str:
 
 
 @pytest.mark.usefixtures("on_cluster")
-@pytest.mark.parametrize("streams", ["<&- >&- 2>&-", "2>&-", "> /dev/full 2> /dev/full"])
+@pytest.mark.parametrize(
+    "streams",
+    [
+        "<&- >&- 2>&-",
+        pytest.param("2>&-", marks=pytest.mark.slow),
+        pytest.param("> /dev/full 2> /dev/full", marks=pytest.mark.slow),
+    ],
+)
 def test_restore_without_standard_streams_succeeds(command: str, streams: str, tmp_path: Path):
     """A job of a scheduler may have none, and the disk of its log file may be full."""
     assert subprocess.run(["bash", "-c", f"{command} {streams}"], check=False, timeout=200).returncode == 0

@@ -122,6 +122,7 @@ def test_synthesize_demo_gives_the_pairs_asked_for(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("on_cluster")
 def test_synthesize_makes_the_same_pairs_whatever_the_workers(tmp_path: Path) -> None:
     """One process or three, block by block in any order: the same rows, and each once."""

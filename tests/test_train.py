@@ -181,6 +181,7 @@ def test_train_finished_run_is_written_out_anew_where_more_is_asked_for(finished
     assert (tmp_path / "out" / "metrics.jsonl").read_text() == (finished.parent / "out" / "metrics.jsonl").read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(900)  # a busy machine takes its time over every start
 @pytest.mark.usefixtures("on_cluster")
 def test_train_interrupted_and_killed_run_learns_as_if_nothing_had_happened(finished: Path, tmp_path: Path, capsys):

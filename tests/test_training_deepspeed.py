@@ -93,7 +93,7 @@ def photos(folder: Path) -> list[str]:
 RECIPES = {"lora": ("llama31_8b_correction.yaml", alpaca), "full": ("gptj_6b_photo_metadata.yaml", photos)}
 
 
-@pytest.fixture(scope="module", params=RECIPES)
+@pytest.fixture(scope="module", params=["lora", pytest.param("full", marks=pytest.mark.slow)])
 def twin(request: pytest.FixtureRequest, ray_cluster: str, tmp_path_factory: pytest.TempPathFactory) -> Twin:
     """A recipe's twin, trained to its end."""
     recipe, make = RECIPES[request.param]
