@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: with tiny models a second thread only costs time
+
 if TYPE_CHECKING:
     from faulty_s3 import FaultyS3
     from selenium import webdriver
