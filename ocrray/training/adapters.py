@@ -11,6 +11,7 @@ from ocrray.training.text_only import freeze, unused_modules
 from ocrray.training.tokenizers import published_tokenizer
 
 if TYPE_CHECKING:
+    from peft import LoraConfig
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
@@ -33,7 +34,7 @@ def with_adapter(
     if not isinstance(method, LoraMethod):
         freeze(model, unused_modules(model))
         return model
-    from peft import LoraConfig, PeftModel, get_peft_model, prepare_model_for_kbit_training
+    from peft import LoraConfig, PeftModel, prepare_model_for_kbit_training
 
     if method.kind == "qlora":
         # The loop enables gradient checkpointing itself. peft has no type here.
@@ -50,6 +51,13 @@ def with_adapter(
         task_type=task_type,
         **_new_rows(model, _added_ids(tokenizer, config)),
     )
+    return _with_new_adapter(model, settings, method, excluded)
+
+
+def _with_new_adapter(model: Any, settings: "LoraConfig", method: LoraMethod, excluded: str | None) -> Any:
+    """Add the adapter, after all names of `method.target_modules` were found among the modules that are not `excluded`."""
+    from peft import get_peft_model
+
     targets = method.target_modules if isinstance(method.target_modules, list) else []
     try:
         adapted = get_peft_model(model, settings)

@@ -59,27 +59,17 @@ def train(
         ConfigError: when the disk has no room for the checkpoints, or the model is not as the config says.
         EngineError: when the loss is not finite, or the workers do not train together.
     """
-    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # transformers has no type here
-    _avoid_cudnn_attention()
-    torch.manual_seed(config.seed)
-    torch.set_num_threads(config.workers.threads or config.workers.cpus)
+    _set_up(config)
     layout, is_resized = _layout(config, resume_from)
     order = _order(config, layout, train_data)
     steps = config.max_steps or math.ceil(config.epochs * order.steps_per_epoch)
     if resume_from and read_state(resume_from)["global_step"] >= steps:
         return
     new_optimizer = is_resized and config.deepspeed is not None  # DeepSpeed's state fits the number of workers that saved it
-    if problem := schedule_problem(config.optimizer, steps):
-        _log.warning("%s", problem)
-    deepspeed.prepare(config)
-    arguments = _arguments(
-        config, folder, layout, steps, order.steps_per_epoch
-    )  # before the model: ZeRO-3 partitions it while it is built
+    # Before the model: ZeRO-3 partitions it while it is built.
+    arguments = _arguments(config, folder, layout, steps, order.steps_per_epoch)
     model, tokenizer = _build(config, task, facts, resume_from if new_optimizer else None)
-    if problem := space_problem(config, folder, checkpoint_bytes(config, model)):
-        raise ConfigError(problem)
-    # Which experts get a gradient depends on the batch.
-    arguments.ddp_find_unused_parameters = any("expert" in name for name, one in model.named_parameters() if one.requires_grad)
+    _prepare(config, folder, arguments, model)
     trainer = _Trainer(
         config=config,
         order=order,
@@ -96,6 +86,25 @@ def train(
     )
     trainer.remove_callback(PrinterCallback)
     trainer.train(resume_from_checkpoint=str(resume_from) if resume_from else None)
+
+
+def _prepare(config: TrainConfig, folder: Path, arguments: TrainingArguments, model: Any) -> None:
+    """Check disk and schedule, and set what depends on the model."""
+    if problem := space_problem(config, folder, checkpoint_bytes(config, model)):
+        raise ConfigError(problem)
+    if problem := schedule_problem(config.optimizer, arguments.max_steps):
+        _log.warning("%s", problem)
+    # Which experts get a gradient depends on the batch.
+    arguments.ddp_find_unused_parameters = any("expert" in name for name, one in model.named_parameters() if one.requires_grad)
+
+
+def _set_up(config: TrainConfig) -> None:
+    """Set what holds for this process."""
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # transformers has no type here
+    _avoid_cudnn_attention()
+    torch.manual_seed(config.seed)
+    torch.set_num_threads(config.workers.threads or config.workers.cpus)
+    deepspeed.prepare(config)
 
 
 def _avoid_cudnn_attention() -> None:
