@@ -37,6 +37,8 @@ def guarded(raw: str, answer: str, **settings: object) -> tuple[str, set[str]]:
         "As an AI language model, I am unable to view the original image, so I cannot be sure of the correct reading.",
         "I'm sorry, but I can't help with that.",
         "No errors found.",
+        "",
+        "...",
         "Es tut mir leid, ohne das Bild kann ich diesen Text nicht zuverlässig korrigieren.",
         "Am frühen Morgen brach im Hause eines Bäckers ein Feuer aus, das erst nach dem Einsturz gelöscht wurde.",
         "Un incendie a éclaté hier matin de bonne heure dans la maison d'un boulanger, et ne fut maîtrisé que plus tard.",

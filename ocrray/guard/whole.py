@@ -14,6 +14,7 @@ from ocrray.text.edits import apply_edits
 _LIMITS = ((30, 0.65, 0.38), (0, 0.65, 0.3))
 _PART_LIMITS = (0.8, 0.2)  # of an answer that is far shorter or longer: a part of the source matches nearly all of it
 _SHORT_LETTERS, _MIN_SHORT_SIMILARITY = 16, 0.3  # beside a text as short as this, a longer one matches by chance
+_MIN_LETTERS_LOST = 4  # of a source whose answer has no letter
 _FEW_CHANGES_FRAC = 0.3  # of the source's characters: no answer with so few changes is unlike
 
 
@@ -27,7 +28,7 @@ def is_unlike(source: str, edits: Sequence[Edit]) -> bool:
     before, after = _letters(source), _letters(apply_edits(source, edits))
     shorter = min(len(before), len(after))
     if not shorter:
-        return False
+        return len(before) >= _MIN_LETTERS_LOST
     similarity = Levenshtein.normalized_similarity(before, after)
     if max(len(before), len(after)) >= _SHORT_LETTERS > shorter and similarity < _MIN_SHORT_SIMILARITY:
         return True
