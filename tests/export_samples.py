@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from ocrray.corpus.export.document import write_document
 from ocrray.corpus.export.history import ProcessingStep
-from ocrray.sources import markup
+from ocrray.sources.ocr_files import markup
 from ocrray.text.edits import edits_between
 
 STEP = ProcessingStep("9.8.7", "tagger default abc", datetime(2026, 5, 4, 3, 2, 1, tzinfo=UTC))

@@ -10,9 +10,9 @@ from PIL import Image, ImageDraw, ImageFont
 
 from ocrray.errors import ConfigError, RecordError
 from ocrray.records import WORK_LIST_SCHEMA
-from ocrray.sources import pdf
 from ocrray.sources.input import InputConfig
-from ocrray.sources.pdf_text import read_text_layer
+from ocrray.sources.scans import pdf
+from ocrray.sources.scans.pdf_text import read_text_layer
 from ocrray.sources.worklist import list_records
 from ocrray.stages.load import Load
 from ocrray.stages.text_layer import doubt, is_unread

@@ -7,7 +7,7 @@ import pytest
 from ocrray.errors import RecordError
 from ocrray.records import Line, Word
 from ocrray.sources.kinds import markup_kind_of
-from ocrray.sources.markup import count_pages, read_page
+from ocrray.sources.ocr_files.markup import count_pages, read_page
 
 SPACES = {6: "FineReader6-schema-v1", 8: "FineReader8-schema-v2", 9: "FineReader9-schema-v1", 10: "FineReader10-schema-v1"}
 

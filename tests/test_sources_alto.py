@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ocrray.records import Line, Word
-from ocrray.sources.document import Document
-from ocrray.sources.markup import count_pages, read_page
+from ocrray.sources.ocr_files.document import Document
+from ocrray.sources.ocr_files.markup import count_pages, read_page
 
 
 def alto(body: str, before: str = "") -> Document:

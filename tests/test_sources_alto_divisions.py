@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ocrray.sources.markup import read_page
+from ocrray.sources.ocr_files.markup import read_page
 from ocrray.sources.open_page import open_document
 from ocrray.text.dehyphenation import dehyphenated
 

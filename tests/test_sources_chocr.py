@@ -7,7 +7,7 @@ import pytest
 from ocrray.corpus.export.document import write_document
 from ocrray.corpus.export.history import ProcessingStep
 from ocrray.records import Edit, Line, Word
-from ocrray.sources.markup import read_page
+from ocrray.sources.ocr_files.markup import read_page
 
 CHAR = "\n       <span class='ocrx_cinfo' title='x_bboxes {0} 2 {1} 9; x_conf 98.5'>{2}</span>"
 

@@ -15,9 +15,9 @@ from ocrray.corpus.export.document import write_document
 from ocrray.corpus.export.history import ProcessingStep
 from ocrray.errors import RecordError
 from ocrray.records import Edit
-from ocrray.sources import xml_parse
 from ocrray.sources.compression import unpacked
 from ocrray.sources.input import InputConfig
+from ocrray.sources.ocr_files import xml_parse
 from ocrray.sources.open_page import open_document
 from ocrray.sources.worklist import list_records
 

@@ -5,7 +5,7 @@ import pytest
 from ocrray.errors import RecordError
 from ocrray.records import Line, Word
 from ocrray.sources.kinds import markup_kind_of
-from ocrray.sources.markup import count_pages, read_page
+from ocrray.sources.ocr_files.markup import count_pages, read_page
 
 DOCTYPES = ["", "<!DOCTYPE DjVuXML>", '<!DOCTYPE DjVuXML PUBLIC "-//W3C//DTD DjVuXML 1.1//EN" "pubtext/DjVuXML-s.dtd">']
 

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from ocrray.errors import RecordError
-from ocrray.sources import markup, page_stream, xml_parse
 from ocrray.sources.kinds import KINDS
-from ocrray.sources.page_stream import iterate_pages
+from ocrray.sources.ocr_files import markup, page_stream, xml_parse
+from ocrray.sources.ocr_files.page_stream import iterate_pages
 
 NAMES = {
     "abbyy": ("page", "block", "text", "par", "line", "formatting", "charParams", "row", "cell", "region", "unknown"),

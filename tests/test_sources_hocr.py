@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from ocrray.errors import RecordError
 from ocrray.records import Line, Word
-from ocrray.sources.document import Document
-from ocrray.sources.markup import count_pages, read_page
+from ocrray.sources.ocr_files.document import Document
+from ocrray.sources.ocr_files.markup import count_pages, read_page
 
 
 def hocr(body: str, title: str = "") -> Document:

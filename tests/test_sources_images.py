@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw, TiffImagePlugin
 
 from ocrray.errors import RecordError
-from ocrray.sources import images
-from ocrray.sources import pdf as pdf_format
 from ocrray.sources.open_page import open_image
+from ocrray.sources.scans import images
+from ocrray.sources.scans import pdf as pdf_format
 
 LIMITS = {"max_pixels": 200_000_000, "max_file_bytes": 100_000_000}
 

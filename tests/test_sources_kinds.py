@@ -11,9 +11,9 @@ from pydantic import TypeAdapter, ValidationError
 from ocrray.corpus.export.document import WRITERS
 from ocrray.records import Line
 from ocrray.sources import kinds
-from ocrray.sources.document import Document
 from ocrray.sources.input import InputConfig, Kind
 from ocrray.sources.kinds import EXPORTED_KINDS, KINDS, InputKind
+from ocrray.sources.ocr_files.document import Document
 from ocrray.sources.open_page import open_document, open_image
 from ocrray.sources.worklist import list_records
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from ocrray.errors import RecordError
-from ocrray.sources.mets import MetsPage, list_pages
+from ocrray.sources.ocr_files.mets import MetsPage, list_pages
 
 
 def file(name: str, href: str, media_type: str = "", use: str = "") -> str:

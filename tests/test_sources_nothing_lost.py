@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ocrray.corpus.export.document import write_document
-from ocrray.sources import markup
+from ocrray.sources.ocr_files import markup
 from ocrray.text.edits import edits_between
 
 Tree = tuple[str, list["Tree"]]

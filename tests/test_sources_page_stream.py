@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import pytest
 
 from ocrray.errors import RecordError
-from ocrray.sources import markup, page_stream, xml_parse
-from ocrray.sources.document import Document
+from ocrray.sources.ocr_files import markup, page_stream, xml_parse
+from ocrray.sources.ocr_files.document import Document
 
 PAGES = 9
 WORDS = "".join(f"<w>{{0}}.{number:09}</w>" for number in range(40))

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ocrray.records import Line, Word
-from ocrray.sources.document import Document
-from ocrray.sources.markup import read_page
+from ocrray.sources.ocr_files.document import Document
+from ocrray.sources.ocr_files.markup import read_page
 
 
 def page(body: str, attributes: str = "") -> Document:

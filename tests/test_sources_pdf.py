@@ -10,7 +10,7 @@ from pdf_samples import pdf_file
 from PIL import Image
 
 from ocrray.errors import RecordError
-from ocrray.sources import pdf
+from ocrray.sources.scans import pdf
 
 
 def decoded(data: bytes, **limits: int) -> Image.Image:

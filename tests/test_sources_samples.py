@@ -14,8 +14,8 @@ from ocrray.engines.base import EngineInfo
 from ocrray.engines.blank import is_suspicious_without_text
 from ocrray.errors import RecordError
 from ocrray.records import Line, Word
-from ocrray.sources.images import count_pages, decode_page
-from ocrray.sources.samples import Meaning, to_image
+from ocrray.sources.scans.images import count_pages, decode_page
+from ocrray.sources.scans.samples import Meaning, to_image
 from ocrray.stages.recognize import Recognize
 
 GREYS = Image.new("L", (200, 60), 255)

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from ocrray.errors import RecordError
 from ocrray.records import Line
-from ocrray.sources import mets, xml_parse
 from ocrray.sources.kinds import markup_kind_of
-from ocrray.sources.markup import count_pages, read_page
+from ocrray.sources.ocr_files import mets, xml_parse
+from ocrray.sources.ocr_files.markup import count_pages, read_page
 
 KINDS = ("alto", "page", "hocr")
 ALTO = '<alto xmlns="http://www.loc.gov/standards/alto/ns-v3#"><Layout><Page>{}</Page></Layout></alto>'

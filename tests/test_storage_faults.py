@@ -17,7 +17,7 @@ from PIL import Image
 
 from ocrray.errors import RecordError, StoreError
 from ocrray.sources.input import InputConfig
-from ocrray.sources.pdf import count_pages
+from ocrray.sources.scans.pdf import count_pages
 from ocrray.storage import Location, connections, faults, files
 from ocrray.storage.faults import Fault, classify, retrying
 from ocrray.verbs.restore.run import Thumbnails

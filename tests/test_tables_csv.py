@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 
 from ocrray.errors import Problems
 from ocrray.evaluation.inputs import System, SystemConfig
-from ocrray.sources import table_csv, text_files
+from ocrray.sources import text_files
 from ocrray.sources.input import InputConfig
 from ocrray.sources.streams import TextEncoding
-from ocrray.sources.table_columns import Columns
-from ocrray.sources.tables import columns_problem, open_table
+from ocrray.sources.tables import csv_table as table_csv
+from ocrray.sources.tables.columns import Columns
+from ocrray.sources.tables.forms import columns_problem, open_table
 from ocrray.sources.worklist import Listing, list_records
 from ocrray.verbs.restore.plan import RestoreConfig, make_plan
 
@@ -215,7 +216,7 @@ def test_csv_damaged_by_one_quotation_mark_merges_no_rows(seed: int) -> None:
 
 def test_csv_mark_in_a_large_file_is_looked_for_in_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """A mark that nothing closes holds up some megabytes of rows, not the file."""
-    monkeypatch.setattr("ocrray.sources.csv_rows.MAX_LINE_BYTES", 20_000)
+    monkeypatch.setattr("ocrray.sources.tables.csv_rows.MAX_LINE_BYTES", 20_000)
     monkeypatch.setattr(text_files, "_BLOCK_BYTES", 4096)
     rows = [f"{number},some text of a row,truth" for number in range(20_000)]
     rows[0], rows[7_000] = '0,"a, b",c', '7000,"Tis tbe end,Tis'

@@ -20,6 +20,8 @@ class Selection:
     """Rows that have one of some values in one of the columns in which a replay looks."""
 
     terms: tuple[tuple[str, str], ...]
+    name: str = ""
+    """Text that stands for the terms in the manifest."""
 
     @classmethod
     def parse(cls, terms: Sequence[str]) -> Self:
@@ -34,10 +36,11 @@ class Selection:
         """Return the selection of records that failed, or were left as they are, for a reason that may have passed."""
         failed = [("error_kind", kind) for kind in sorted(TRANSIENT_KINDS)]
         waiting = ("warnings", AWAITING_ANSWER)
-        return cls((*failed, waiting, *(("guard_reason", reason) for reason in sorted(TRANSIENT_REASONS))))
+        refused = (("guard_reason", reason) for reason in sorted(TRANSIENT_REASONS))
+        return cls((*failed, waiting, *refused), "no result yet, for a reason that may have passed")
 
     def __str__(self) -> str:
-        return ", ".join(f"{column}={value}" for column, value in self.terms)
+        return self.name or ", ".join(f"{column}={value}" for column, value in self.terms)
 
     def mask(self, rows: pa.Table) -> pa.ChunkedArray:
         """Return where a row is selected."""

@@ -11,13 +11,13 @@ import pyarrow as pa
 from ocrray.config import StrictModel
 from ocrray.corpus.manifest import require_whole
 from ocrray.errors import ConfigError, Problems, RecordError
-from ocrray.sources import tables
 from ocrray.sources.input import Encoding
 from ocrray.sources.rows import Texts, clean, record_ids
 from ocrray.sources.streams import TextEncoding
-from ocrray.sources.table_columns import Columns, Table
-from ocrray.sources.table_parquet import is_text
-from ocrray.sources.tables import columns_problem, open_table
+from ocrray.sources.tables import forms as tables
+from ocrray.sources.tables.columns import Columns, Table
+from ocrray.sources.tables.forms import columns_problem, open_table
+from ocrray.sources.tables.parquet_table import is_text
 from ocrray.sources.walk import Found, Walk
 from ocrray.storage import files
 from ocrray.storage.files import FileStat

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from ocrray.errors import ConfigError, RecordError
 from ocrray.evaluation.sampling import STRATA, SampledRecord
 from ocrray.sources.streams import TextEncoding
-from ocrray.sources.table_columns import Columns, Table
-from ocrray.sources.tables import columns_problem, open_table
+from ocrray.sources.tables.columns import Columns, Table
+from ocrray.sources.tables.forms import columns_problem, open_table
 
 NAME = "sample.csv"
 COLUMNS = ("id", "source", "stratum", "raw", "corrected", "truth", "checked")

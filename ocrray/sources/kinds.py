@@ -11,10 +11,13 @@ from typing import Literal, Protocol
 from lxml import etree
 from PIL import Image
 
-from ocrray.sources import abbyy, alto, djvu_xml, hocr, images, mets, page_xml, pdf, tables, text_files, xml_parse
+from ocrray.sources import text_files
 from ocrray.sources.compression import without_suffix
-from ocrray.sources.document import Document
+from ocrray.sources.ocr_files import abbyy, alto, djvu_xml, hocr, mets, page_xml, xml_parse
+from ocrray.sources.ocr_files.document import Document
+from ocrray.sources.scans import images, pdf
 from ocrray.sources.streams import PACKED
+from ocrray.sources.tables import forms as tables
 
 TABLE = "table"
 """Kind of the files whose rows are records."""

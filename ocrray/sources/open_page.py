@@ -8,8 +8,9 @@ from PIL import Image
 
 from ocrray.errors import RecordError
 from ocrray.records import Line
-from ocrray.sources import kinds, markup
-from ocrray.sources.pdf_text import TextLayer, read_text_layer
+from ocrray.sources import kinds
+from ocrray.sources.ocr_files import markup
+from ocrray.sources.scans.pdf_text import TextLayer, read_text_layer
 from ocrray.sources.streams import TextEncoding
 from ocrray.sources.text_files import read_text_file
 from ocrray.storage import Location, files

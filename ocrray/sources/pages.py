@@ -7,12 +7,14 @@ from dataclasses import dataclass, field
 from urllib.parse import unquote
 
 from ocrray.errors import ConfigError, RecordError
-from ocrray.sources import kinds, markup, tables, xml_parse
+from ocrray.sources import kinds
 from ocrray.sources.compression import unpacked, unpacked_head, without_suffix
 from ocrray.sources.input import AUTO
 from ocrray.sources.kinds import KINDS, MARKUP, ContainerFormat, InputKind, family_of
+from ocrray.sources.ocr_files import markup, xml_parse
 from ocrray.sources.rows import Row, page_row
 from ocrray.sources.streams import TextEncoding
+from ocrray.sources.tables import forms as tables
 from ocrray.sources.text_files import decode
 from ocrray.sources.walk import Found
 from ocrray.storage import files

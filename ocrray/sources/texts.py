@@ -12,9 +12,9 @@ from ocrray.sources.kinds import KINDS, InputKind, family_of
 from ocrray.sources.pages import named_file
 from ocrray.sources.rows import Texts, page_row, table_of_rows, table_of_texts
 from ocrray.sources.streams import BROKEN_STREAM, TextEncoding, text_stream
-from ocrray.sources.table_columns import Columns, Table
-from ocrray.sources.table_parquet import is_text
-from ocrray.sources.tables import can_be_cut, columns_problem, describe, open_table, repeated_problem
+from ocrray.sources.tables.columns import Columns, Table
+from ocrray.sources.tables.forms import can_be_cut, columns_problem, describe, open_table, repeated_problem
+from ocrray.sources.tables.parquet_table import is_text
 from ocrray.sources.text_files import WHOLE, Piece, count_lines, lines_of, read_units
 from ocrray.sources.walk import Found
 from ocrray.storage import files

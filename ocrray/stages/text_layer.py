@@ -8,7 +8,7 @@ import numpy as np
 from ocrray.engines.blank import ink_outside, is_suspicious_without_text
 from ocrray.guard.judge import DEFAULT_FOLDER, LANGUAGE_FILE
 from ocrray.guard.language import WORD, Language
-from ocrray.sources.pdf_text import TextLayer
+from ocrray.sources.scans.pdf_text import TextLayer
 
 _MAX_UNMAPPED_FRAC = 0.05
 _SCAN_IMAGE_FRAC = 0.5

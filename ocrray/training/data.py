@@ -14,11 +14,11 @@ import pyarrow.compute as pc
 
 from ocrray.corpus.manifest import require_whole
 from ocrray.errors import ConfigError, Problems, RecordError
-from ocrray.sources import tables
 from ocrray.sources.pages import named_file
 from ocrray.sources.rows import MAX_TEXT_CHARS, Texts, clean
 from ocrray.sources.streams import BROKEN_STREAM, TextEncoding
-from ocrray.sources.table_columns import Columns
+from ocrray.sources.tables import forms as tables
+from ocrray.sources.tables.columns import Columns
 from ocrray.sources.walk import Found, Walk
 from ocrray.storage import Location, files
 from ocrray.training.samples import ARROW_TYPES, IMAGE, Column, ColumnKind

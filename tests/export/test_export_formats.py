@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from ocrray.corpus.export.document import write_document
 from ocrray.corpus.export.projection import collapsed, corrected_lines
 from ocrray.errors import RecordError
-from ocrray.sources import markup
+from ocrray.sources.ocr_files import markup
 from ocrray.text.edits import edits_between
 
 

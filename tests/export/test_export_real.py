@@ -14,9 +14,9 @@ from ocrray.corpus.export.document import write_document
 from ocrray.corpus.export.history import ProcessingStep
 from ocrray.corpus.export.projection import collapsed, corrected_lines
 from ocrray.records import Line, Word
-from ocrray.sources import markup
 from ocrray.sources.kinds import markup_kind_of
-from ocrray.sources.xml_parse import local_name
+from ocrray.sources.ocr_files import markup
+from ocrray.sources.ocr_files.xml_parse import local_name
 from ocrray.text.edits import edits_between
 
 pytestmark = pytest.mark.shared

@@ -12,7 +12,7 @@ from ocrray.corpus.export.alto_document import AltoDocument
 from ocrray.corpus.export.alto_line import AltoLine
 from ocrray.corpus.export.history import ProcessingStep
 from ocrray.corpus.export.source import Source, escaped, ids_of, new_id
-from ocrray.sources import alto
+from ocrray.sources.ocr_files import alto
 
 
 def read_lines(page: etree._Element) -> list[tuple[etree._Element, str]]:

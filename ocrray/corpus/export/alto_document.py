@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from lxml import etree
 
 from ocrray.corpus.export.source import Source, empty_element
-from ocrray.sources import alto
-from ocrray.sources.alto_text import Token, box_from, join_tokens, string_token, token_of
-from ocrray.sources.document import HYPHENS, clean
-from ocrray.sources.xml_parse import local_name
+from ocrray.sources.ocr_files import alto
+from ocrray.sources.ocr_files.alto_text import Token, box_from, join_tokens, string_token, token_of
+from ocrray.sources.ocr_files.document import HYPHENS, clean
+from ocrray.sources.ocr_files.xml_parse import local_name
 
 NO_CONFIDENCE: dict[str, str | None] = {"WC": None, "CC": None}
 NO_HYPHENATION: dict[str, str | None] = {"SUBS_TYPE": None, "SUBS_CONTENT": None}

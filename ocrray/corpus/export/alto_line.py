@@ -7,9 +7,9 @@ from lxml import etree
 from ocrray.corpus.export.alto_document import NO_CONFIDENCE, NO_HYPHENATION, AltoDocument, Slot
 from ocrray.corpus.export.boxes import Box, bounding_box, direction_of, gap_between, split_box
 from ocrray.corpus.export.projection import Change, changes_of, collapsed, parts_of
-from ocrray.sources import alto
-from ocrray.sources.alto_text import join_tokens
-from ocrray.sources.document import HYPHENS, number
+from ocrray.sources.ocr_files import alto
+from ocrray.sources.ocr_files.alto_text import join_tokens
+from ocrray.sources.ocr_files.document import HYPHENS, number
 
 
 class AltoLine:

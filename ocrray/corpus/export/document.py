@@ -11,10 +11,10 @@ from ocrray.corpus.export.projection import collapsed, corrected_lines
 from ocrray.corpus.export.source import Source
 from ocrray.errors import RecordError
 from ocrray.records import Edit
-from ocrray.sources import markup
 from ocrray.sources.compression import compression_of, unpacked
 from ocrray.sources.kinds import KINDS
-from ocrray.sources.xml_parse import MAX_BYTES
+from ocrray.sources.ocr_files import markup
+from ocrray.sources.ocr_files.xml_parse import MAX_BYTES
 
 WRITERS: dict[str, ModuleType] = {"alto": alto, "page": page_xml, "hocr": hocr}
 """Writer of each kind that `sources.kinds` calls exported."""

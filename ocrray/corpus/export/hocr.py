@@ -15,9 +15,9 @@ from ocrray.corpus.export.history import ProcessingStep
 from ocrray.corpus.export.projection import Change, changes_of, parts_of
 from ocrray.corpus.export.source import Source, empty_element, escaped
 from ocrray.errors import RecordError
-from ocrray.sources import hocr
-from ocrray.sources.hocr import Part, PlacedLine
-from ocrray.sources.xml_parse import local_name
+from ocrray.sources.ocr_files import hocr
+from ocrray.sources.ocr_files.hocr import Part, PlacedLine
+from ocrray.sources.ocr_files.xml_parse import local_name
 
 _CHARACTER_PROPERTIES = re.compile(r"\s*(?:x_wconf|x_confs|x_bboxes|x_cost|cuts|nlp)\b")
 _BBOX = re.compile(r"\s*bbox\b")

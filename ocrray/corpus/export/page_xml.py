@@ -19,8 +19,8 @@ from ocrray.corpus.export.history import ProcessingStep
 from ocrray.corpus.export.projection import Change, Offsets, aligned, changes_of, parts_of, transferred
 from ocrray.corpus.export.source import Source, escaped, ids_of, new_id, quoted
 from ocrray.errors import RecordError
-from ocrray.sources import page_xml
-from ocrray.sources.xml_parse import local_name
+from ocrray.sources.ocr_files import page_xml
+from ocrray.sources.ocr_files.xml_parse import local_name
 
 _RANGE = re.compile(r"offset:\s*(\d+)(\s*;\s*)length:\s*(\d+)")
 _ORDER = re.compile(r"readingOrder\s*\{[^}]*\}")

@@ -10,7 +10,7 @@ from rapidfuzz.distance import Indel
 
 from ocrray.errors import RecordError
 from ocrray.records import Edit
-from ocrray.sources.document import HYPHENS
+from ocrray.sources.ocr_files.document import HYPHENS
 from ocrray.text.edits import edits_between
 from ocrray.text.limits import MAX_ALIGNED_CHARS
 from ocrray.text.normalise import sanitise

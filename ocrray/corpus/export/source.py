@@ -14,7 +14,7 @@ from itertools import chain, count
 from lxml import etree
 
 from ocrray.errors import RecordError
-from ocrray.sources.xml_parse import html_encoding
+from ocrray.sources.ocr_files.xml_parse import html_encoding
 
 _MARKUP = re.compile(
     r"""<!--.*?(?:-->|\Z)|<!\[CDATA\[.*?(?:\]\]>|\Z)|<\?.*?(?:\?>|\Z)|<![^\[>]*(?:\[[^\]]*\]\s*)?>"""

@@ -10,9 +10,9 @@ import pyarrow.dataset
 from ocrray.errors import ConfigError, RecordError
 from ocrray.guard.evidence import NO_EVIDENCE, ExternalEvidence
 from ocrray.guard.labels import LabelledCorrection
-from ocrray.sources import tables
 from ocrray.sources.streams import BROKEN_STREAM, TextEncoding, text_stream
-from ocrray.sources.table_columns import Columns
+from ocrray.sources.tables import forms as tables
+from ocrray.sources.tables.columns import Columns
 from ocrray.sources.text_files import decode
 from ocrray.synth.noise import NoiseModel
 from ocrray.text.confidences import spread_to_chars

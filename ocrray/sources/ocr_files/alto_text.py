@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 from lxml import etree
 
-from ocrray.sources.document import HYPHENS, clean, number
-from ocrray.sources.xml_parse import local_name
+from ocrray.sources.ocr_files.document import HYPHENS, clean, number
+from ocrray.sources.ocr_files.xml_parse import local_name
 
 _SPACE_PER_CHARACTER = 0.3
 """Narrowest gap between two words, in mean widths of a character; tight print has half a width, separate marks 0.1 to 0.2."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from lxml import etree
 
-from ocrray.sources.page_scope import PageScope, Piece
+from ocrray.sources.ocr_files.page_scope import PageScope, Piece
 
 
 @dataclass(slots=True)

@@ -6,10 +6,10 @@ from typing import BinaryIO
 from ocrray.errors import RecordError
 from ocrray.sources.compression import SUFFIXES
 from ocrray.sources.streams import PACKED, TextEncoding, stem_of, text_stream
-from ocrray.sources.table_columns import BROKEN_TABLE, Table, reason_of
-from ocrray.sources.table_csv import CsvTable
-from ocrray.sources.table_json import JsonTable, has_json_lines
-from ocrray.sources.table_parquet import ParquetTable
+from ocrray.sources.tables.columns import BROKEN_TABLE, Table, reason_of
+from ocrray.sources.tables.csv_table import CsvTable
+from ocrray.sources.tables.json_table import JsonTable, has_json_lines
+from ocrray.sources.tables.parquet_table import ParquetTable
 from ocrray.sources.text_files import WHOLE, Piece
 from ocrray.sources.walk import Found
 

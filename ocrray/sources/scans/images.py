@@ -14,8 +14,8 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ocrray.errors import RecordError, StoreError
-from ocrray.sources import jpeg, jpeg2000, samples, tiff, tiff_frames
-from ocrray.sources.tiff import Resolution
+from ocrray.sources.scans import jpeg, jpeg2000, samples, tiff, tiff_frames
+from ocrray.sources.scans.tiff import Resolution
 from ocrray.storage import Location, files
 
 Image.init()  # until then Pillow knows only a few formats

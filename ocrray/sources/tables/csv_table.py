@@ -8,11 +8,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ocrray.errors import RecordError
-from ocrray.sources.csv_dialects import NotOneRecord, find_quoting, read_header
-from ocrray.sources.csv_rows import TOO_LONG, RowParser, Rows
 from ocrray.sources.rows import Texts
 from ocrray.sources.streams import TextStream
-from ocrray.sources.table_columns import BATCH_ROWS, BROKEN_TABLE, Columns, broken_from, reason_of, to_strings, to_texts
+from ocrray.sources.tables.columns import BATCH_ROWS, BROKEN_TABLE, Columns, broken_from, reason_of, to_strings, to_texts
+from ocrray.sources.tables.csv_dialects import NotOneRecord, find_quoting, read_header
+from ocrray.sources.tables.csv_rows import TOO_LONG, RowParser, Rows
 from ocrray.sources.text_files import line_blocks
 
 _NO_VALUE = r"^(\s*|\\N)$"

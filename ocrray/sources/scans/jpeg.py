@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from ocrray.sources.samples import Meaning, to_image
+from ocrray.sources.scans.samples import Meaning, to_image
 
 _START = b"\xff\xd8\xff"
 _FRAMES = (0xC0, 0xC1, 0xC2, 0xC3)  # baseline, extended, progressive, lossless

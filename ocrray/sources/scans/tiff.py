@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from ocrray.sources.samples import Meaning, to_image
-from ocrray.sources.tiff_frames import read_directory
+from ocrray.sources.scans.samples import Meaning, to_image
+from ocrray.sources.scans.tiff_frames import read_directory
 
 if TYPE_CHECKING:
     pass

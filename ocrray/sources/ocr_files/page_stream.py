@@ -7,9 +7,9 @@ from typing import Protocol, TypeVar
 from lxml import etree
 
 from ocrray.errors import RecordError
-from ocrray.sources import xml_parse
 from ocrray.sources.kinds import PageMark
-from ocrray.sources.xml_parse import local_name
+from ocrray.sources.ocr_files import xml_parse
+from ocrray.sources.ocr_files.xml_parse import local_name
 
 ResultT = TypeVar("ResultT")
 

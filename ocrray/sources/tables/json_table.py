@@ -9,10 +9,10 @@ import numpy as np
 import pyarrow as pa
 
 from ocrray.errors import RecordError
-from ocrray.sources.json_values import JsonValue, JsonValues
 from ocrray.sources.rows import Problems, Texts
 from ocrray.sources.streams import TextEncoding, TextStream
-from ocrray.sources.table_columns import BATCH_ROWS, BROKEN_TABLE, Columns, broken_from, reason_of, to_strings, to_texts
+from ocrray.sources.tables.columns import BATCH_ROWS, BROKEN_TABLE, Columns, broken_from, reason_of, to_strings, to_texts
+from ocrray.sources.tables.json_values import JsonValue, JsonValues
 from ocrray.sources.text_files import MAX_LINE_BYTES, WHOLE, Piece, line_blocks, lines_of
 from ocrray.text.normalise import sanitise
 

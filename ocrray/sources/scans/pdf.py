@@ -14,7 +14,7 @@ import xxhash
 from PIL import Image
 
 from ocrray.errors import RecordError
-from ocrray.sources.images import PLAUSIBLE_DPI, check_page, check_page_count, check_size
+from ocrray.sources.scans.images import PLAUSIBLE_DPI, check_page, check_page_count, check_size
 from ocrray.storage import Location, files
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ from typing import NamedTuple
 from lxml import etree
 
 from ocrray.records import Line, Word
-from ocrray.sources.document import NO_BOX, Box, Document, bounding_box, clean, confidence, number
-from ocrray.sources.page_scope import by_index, index_from
-from ocrray.sources.xml_parse import local_name, select
+from ocrray.sources.ocr_files.document import NO_BOX, Box, Document, bounding_box, clean, confidence, number
+from ocrray.sources.ocr_files.page_scope import by_index, index_from
+from ocrray.sources.ocr_files.xml_parse import local_name, select
 
 NO_BLOCKS = frozenset({"TextLine", "Word", "Glyph", "TextEquiv", "Coords", "Metadata", "ReadingOrder", "Roles", "TextStyle"})
 """Children of a page or block that are no blocks: every other one may hold lines."""

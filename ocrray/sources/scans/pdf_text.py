@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from ocrray.records import Line, Word
-from ocrray.sources.pdf import Sheet, open_sheet
-from ocrray.sources.reading_order import Placed, lines_of
+from ocrray.sources.scans.pdf import Sheet, open_sheet
+from ocrray.sources.scans.reading_order import Placed, lines_of
 from ocrray.text.normalise import sanitise
 
 if TYPE_CHECKING:

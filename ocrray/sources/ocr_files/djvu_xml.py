@@ -10,10 +10,10 @@ from itertools import groupby
 from lxml import etree
 
 from ocrray.records import Line, Word
-from ocrray.sources.document import NO_BOX, Box, Document, around, box, clean, confidence, number
-from ocrray.sources.page_scope import scope_of
-from ocrray.sources.text_runs import TextRun, runs_with_scope
-from ocrray.sources.xml_parse import local_name
+from ocrray.sources.ocr_files.document import NO_BOX, Box, Document, around, box, clean, confidence, number
+from ocrray.sources.ocr_files.page_scope import scope_of
+from ocrray.sources.ocr_files.text_runs import TextRun, runs_with_scope
+from ocrray.sources.ocr_files.xml_parse import local_name
 
 _PARTS = {"WORD", "CHARACTER"}
 _SPACE = re.compile(r"\s+")

@@ -8,11 +8,11 @@ from typing import NamedTuple
 from lxml import etree
 
 from ocrray.records import Line, Word
-from ocrray.sources.alto_divisions import divisions_of
-from ocrray.sources.alto_text import join_tokens, token_of
-from ocrray.sources.document import NO_BOX, Box, Document, box, clean, confidence, number
-from ocrray.sources.page_scope import by_index, elements_of, scope_of
-from ocrray.sources.xml_parse import local_name, select
+from ocrray.sources.ocr_files.alto_divisions import divisions_of
+from ocrray.sources.ocr_files.alto_text import join_tokens, token_of
+from ocrray.sources.ocr_files.document import NO_BOX, Box, Document, box, clean, confidence, number
+from ocrray.sources.ocr_files.page_scope import by_index, elements_of, scope_of
+from ocrray.sources.ocr_files.xml_parse import local_name, select
 
 _MARGINS = {"TopMargin": 0, "LeftMargin": 1, "PrintSpace": 2, "RightMargin": 3, "BottomMargin": 4}
 """Order in which the parts of a page are read; the schema demands another, with PrintSpace as the last."""

@@ -6,12 +6,12 @@ from functools import lru_cache
 from lxml import etree
 
 from ocrray.errors import RecordError
-from ocrray.sources import xml_parse
 from ocrray.sources.compression import Unpacked, unpacked
-from ocrray.sources.document import Document
 from ocrray.sources.kinds import KINDS, InputKind, MarkupFormat, kind_of_root
-from ocrray.sources.page_stream import PageStream, iterate_pages
-from ocrray.sources.xml_parse import local_name, parse_html, parse_xml
+from ocrray.sources.ocr_files import xml_parse
+from ocrray.sources.ocr_files.document import Document
+from ocrray.sources.ocr_files.page_stream import PageStream, iterate_pages
+from ocrray.sources.ocr_files.xml_parse import local_name, parse_html, parse_xml
 
 MAX_STREAMED_BYTES = 1 << 30
 """Size limit, unpacked, of a file that is read page by page."""

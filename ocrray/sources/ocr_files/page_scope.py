@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple, TypeVar
 
 from lxml import etree
 
-from ocrray.sources.document import number
+from ocrray.sources.ocr_files.document import number
 
 T = TypeVar("T")
 

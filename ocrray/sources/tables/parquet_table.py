@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 
 from ocrray.sources.rows import Problems, Texts
 from ocrray.sources.streams import TextEncoding
-from ocrray.sources.table_columns import BATCH_ROWS, BROKEN_TABLE, Columns, broken_from, reason_of, to_strings, to_texts
+from ocrray.sources.tables.columns import BATCH_ROWS, BROKEN_TABLE, Columns, broken_from, reason_of, to_strings, to_texts
 from ocrray.sources.text_files import WHOLE, Piece
 
 _BATCH_BYTES = 1 << 25

@@ -8,8 +8,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from ocrray.sources.csv_dialects import Header, NotOneRecord, Quoting, fits, literal_row, wrong_width
 from ocrray.sources.rows import Problems
+from ocrray.sources.tables.csv_dialects import Header, NotOneRecord, Quoting, fits, literal_row, wrong_width
 from ocrray.sources.text_files import MAX_LINE_BYTES
 
 TOO_LONG = "\udcff"

@@ -8,9 +8,9 @@ from typing import NamedTuple, cast
 from lxml import etree
 
 from ocrray.records import Line, Word
-from ocrray.sources.document import NO_BOX, Box, Document, box, clean, confidence, number
-from ocrray.sources.page_scope import Piece, by_index, elements_of, index_from, scope_of
-from ocrray.sources.xml_parse import local_name
+from ocrray.sources.ocr_files.document import NO_BOX, Box, Document, box, clean, confidence, number
+from ocrray.sources.ocr_files.page_scope import Piece, by_index, elements_of, index_from, scope_of
+from ocrray.sources.ocr_files.xml_parse import local_name
 
 _LINES = {"ocr_line", "ocrx_line", "ocr_header", "ocr_footer", "ocr_caption", "ocr_textfloat", "ocr_pageno"}
 _BLOCKS = {"ocr_page", "ocr_column", "ocr_carea", "ocr_par", "ocrx_block", "ocr_table"}

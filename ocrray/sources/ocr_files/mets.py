@@ -9,10 +9,11 @@ from typing import Literal
 from lxml import etree
 
 from ocrray.errors import RecordError
-from ocrray.sources import images, xml_parse
 from ocrray.sources.compression import without_suffix
-from ocrray.sources.page_scope import by_index, index_from
-from ocrray.sources.xml_parse import local_name, parse_xml
+from ocrray.sources.ocr_files import xml_parse
+from ocrray.sources.ocr_files.page_scope import by_index, index_from
+from ocrray.sources.ocr_files.xml_parse import local_name, parse_xml
+from ocrray.sources.scans import images
 
 # Preference for file groups by their name (0 is the best, None is never used); the first pattern that matches decides.
 _Ranks = Sequence[tuple[re.Pattern[str], int | None]]

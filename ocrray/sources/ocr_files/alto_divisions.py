@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from lxml import etree
 
-from ocrray.sources.document import clean
-from ocrray.sources.xml_parse import local_name
+from ocrray.sources.ocr_files.document import clean
+from ocrray.sources.ocr_files.xml_parse import local_name
 
 
 def divisions_of(lines: Sequence[Sequence[etree._Element]]) -> dict[int, str | None]:

@@ -12,10 +12,10 @@ from statistics import fmean
 from lxml import etree
 
 from ocrray.records import Line, Word
-from ocrray.sources.document import NO_BOX, Box, Document, around, box, clean, confidence, number
-from ocrray.sources.page_scope import scope_of
-from ocrray.sources.text_runs import TextRun, runs_with_scope
-from ocrray.sources.xml_parse import local_name
+from ocrray.sources.ocr_files.document import NO_BOX, Box, Document, around, box, clean, confidence, number
+from ocrray.sources.ocr_files.page_scope import scope_of
+from ocrray.sources.ocr_files.text_runs import TextRun, runs_with_scope
+from ocrray.sources.ocr_files.xml_parse import local_name
 
 SIGNS = re.compile(rb"FineReader|ABBYY|<(?:[\w.-]+:)?charParams\b|\bblockType\s*=")
 """Occurs in the head of such a file, once its NULs (of UTF-16) are removed: other formats too have a root `document`."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from ocrray.sources.samples import Meaning, to_image
+from ocrray.sources.scans.samples import Meaning, to_image
 
 _SIGNATURE, _CODESTREAM = b"\0\0\0\x0cjP", b"\xff\x4f\xff\x51"
 _CMYK = 12  # EnumCS of the box `colr`; luminance and chrominance (18) come decoded as RGB

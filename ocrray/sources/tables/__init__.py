@@ -1,0 +1,1 @@
+"""Tables of texts: CSV, TSV, JSON and Parquet, by one reader."""
