@@ -42,7 +42,7 @@ def read_files(work_list: Location, version: int) -> Iterator[dict[str, Any]]:
 
 
 class FilesRecord:
-    """The record while it is made, kept compressed."""
+    """Record under construction, kept compressed."""
 
     def __init__(self) -> None:
         self._sink = pa.BufferOutputStream()

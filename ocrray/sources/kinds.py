@@ -69,7 +69,7 @@ class ContainerFormat(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class PageMark:
-    """How the element of a page is known: by its local name, and by one of its classes in HTML."""
+    """Name of the element of a page: its local name, and in HTML one of its classes."""
 
     name: str
     css_class: str = ""

@@ -15,7 +15,7 @@ SECTION = "corrupt"
 
 
 class _Corrupt(StrictModel):
-    """What a language model is asked, and which of its answers are kept."""
+    """Questions to a language model, and the limits within which its answers are kept."""
 
     count: int = Field(ge=1)
     """Number of texts to show to the model; those whose answers are dropped count too."""

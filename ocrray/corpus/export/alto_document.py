@@ -33,7 +33,7 @@ class Slot:
 
     @property
     def token(self) -> Token:
-        """The token that is read from it once written."""
+        """Token that is read from it once written."""
         if not self.attributes and not self.is_new:
             return token_of(self.like)
         content, *place = (

@@ -73,7 +73,7 @@ def _with_text(page: etree._Element, elements: list[etree._Element]) -> list[tup
 
 
 class _Facts(NamedTuple):
-    """What is the same for all pages of a file."""
+    """Facts that hold for all pages of a file."""
 
     has_spaces: bool
     has_chains: bool

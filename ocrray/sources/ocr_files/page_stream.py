@@ -81,7 +81,7 @@ def _require_no_text(root: etree._Element, end: etree._Element | None = None) ->
 
 
 class PageStream:
-    """The pages of one file, to be read forwards; an earlier page costs reading the file from its beginning again."""
+    """Pages of one file, to be read forwards; an earlier page costs reading the file from its beginning again."""
 
     def __init__(self, open_pages: Callable[[], Iterator[etree._Element]]) -> None:
         self._open_pages = open_pages

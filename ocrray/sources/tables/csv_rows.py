@@ -35,7 +35,7 @@ class Rows:
 
 @dataclass(frozen=True, slots=True)
 class _Record:
-    """What stands at a line: rows (none for a blank line), or a problem; and the number of lines."""
+    """Content of some lines: rows (none for a blank line), or a problem; and the number of lines."""
 
     lines: int
     rows: Sequence[Sequence[str]] = ()
