@@ -52,7 +52,7 @@ def written(folder: Path, name: str, rows: list[dict[str, Any]]) -> Path:
         data = text.getvalue().encode()
     else:
         data = "".join(json.dumps(row) + "\n" for row in rows).encode()
-    path.write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
+    path.write_bytes(gzip.compress(data, mtime=0) if name.endswith(".gz") else data)
     return path
 
 
@@ -174,7 +174,7 @@ def test_csv_cell_in_another_encoding_fails_alone(tmp_path: Path, encoding: str,
         ("empty.jsonl", b"", "empty_file"),
         ("not.parquet", b"this is no Parquet at all", "bad_table"),
         ("not.jsonl.gz", b"this is not gzip", "bad_table"),
-        ("cut.jsonl.gz", gzip.compress(b'{"text": "x"}\n' * 9)[:-20], "bad_table"),
+        ("cut.jsonl.gz", gzip.compress(b'{"text": "x"}\n' * 9, mtime=0)[:-20], "bad_table"),
         ("twice.csv", b"text,text\na,b\n", "bad_table"),
         ("unmarked_utf16.csv", "text\nrow\n".encode("utf-16-le"), "bad_encoding"),
     ],

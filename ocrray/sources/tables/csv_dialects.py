@@ -28,7 +28,7 @@ class Reader(Protocol):
 
 
 class NotOneRecord(Exception):  # noqa: N818 - an outcome
-    """Raised where lines do not begin with one record of the dialect; `at_line` of them were read, `is_open` where they end inside it."""
+    """Raised where no record of the dialect begins; `at_line`: lines read, `is_open`: they end inside it."""
 
     def __init__(self, reason: str, at_line: int, *, is_open: bool) -> None:
         super().__init__(reason)
