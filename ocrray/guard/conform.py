@@ -21,10 +21,11 @@ _FOLDED_SPELLING = {"ſ": "s", "ﬅ": "st", "æ": "ae", "œ": "oe", "Æ": "Ae", 
 _BREAK = regex.compile(r"[\n\r\v\f\x85\u2028\u2029]")
 _HYPHEN = regex.compile(rf"[{_DASHES}=]\u00ad?|\u00ad")
 _INVISIBLES = regex.compile(f"[{_INVISIBLE}]")
-# A unit is a run of white space, a dash of any length, a quotation mark, an ellipsis, or a character with its combining marks.
+# A unit is a run of white space, a dash of any length, a quotation mark, an ellipsis, or a character with its combining marks;
+# ASCII letters and digits come in runs, which takes half of the time.
 _UNIT = regex.compile(
     rf"(?P<double>«[^\S\n]*|[^\S\n]*»|[{_DOUBLES}]|[{_SINGLES}]{{2}})|(?P<single>[{_SINGLES}])|(?P<space>\s+)|(?P<dash>[{_DASHES}]+)"
-    rf"|(?P<dots>\.\.\.|…)|(?P<other>.\p{{M}}*[{_INVISIBLE}]*)",
+    rf"|(?P<dots>\.\.\.|…)|(?P<plain>[A-Za-z0-9]+(?![\p{{M}}{_INVISIBLE}]))|(?P<other>.\p{{M}}*[{_INVISIBLE}]*)",
     regex.DOTALL,
 )
 _STYLED = regex.compile(rf"[\s.{_DASHES}{_DOUBLES}{_SINGLES}]|[^\x00-\x7f]")
@@ -120,9 +121,8 @@ def _fold(text: str, keep: Collection[str]) -> _Folded:
     pieces: list[str] = []
     groups: list[tuple[int, int]] = []
     for match in _UNIT.finditer(text):
-        piece = match.group()
-        folded = _folded(piece, match.lastgroup or "", keep)
-        first = len(chars)
+        piece, kind, first = match.group(), match.lastgroup or "", len(chars)
+        folded = piece if kind == "plain" else _folded(piece, kind, keep)
         chars += folded
         if folded == piece:
             pieces += piece
@@ -226,4 +226,5 @@ def _source_places(source: str, answer: str) -> list[int]:
 
 def _lower(text: str) -> str:
     """Return lower case of the same length."""
-    return "".join(char.lower() if len(char.lower()) == 1 else char for char in text)
+    lower = text.lower()
+    return lower if len(lower) == len(text) else "".join(char.lower() if len(char.lower()) == 1 else char for char in text)
