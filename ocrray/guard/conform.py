@@ -22,7 +22,7 @@ _BREAK = regex.compile(r"[\n\r\v\f\x85\u2028\u2029]")
 _HYPHEN = regex.compile(rf"[{_DASHES}=]\u00ad?|\u00ad")
 _INVISIBLES = regex.compile(f"[{_INVISIBLE}]")
 # A unit is a run of white space, a dash of any length, a quotation mark, an ellipsis, or a character with its combining marks;
-# ASCII letters and digits come in runs, which takes half of the time.
+# ASCII letters and digits come in runs, for speed (folding in a third of the time, BLN600).
 _UNIT = regex.compile(
     rf"(?P<double>«[^\S\n]*|[^\S\n]*»|[{_DOUBLES}]|[{_SINGLES}]{{2}})|(?P<single>[{_SINGLES}])|(?P<space>\s+)|(?P<dash>[{_DASHES}]+)"
     rf"|(?P<dots>\.\.\.|…)|(?P<plain>[A-Za-z0-9]+(?![\p{{M}}{_INVISIBLE}]))|(?P<other>.\p{{M}}*[{_INVISIBLE}]*)",

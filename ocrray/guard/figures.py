@@ -41,7 +41,7 @@ def changes_figures(raw: str, corrected: str, preceding: str = "") -> bool:
     """
     before, after = _Text(raw), _Text(corrected)
     if _WITHOUT_FIGURES.fullmatch(raw) and _WITHOUT_FIGURES.fullmatch(corrected) and not any(map(_may_be_number, before.words)):
-        return False  # most spans, in a fifth of the time
+        return False  # true of most spans; the guard is 1.4 times as fast for it and for runs of letters in `conform`
     return (
         _reorders(before, after)
         or _loses_digits(before, after)
