@@ -9,9 +9,9 @@ SHELL := /bin/bash
 demo: install
 	$(BIN)/ocrray restore configs/restore/demo.yaml
 
-# Two processes: a test file stays in one of them, and each has a Ray cluster of its own.
+# Two processes, each with a Ray cluster of its own.
 test: install-dev
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 
 test-slow: install-dev
 	$(BIN)/python -m pytest -m slow
