@@ -142,6 +142,7 @@ def test_restore_share_that_goes_away_costs_no_record(restore, tmp_path: Path, c
     assert_whole(output)
 
 
+@pytest.mark.slow
 def test_restore_output_that_goes_away_ends_the_run_and_is_not_made_anew(restore, tmp_path: Path):
     """What is written into an empty mount point would be lost; the same command goes on when the share is back."""
     share, output = local_input(tmp_path / "share"), tmp_path / "mount" / "out"

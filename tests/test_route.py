@@ -169,6 +169,7 @@ def test_restore_route_sends_the_same_rows_on_as_the_stages_do(config: Path, tag
 
 
 @pytest.mark.usefixtures("on_cluster")
+@pytest.mark.slow
 def test_restore_route_model_on_a_gpu_gets_what_taggers_on_cpus_send(config: Path):
     """A worker that asks for a GPU is given the one that Ray counts, and the corpus is whole."""
     on_gpu = ["--set", "correct={engine: hf, dtype: float32}", "--set", "workers={route: 1, correct_gpus: 1, rows_per_block: 3}"]

@@ -168,6 +168,7 @@ def test_train_finished_output_is_not_touched_again(finished: Path, capsys: pyte
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("on_cluster")
 def test_train_finished_run_is_written_out_anew_where_more_is_asked_for(finished: Path, tmp_path: Path):
     """Packing the model needs no second training: the steps and their losses stay what they were."""
