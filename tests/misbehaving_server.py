@@ -24,7 +24,7 @@ def error(sentence, **more):
 
 
 class Served:
-    """What the server saw: `texts` and how often each came, `bodies` and `headers` of all requests, and its address."""
+    """Requests that the server got: `texts` and how often each came, `bodies` and `headers` of all requests, and its address."""
 
     def __init__(self, url):
         self.url, self.texts, self.bodies, self.headers, self.paths = url, Counter(), [], [], []

@@ -10,7 +10,8 @@ import tiny_models
 from ocrray.cli import main
 from ocrray.config import load
 from ocrray.errors import Problems
-from ocrray.verbs.restore.plan import RestoreConfig, make_plan
+from ocrray.verbs.restore.config import RestoreConfig
+from ocrray.verbs.restore.plan import make_plan
 
 ROOT = Path(__file__).parents[1]
 CONFIGS = sorted((ROOT / "configs" / "restore").glob("*.yaml"))

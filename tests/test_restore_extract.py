@@ -22,7 +22,8 @@ from ocrray.sources.worklist import list_records
 from ocrray.stages.extract import Extract
 from ocrray.stages.load import Load
 from ocrray.stages.recognize import Recognize
-from ocrray.verbs.restore.plan import RestoreConfig, make_plan
+from ocrray.verbs.restore.config import RestoreConfig
+from ocrray.verbs.restore.plan import make_plan
 
 CONFIG = Path(__file__).parents[1] / "configs" / "restore" / "gptj_6b_photo_metadata.yaml"
 FIELDS = {"description": "Hi", "title": None, "agency": None, "photographer": None, "date": "1"}

@@ -6,7 +6,8 @@ import pytest
 
 from ocrray import cli
 from ocrray.engines.base import EngineInfo
-from ocrray.verbs.restore.plan import RestoreConfig, guard_row
+from ocrray.verbs.restore.config import RestoreConfig
+from ocrray.verbs.restore.plan import guard_row
 
 TABLE = '{"id": "a", "ocr": "tbe", "corrected_text": "the", "theirs": "the"}\n'
 CONFIG = """

@@ -21,7 +21,8 @@ from ocrray.sources.tables import csv_table as table_csv
 from ocrray.sources.tables.columns import Columns
 from ocrray.sources.tables.forms import columns_problem, open_table
 from ocrray.sources.worklist import Listing, list_records
-from ocrray.verbs.restore.plan import RestoreConfig, make_plan
+from ocrray.verbs.restore.config import RestoreConfig
+from ocrray.verbs.restore.plan import make_plan
 
 ROWS = [
     ("1", 'Tis "tbe" end', "a, b"),

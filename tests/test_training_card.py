@@ -17,7 +17,7 @@ from ocrray.errors import ConfigError
 from ocrray.training import card, plots
 from ocrray.training.config import open_task
 from ocrray.training.history import DataPart, TrainedRun, hardware, read_state
-from ocrray.verbs.restore.plan import RestoreConfig
+from ocrray.verbs.restore.config import RestoreConfig
 
 PUBLISHED = {1: 0.6018, 8: 0.4256, 16: 0.2714}
 LOG = [

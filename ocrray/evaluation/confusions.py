@@ -11,7 +11,7 @@ MAX_CHARS = 4
 _MAX_DISTINCT = 200_000  # some 50 MB; beyond that the rarer half is forgotten
 
 Confusion = tuple[str, str]
-"""What the truth has, and what the text has instead; either may be empty."""
+"""Characters of the truth, and those that the text has in their place; either may be empty."""
 
 
 @dataclass(slots=True)

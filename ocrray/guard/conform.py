@@ -40,7 +40,7 @@ class _Folded(NamedTuple):
 
     text: str
     pieces: list[str]
-    """What each folded character stands for."""
+    """Piece of the text behind each folded character."""
     groups: list[tuple[int, int]]
     """The folded characters (first, end) that stand for one unit together, such as those of a ligature; (n, n + 1) for others."""
 

@@ -20,7 +20,7 @@ _TITLES = frozenset(
 )
 
 Kept = Literal["spelling", "names", "abbreviations", "marks", "line_breaks"]
-"""What a correction may not change."""
+"""Kinds of change that a correction may not make."""
 
 
 class Rules(StrictModel):
@@ -29,8 +29,8 @@ class Rules(StrictModel):
     refuse_unlike: bool = True
     """Refuse an answer as a whole that is no correction of its text: another text, a comment, a summary, a translation."""
     keep: tuple[Kept, ...] = ("spelling", "abbreviations", "marks", "line_breaks")
-    """What stays as printed: `spelling` (old, British or American forms), `names` (capitalized words inside a sentence; refuses
-    many repairs, too), `abbreviations`, `marks` (shapes of dashes and quotation marks, words in capitals) and `line_breaks`."""
+    """Properties kept as printed: `spelling` (old, British or American forms), `names` (capitalized words inside a sentence; this
+    refuses many repairs, too), `abbreviations`, `marks` (dashes, quotation marks, words in capitals) and `line_breaks`."""
     keep_words: LocalPath | None = None
     """UTF-8 text file of words or phrases, one a line, that must not change where the text has them; null: none."""
     min_similarity: float | None = Field(None, ge=0, le=1)

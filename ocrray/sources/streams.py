@@ -18,7 +18,7 @@ class DamagedFile(Exception):  # noqa: N818 - as FileNotFoundError
 
 
 BROKEN_STREAM = (OSError, DamagedFile)
-"""What reading a damaged compressed file raises."""
+"""Exceptions that reading a damaged compressed file raises."""
 PACKED = ("", *SUFFIXES)
 """Endings of names, after the extension, of files that are read."""
 UTF_8 = "utf-8"

@@ -14,7 +14,8 @@ from ocrray.storage import Location
 from ocrray.training.data import find_files
 from ocrray.training.samples import Column
 from ocrray.training.settings import DataConfig
-from ocrray.verbs.restore.plan import RestoreConfig, make_plan
+from ocrray.verbs.restore.config import RestoreConfig
+from ocrray.verbs.restore.plan import make_plan
 
 COLUMNS = {"raw_column": "raw_text", "corrected_column": "corrected_text", "ground_truth_column": "ground_truth"}
 

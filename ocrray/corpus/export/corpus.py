@@ -136,7 +136,7 @@ def _write_one(job: _Job, document: Document) -> dict[str, Any]:
         raise
     except OSError as error:
         kind, message = "unwritable", str(error)
-    except Exception as error:
+    except Exception as error:  # a bug that one document triggers must not end the export of the others
         kind, message = "internal_error", f"{type(error).__name__}: {error}; a bug in ocrray, please report it"
     return {**row, "error_kind": kind, "error": " ".join(message.split())}
 

@@ -146,7 +146,7 @@ def _decode_other(data: bytes, uri: str, max_pixels: int) -> tuple[Image.Image, 
         check_size(*header.size, uri, max_pixels)
         try:
             return jpeg.decode(data, header), None
-        except Exception as err:
+        except Exception as err:  # as above
             raise _broken(uri, err, f"JPEG of {header.bits} bits") from None
     with opened as image:
         try:
@@ -160,7 +160,7 @@ def _decode_other(data: bytes, uri: str, max_pixels: int) -> tuple[Image.Image, 
             return _plain(deep), _upright(resolution, orientation)
         except RecordError:
             raise
-        except Exception as err:
+        except Exception as err:  # as above
             raise _broken(uri, err) from None
 
 
@@ -170,7 +170,7 @@ def _decode_deep(data: bytes, image: Image.Image) -> Image.Image | None:
     if header and not header.is_plain:
         try:
             return jpeg2000.decode(data, header)
-        except Exception:
+        except Exception:  # of many types; what has eight bits or fewer Pillow may still decode
             if max(header.depths) > 8:
                 raise
             return None

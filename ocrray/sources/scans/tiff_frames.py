@@ -113,7 +113,7 @@ def _frame(tiff: object, offset: int, number: int, uri: str) -> Frame:
         page = read_directory(tiff, offset, number)
     except StoreError:
         raise
-    except Exception as err:
+    except Exception as err:  # tifffile raises errors of many types; the frame says what is wrong with it
         return Frame(offset, problem=_unusable(uri, number, " ".join(str(err).split()) or type(err).__name__))
     if not (page.imagewidth > 0 and page.imagelength > 0):
         return Frame(offset, problem=_unusable(uri, number, "it states no size"))

@@ -15,7 +15,7 @@ from ocrray.text.normalise import sanitise
 
 BATCH_ROWS = 4096
 BROKEN_TABLE = (pa.ArrowException, csv.Error, *BROKEN_STREAM)
-"""What reading a damaged table raises."""
+"""Exceptions that reading a damaged table raises."""
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
 
@@ -44,7 +44,7 @@ class Table(Protocol):
 
     schema: pa.Schema
     form: str
-    """What the file is, for messages: `CSV with ; between the values`, `a JSON array`."""
+    """Form of the file, for messages: `CSV with ; between the values`, `a JSON array`."""
 
     @property
     def repeated(self) -> frozenset[str]:

@@ -11,7 +11,7 @@ from ocrray.corpus.summary import Summary
 from ocrray.sources.kinds import EXPORTED_KINDS
 from ocrray.storage import Location
 from ocrray.verbs import console
-from ocrray.verbs.restore.plan import RestoreConfig
+from ocrray.verbs.restore.config import RestoreConfig
 
 _MAX_PAGES_HERE = 4_000  # written in the time that Ray takes to start, and two cores to write them then
 _TASKS = 64
