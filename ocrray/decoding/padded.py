@@ -1,15 +1,20 @@
 """Generation in padded batches with transformers' `generate`: the reference for `decoder`, and for models with an encoder."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TypeVar
 
 import torch
 from transformers import LogitsProcessor, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
 
-from ocrray.decoding.requests import Generation, Request
+from ocrray.decoding.requests import Generation, ImageRequest, Request
 from ocrray.decoding.sampling import token_probabilities
 from ocrray.models.generator import Generator
+from ocrray.models.types import LanguageModel
+from ocrray.models.vision.model import VisionModel
 
 _BATCH_SIZE_TOKENS = 16_384
+
+RequestT = TypeVar("RequestT", Request, ImageRequest)
 
 
 class PaddedDecoder:
@@ -32,15 +37,46 @@ class PaddedDecoder:
         def generate(some: Sequence[Request]) -> list[Generation]:
             return generate_padded(self._generator, [one.prompt for one in some], [one.max_new_tokens for one in some])
 
-        done: dict[int, Generation] = {}
-        lengths = {number: request.max_total_tokens for number, request in enumerate(requests)}
-        for group in padded_batches(lengths, self._batch_size_tokens):
-            generations = _split_on_out_of_memory(generate, [requests[number] for number in group])
-            done.update(zip(group, generations, strict=True))
-        return [done[number] for number in range(len(requests))]
+        return _in_batches(generate, requests, self._batch_size_tokens)
 
     def close(self) -> None:
         """Do nothing: there is no thread to end."""
+
+
+class PaddedImageDecoder:
+    """Reads images greedily in batches of similar length with at most `batch_size_tokens` (default 16,384), padding included."""
+
+    def __init__(self, model: VisionModel, *, batch_size_tokens: int | None = None) -> None:
+        self._model = model
+        self._batch_size_tokens = batch_size_tokens or _BATCH_SIZE_TOKENS
+
+    def fits(self, request: ImageRequest) -> bool:
+        """Return True if prompt and longest answer fit the model's context."""
+        return request.max_total_tokens <= (self._model.context_tokens or request.max_total_tokens)
+
+    def generate(self, requests: Sequence[ImageRequest]) -> list[Generation]:
+        """Return one generation per request, in order; `source` is ignored."""
+
+        def generate(some: Sequence[ImageRequest]) -> list[Generation]:
+            inputs = self._model.encoder.batch([one.prompt for one in some])
+            return _generate(self._model.model, inputs, [one.max_new_tokens for one in some], self._model.eos_ids)
+
+        return _in_batches(generate, requests, self._batch_size_tokens)
+
+    def close(self) -> None:
+        """Do nothing: there is no thread to end."""
+
+
+def _in_batches(
+    generate: Callable[[Sequence[RequestT]], list[Generation]], requests: Sequence[RequestT], max_tokens: int
+) -> list[Generation]:
+    """Return `generate(requests)` in order, computed in batches of similar length of at most `max_tokens`, or of one request."""
+    done: dict[int, Generation] = {}
+    lengths = {number: request.max_total_tokens for number, request in enumerate(requests)}
+    for group in padded_batches(lengths, max_tokens):
+        generations = _split_on_out_of_memory(generate, [requests[number] for number in group])
+        done.update(zip(group, generations, strict=True))
+    return [done[number] for number in range(len(requests))]
 
 
 class _MaxNewTokensPerRow(StoppingCriteria):
@@ -64,7 +100,6 @@ class _GreedyProbabilities(LogitsProcessor):
         return scores
 
 
-@torch.inference_mode()
 def generate_padded(generator: Generator, prompts: Sequence[Sequence[int]], max_new_tokens: Sequence[int]) -> list[Generation]:
     """Generate greedily for prompts (token ids) in one batch, each with its own maximum of new tokens."""
     width = max(len(prompt) for prompt in prompts)
@@ -75,18 +110,31 @@ def generate_padded(generator: Generator, prompts: Sequence[Sequence[int]], max_
         first = left * (width - len(prompt))
         ids[row, first : first + len(prompt)] = torch.tensor(prompt)
         mask[row, first : first + len(prompt)] = 1
-    device = generator.model.device
     start = 1 if generator.is_seq2seq else width
+    return _generate(generator.model, {"input_ids": ids, "attention_mask": mask}, max_new_tokens, generator.eos_ids, start)
+
+
+@torch.inference_mode()
+def _generate(
+    model: LanguageModel,
+    inputs: Mapping[str, torch.Tensor | int],
+    max_new_tokens: Sequence[int],
+    eos_ids: Sequence[int],
+    start: int | None = None,
+) -> list[Generation]:
+    """Generate greedily for one padded batch; the output begins at `start` of its rows (None: behind the input)."""
+    placed = {name: value.to(model.device) for name, value in inputs.items() if isinstance(value, torch.Tensor)}
+    start = placed["input_ids"].shape[1] if start is None else start
     probabilities = _GreedyProbabilities()
-    output = generator.model.generate(
-        input_ids=ids.to(device),
-        attention_mask=mask.to(device),
+    limits = torch.tensor(max_new_tokens, device=model.device)
+    output = model.generate(
+        **placed,
         max_new_tokens=max(max_new_tokens),
         logits_processor=LogitsProcessorList([probabilities]),
-        stopping_criteria=StoppingCriteriaList([_MaxNewTokensPerRow(torch.tensor(max_new_tokens, device=device), start)]),
+        stopping_criteria=StoppingCriteriaList([_MaxNewTokensPerRow(limits, start)]),
     )
     rows = zip(output[:, start:].tolist(), torch.stack(probabilities.steps, dim=1).tolist(), max_new_tokens, strict=True)
-    return [_until_end(tokens[:limit], likelihoods[:limit], generator.eos_ids) for tokens, likelihoods, limit in rows]
+    return [_until_end(tokens[:limit], likelihoods[:limit], eos_ids) for tokens, likelihoods, limit in rows]
 
 
 def padded_batches(lengths: dict[int, int], max_tokens: int) -> Iterator[list[int]]:
@@ -102,7 +150,7 @@ def padded_batches(lengths: dict[int, int], max_tokens: int) -> Iterator[list[in
 
 
 def _split_on_out_of_memory(
-    generate: Callable[[Sequence[Request]], list[Generation]], requests: Sequence[Request]
+    generate: Callable[[Sequence[RequestT]], list[Generation]], requests: Sequence[RequestT]
 ) -> list[Generation]:
     """Return `generate(requests)`, computed in halves (recursively) when the GPU's memory runs out."""
     try:

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from ocrray.models.vision.prompts import ImagePrompt
+
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
@@ -31,6 +33,22 @@ class Request:
     def max_total_tokens(self) -> int:
         """Maximum of prompt and output tokens together."""
         return len(self.prompt) + self.max_new_tokens
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRequest:
+    """One image to read, greedily."""
+
+    prompt: ImagePrompt
+    max_new_tokens: int
+    """Maximum length of the answer in tokens, the end token included."""
+    source: Sequence[int] = ()
+    """Token ids that the answer is likely to repeat, another engine's text for instance: they affect speed and no token."""
+
+    @property
+    def max_total_tokens(self) -> int:
+        """Maximum of prompt and answer tokens together."""
+        return len(self.prompt.ids) + self.max_new_tokens
 
 
 @dataclass(frozen=True, slots=True)

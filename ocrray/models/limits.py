@@ -6,6 +6,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
 _POSITIONS = ("max_position_embeddings", "max_seq_len", "max_sequence_length", "seq_length", "n_positions", "n_ctx")
+_UNKNOWN_CONTEXT_TOKENS = 10**9  # a tokenizer without a limit reports 10**30
 _TEXT_PARTS = ("text", "language", "llm", "decoder", "thinker", "generator")
 
 
@@ -22,6 +23,12 @@ def max_positions(config: "PreTrainedConfig") -> int | None:
     parts = {name: part for name, part in vars(config).items() if hasattr(part, "to_dict") and hasattr(part, "model_type")}
     texts = [part for name, part in parts.items() if any(word in name for word in _TEXT_PARTS)]
     return min((limit for part in texts if (limit := max_positions(part))), default=None)
+
+
+def context_tokens(config: "PreTrainedConfig", tokenizer: "PreTrainedTokenizerBase") -> int | None:
+    """Return the tokens that model and tokenizer take; None: not limited, or not said."""
+    limits = (max_positions(config), tokenizer.model_max_length)
+    return min((limit for limit in limits if limit and limit < _UNKNOWN_CONTEXT_TOKENS), default=None)
 
 
 def token_rows(model: Any) -> int | None:

@@ -6,18 +6,16 @@ from typing import TYPE_CHECKING, Any, Literal
 from ocrray.errors import EngineError, OcrrayError
 from ocrray.models.adapters import attach_adapter, embedding_rows, find_adapter
 from ocrray.models.generator import Generator
-from ocrray.models.limits import max_positions, padding_id, token_rows, unknown_token, without_impossible_padding
+from ocrray.models.limits import context_tokens, padding_id, token_rows, unknown_token, without_impossible_padding
 from ocrray.models.vocabulary import add_rows
 
 if TYPE_CHECKING:
-    from transformers import GenerationConfig, PreTrainedConfig, PreTrainedTokenizerBase
+    from transformers import GenerationConfig, PreTrainedTokenizerBase
 
     from ocrray.models.types import LanguageModel
 
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 Device = Literal["auto", "cpu", "cuda"]
-
-_UNKNOWN_CONTEXT_TOKENS = 10**9  # a tokenizer without a limit reports 10**30
 
 
 def load_weights(
@@ -66,9 +64,9 @@ def load_generator(
     rows = token_rows(network)
     if problem := unknown_token(tokenizer, rows):
         raise EngineError(f"{model}: {problem}")
-    eos_ids = _end_tokens(network, tokenizer)
+    eos_ids = end_tokens(network, tokenizer)
     pad_id = padding_id(tokenizer, rows, eos_ids[0])
-    network.generation_config = _greedy(network.generation_config, eos_ids, pad_id)
+    network.generation_config = greedy(network.generation_config, eos_ids, pad_id)
     network = network.to(placed).eval()
     if adapter_folder:
         network = attach_adapter(network, adapter_folder, merge=merge_adapter).eval()
@@ -78,7 +76,7 @@ def load_generator(
         is_seq2seq=config.is_encoder_decoder,
         eos_ids=eos_ids,
         pad_id=pad_id,
-        context_tokens=_context_tokens(config, tokenizer),
+        context_tokens=context_tokens(config, tokenizer),
     )
 
 
@@ -134,7 +132,12 @@ def _fit_vocabulary(
     return used
 
 
-def _end_tokens(network: "LanguageModel", tokenizer: "PreTrainedTokenizerBase") -> tuple[int, ...]:
+def end_tokens(network: "LanguageModel", tokenizer: "PreTrainedTokenizerBase") -> tuple[int, ...]:
+    """Return the ids of the end-of-text tokens that model and tokenizer name.
+
+    Raises:
+        EngineError: when neither names one.
+    """
     configured = network.generation_config.eos_token_id
     ids = configured if isinstance(configured, list) else [configured]
     known = dict.fromkeys(token for token in (*ids, tokenizer.eos_token_id) if token is not None)
@@ -143,7 +146,7 @@ def _end_tokens(network: "LanguageModel", tokenizer: "PreTrainedTokenizerBase") 
     return tuple(known)
 
 
-def _greedy(published: "GenerationConfig", eos_ids: tuple[int, ...], pad_id: int) -> "GenerationConfig":
+def greedy(published: "GenerationConfig", eos_ids: tuple[int, ...], pad_id: int) -> "GenerationConfig":
     """Return settings for greedy decoding that keep the checkpoint's start tokens and nothing else.
 
     Sampling, beams and penalties would change the text, and `forced_eos_token_id` (BART) would make a truncated text look
@@ -160,8 +163,3 @@ def _greedy(published: "GenerationConfig", eos_ids: tuple[int, ...], pad_id: int
         decoder_start_token_id=published.decoder_start_token_id,
         forced_bos_token_id=published.forced_bos_token_id,
     )
-
-
-def _context_tokens(config: "PreTrainedConfig", tokenizer: "PreTrainedTokenizerBase") -> int | None:
-    limits = (max_positions(config), tokenizer.model_max_length)
-    return min((limit for limit in limits if limit and limit < _UNKNOWN_CONTEXT_TOKENS), default=None)
