@@ -163,8 +163,8 @@ def test_train_finished_output_is_not_touched_again(finished: Path, capsys: pyte
 
     assert main([*run, "--set", "workers.num=2"]) == 0
     assert str(STEPS) in capsys.readouterr().out
-    assert main([*run, "--set", "max_steps=80"]) == 2
-    assert "max_steps: was 40, is 80" in capsys.readouterr().err
+    assert main([*run, "--set", "max_steps=20"]) == 2
+    assert "max_steps: was 40, is 20" in capsys.readouterr().err
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
 
@@ -180,6 +180,24 @@ def test_train_finished_run_is_written_out_anew_where_more_is_asked_for(finished
     assert (tmp_path / "out" / "model.zip").exists()
     assert "# Packed" in (tmp_path / "out" / "model" / "README.md").read_text()
     assert (tmp_path / "out" / "metrics.jsonl").read_text() == (finished.parent / "out" / "metrics.jsonl").read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("on_cluster")
+def test_train_finished_run_goes_on_where_more_steps_are_asked_for(finished: Path, tmp_path: Path, capsys):
+    """From its last checkpoint: the steps before are not trained again, and the shorter run is refused from then on."""
+    shutil.copytree(finished.parent / "out", tmp_path / "out")
+    out = ["--set", f"output.path={tmp_path / 'out'}"]
+
+    assert main(["train", str(finished), *out, "--set", f"max_steps={STEPS + 8}"]) == 0
+
+    rows = [json.loads(line) for line in (tmp_path / "out" / "metrics.jsonl").read_text().splitlines()]
+    before = metrics(finished)
+    assert [row.get("loss") for row in rows[: len(before)]] == [row.get("loss") for row in before]
+    assert rows[-1]["step"] == STEPS + 8
+    assert json.loads((tmp_path / "out" / "manifest.json").read_text())["steps"] == STEPS + 8
+    assert main(["train", str(finished), *out]) == 2
+    assert f"max_steps: was {STEPS + 8}, is {STEPS}" in capsys.readouterr().err
 
 
 @pytest.mark.slow

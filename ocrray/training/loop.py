@@ -2,6 +2,7 @@
 
 import logging
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ from ocrray.training.progress import Progress, Report
 from ocrray.training.samples import NO_LOSS, Facts
 from ocrray.training.schedule import schedule_problem
 from ocrray.training.space import checkpoint_bytes, space_problem
+from ocrray.training.stopping import stops_early
 from ocrray.training.tasks.base import Task
 
 if TYPE_CHECKING:
@@ -63,7 +65,7 @@ def train(
     layout, is_resized = _layout(config, resume_from)
     order = _order(config, layout, train_data)
     steps = config.max_steps or math.ceil(config.epochs * order.steps_per_epoch)
-    if resume_from and read_state(resume_from)["global_step"] >= steps:
+    if resume_from and _is_over(config, read_state(resume_from), steps):
         return
     new_optimizer = is_resized and config.deepspeed is not None  # DeepSpeed's state fits the number of workers that saved it
     # Before the model: ZeRO-3 partitions it while it is built.
@@ -86,6 +88,10 @@ def train(
     )
     trainer.remove_callback(PrinterCallback)
     trainer.train(resume_from_checkpoint=str(resume_from) if resume_from else None)
+
+
+def _is_over(config: TrainConfig, state: Mapping[str, Any], steps: int) -> bool:
+    return state["global_step"] >= steps or stops_early(state["log_history"], config.evaluation.early_stopping)
 
 
 def _prepare(config: TrainConfig, folder: Path, arguments: TrainingArguments, model: Any) -> None:
@@ -204,8 +210,8 @@ class _Trainer(Trainer):
         prepared = super()._prepare_for_training(max_steps, train_dataloader, state)  # type: ignore[no-untyped-call]  # untyped there
         model, train_dataloader = prepared
         self._require_engine(model)
-        if self._new_optimizer:
-            schedule = self.lr_scheduler.scheduler  # type: ignore[union-attr]  # accelerate wraps the schedule
+        if resume_from_checkpoint:  # the run may be longer now, or the optimizer new
+            schedule: Any = getattr(self.lr_scheduler, "scheduler", self.lr_scheduler)  # accelerate wraps that of DeepSpeed
             schedule.last_epoch = self.state.global_step - 1
             schedule.step()
         return model, train_dataloader

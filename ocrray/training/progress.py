@@ -11,6 +11,7 @@ from ocrray.errors import EngineError
 from ocrray.training.checkpoint import StepLayout, write_notes
 from ocrray.training.config import TrainConfig
 from ocrray.training.order import SampleOrder
+from ocrray.training.stopping import stops_early
 
 
 class Report(Protocol):
@@ -72,8 +73,10 @@ class Progress(TrainerCallback):
         self._trains_since = time.perf_counter()
 
     def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        """Restart the clock: evaluation is no training."""
-        del args, state, control, kwargs
+        """Restart the clock, for evaluation is no training; end the run, with a checkpoint, where it must not go on."""
+        del args, kwargs
+        if stops_early(state.log_history, self._config.evaluation.early_stopping):
+            control.should_training_stop = control.should_save = True
         self._trains_since = time.perf_counter()
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:

@@ -135,6 +135,15 @@ class DeepSpeedConfig(StrictModel):
     """Keep the weights in the CPU's memory (stage 3)."""
 
 
+class EarlyStoppingConfig(StrictModel):
+    """End of a run whose validation loss no longer falls; the best checkpoint is kept in any case."""
+
+    patience: PositiveInt = 3
+    """Validation losses in a row without an improvement after which the run ends."""
+    min_improvement: NonNegativeFloat = 0.0
+    """Least decrease below the best validation loss that counts as an improvement."""
+
+
 class EvaluationConfig(StrictModel):
     """Measurements during training."""
 
@@ -149,6 +158,8 @@ class EvaluationConfig(StrictModel):
 
     generate_records: NonNegativeInt = 64
     """Validation samples on which checkpoints are evaluated, one at a time and apart from the training workers; 0: none."""
+    early_stopping: EarlyStoppingConfig | None = None
+    """Early end of the run, by its validation losses; null: it goes on to its last step."""
 
 
 class CheckpointConfig(StrictModel):

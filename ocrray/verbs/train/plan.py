@@ -1,12 +1,13 @@
 """Planning `train`: the checks that need no process."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 
+from ocrray.config import fingerprint
 from ocrray.errors import ConfigError, Problems
 from ocrray.runtime.resources import gpu_problems
 from ocrray.sources.walk import Found
@@ -85,7 +86,17 @@ def make_plan(config: TrainConfig, limit: int | None, problems: Problems, *, dry
     problems.raise_if_any()
     assert files is not None
     settings = run_settings(config, files, limit)
+    if previous and _only_longer(previous.settings, settings):
+        previous = replace(previous, settings=settings, fingerprint=fingerprint(settings))
     return TrainPlan(config=config, limit=limit, files=files, settings=settings, previous=previous)
+
+
+def _only_longer(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    """Return True when a run differs from the one before only by more epochs, or by more steps: it goes on with it."""
+    changed = output.differing(before, now)
+    name = "max_steps" if now["max_steps"] else "epochs"
+    was, wanted = before.get(name), now[name]
+    return changed.keys() == {name} and was is not None and wanted > was
 
 
 def _local(path: str) -> Location:

@@ -15,6 +15,7 @@ from ocrray.storage import Location
 from ocrray.training.config import TrainConfig
 from ocrray.training.history import DataPart, TrainedRun, read_state
 from ocrray.training.schedule import schedule_problem
+from ocrray.training.stopping import stops_early
 from ocrray.verbs import console
 from ocrray.verbs.base import Result
 from ocrray.verbs.session import ray_session, started_at
@@ -39,9 +40,11 @@ def run(plan: TrainPlan, folder: Location) -> Result:
 
 
 def show(plan: TrainPlan, folder: Location) -> Result:
-    """Return the results of a finished run, after writing the model again if the section `output` has changed."""
+    """Return the results of a finished run, after training it on if it is to be longer, and writing the model again if the
+    section `output` has changed.
+    """
     manifest = json.loads(folder.read_text(MANIFEST_NAME))
-    if manifest["config"]["output"] != plan.config.output.model_dump(mode="json"):
+    if manifest["fingerprint"] != plan.fingerprint or manifest["config"]["output"] != plan.config.output.model_dump(mode="json"):
         return run(plan, folder)
     return _result(manifest, plan)
 
@@ -68,7 +71,7 @@ def _process(plan: TrainPlan, folder: Location) -> dict[str, Any]:
     os.environ.setdefault("DS_ACCELERATOR", "cpu")  # the model is written on the CPU, and DeepSpeed would complain of that
     with console.working("Writing the model"):
         export(config, trained.best, path / "model", run=trained_run, held_out=read_part(path / "prepared", "validation"))
-    return _summary(trained_run, trained) | {"restarts": display.restarts}
+    return _summary(config, trained_run, trained) | {"restarts": display.restarts}
 
 
 def _steps(config: TrainConfig, parts: Sequence[DataPart]) -> int:
@@ -82,12 +85,13 @@ def _steps(config: TrainConfig, parts: Sequence[DataPart]) -> int:
     return math.ceil(config.epochs * math.ceil(samples / step_samples))
 
 
-def _summary(run: TrainedRun, trained: "Trained") -> dict[str, Any]:
+def _summary(config: TrainConfig, run: TrainedRun, trained: "Trained") -> dict[str, Any]:
     """Return the results that are printed, as JSON types."""
     losses, held_out = list(run.training_losses().values()), run.validation_losses()
     best = read_state(trained.best)["global_step"]
     return {
         "steps": run.log[-1]["step"],
+        "stopped_early": stops_early(run.log, config.evaluation.early_stopping),
         "seconds": run.seconds,
         "samples": {part.name: part.samples for part in run.data},
         "dropped": dict(sum((Counter(part.dropped) for part in run.data), Counter())),
@@ -102,6 +106,8 @@ def _summary(run: TrainedRun, trained: "Trained") -> dict[str, Any]:
 
 def _result(manifest: dict[str, Any], plan: TrainPlan) -> Result:
     rows = [("steps", f"{manifest['steps']:,} in {manifest['seconds']:,.0f} s of training")]
+    if manifest.get("stopped_early"):  # manifests of earlier versions do not say
+        rows.append(("stopped early", "the validation loss no longer fell (evaluation.early_stopping)"))
     rows += [(f"{part} samples", f"{samples:,}") for part, samples in manifest["samples"].items()]
     rows += [(f"dropped: {reason}", f"{count:,}") for reason, count in manifest["dropped"].items()]
     rows += [
