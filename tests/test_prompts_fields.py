@@ -144,7 +144,12 @@ def test_corpus_without_extraction_is_readable_by_duckdb_and_pandas(tmp_path: Pa
         ('{"total": null}', "total: required, and missing"),
         ('{"total": "5"}', 'total: "5" is no number'),
         ('{"total": true}', "total: true is no number"),
-        ('{"total": 1e999}', "total: Infinity is no number"),
+        ('{"total": 1e999}', "total: 1e999 is no number"),
+        ('{"total": 5, "total": 5}', '"total" twice in one object'),
+        ('{"total": 5, "lines": [{"name": "a", "name": "b"}]}', '"name" twice in one object'),
+        ('{"total": 007}', "no JSON"),
+        ('{"total": 5} thanks', "no JSON"),
+        ('{"total": 5, "lines": [{"name": "a", "count": 1e99999999999999999999}]}', "is no integer"),
         ('{"total": 5, "paid": 1}', "paid: 1 is no boolean"),
         ('{"total": 5, "Total": 5}', "Total: not in the schema"),
         ('{"total": 5, "lines": {}}', "lines: {} is no array"),
@@ -175,6 +180,18 @@ def test_parse_accepts_whole_floats_as_integers_and_cleans_strings():
     assert fields == {"n": 3, "x": 4.0, "s": "a\ufffd\ufffdb"}
     assert [type(value) for value in fields.values()] == [int, float, str]
     assert pa.array([fields], schema.arrow_type()).to_pylist() == [fields]
+
+
+def test_parse_number_for_a_string_stays_as_written():
+    """An amount of 1.10 keeps its last digit, where the schema has a string; a number that the schema has is one."""
+    schema = FieldSchema.model_validate(
+        {"type": "object", "properties": {name: {"type": "string"} for name in "abc"} | {"n": {"type": "number"}}}
+    )
+
+    fields = schema.parse('{"a": 1.10, "b": -0.0, "c": 12345678901234567890, "n": 1.10}')
+
+    assert fields == {"a": "1.10", "b": "-0.0", "c": "12345678901234567890", "n": 1.1}
+    assert {type(value) for value in fields.values()} == {str, float}
 
 
 class Section(StrictModel):

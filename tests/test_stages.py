@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from ocrray.engines.base import EngineInfo
+from ocrray.engines.base import EngineInfo, LineRecognizer
 from ocrray.engines.fake import FakeConfig, FakeCorrector
 from ocrray.engines.tagger import Tagger, TaggerConfig
 from ocrray.errors import EngineError, RecordError
@@ -223,7 +223,7 @@ def test_lists_array_any_rows_equals_the_lists_with_empty_ones_between(lists: di
     assert lists_array(lists, length, pa.list_(pa.int32())).equals(pa.array(expected, pa.list_(pa.int32())))
 
 
-class OneLine:
+class OneLine(LineRecognizer):
     """A recognizer that reads the width of the page, and cannot read a page 13 px wide."""
 
     info = EngineInfo("ruler", "px", "1")

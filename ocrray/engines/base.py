@@ -1,15 +1,16 @@
-"""Interfaces of engines: a recognizer reads an image, a corrector rewrites short texts; their configs state all other facts."""
+"""Interfaces of engines: a recognizer reads images, a corrector rewrites short texts; their configs state all other facts."""
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, Self
 
 from PIL import Image
 
 from ocrray.config import StrictModel
-from ocrray.errors import EngineError, OcrrayError
+from ocrray.errors import EngineError, OcrrayError, RecordError
+from ocrray.prompts.fields import Fields, FieldSchema
 from ocrray.records import Line
 
 
@@ -44,11 +45,56 @@ class CorrectionResult:
     message: str = field(default="", compare=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Recognition:
+    """Text of one page, or what its recognizer wrote instead of it.
+
+    Without `problem` the text is the page's. With one, `text` and `lines` show what was written, and nobody should use them.
+    """
+
+    text: str
+    """The text of `lines`, joined by line feeds; of a page that became fields, the answer as written."""
+    lines: Sequence[Line] | None = None
+    """Lines in reading order, an empty list for a blank page; None where the page became fields."""
+    fields: Fields | None = None
+    """Values in the types of the config's schema."""
+    problem: RecordError | None = None
+    """Reason why the page counts as not read; its kind is a word or two (`loop`, `unfinished`, `malformed_output`)."""
+    doubt: str = ""
+    """Reason, in a word or two, why the text is kept as it is and not corrected."""
+    note: str = ""
+    """What a person should know of it, in one line."""
+    warnings: Sequence[str] = ()
+    """Keys of `records.WARNING_MEANINGS`."""
+    read_by: EngineInfo | None = None
+    """The engine that read it; None: the recognizer itself."""
+
+    @classmethod
+    def of_lines(cls, lines: Sequence[Line]) -> Self:
+        """Return the text of these lines."""
+        return cls("\n".join(line.text for line in lines), lines)
+
+
 class Recognizer(Protocol):
-    """Reads one page image."""
+    """Reads page images, each independently of the others."""
 
     info: EngineInfo
 
+    def recognize_pages(self, images: Sequence[Image.Image]) -> list[Recognition | RecordError]:
+        """Return for each image, in order, its text, or the error with which its page fails.
+
+        Raises:
+            EngineError: when the engine itself is broken or out of reach.
+        """
+
+    def close(self) -> None:
+        """Release memory, processes and connections."""
+
+
+class LineRecognizer(ABC):
+    """Part of a recognizer that reads one page after the other, into lines."""
+
+    @abstractmethod
     def recognize(self, image: Image.Image) -> list[Line]:
         """Return lines in reading order, an empty list for a blank page.
 
@@ -56,8 +102,15 @@ class Recognizer(Protocol):
             RecordError: when this page cannot be recognized.
         """
 
-    def close(self) -> None:
-        """Release memory, processes and connections."""
+    def recognize_pages(self, images: Sequence[Image.Image]) -> list[Recognition | RecordError]:
+        """Return the lines of each image, or the error of its page."""
+        return [self._recognition(image) for image in images]
+
+    def _recognition(self, image: Image.Image) -> Recognition | RecordError:
+        try:
+            return Recognition.of_lines(self.recognize(image))
+        except RecordError as error:
+            return error
 
 
 class Corrector(Protocol):
@@ -110,6 +163,14 @@ class EngineConfig(StrictModel):
 
 class RecognizerConfig(EngineConfig):
     """Config of a recognizer."""
+
+    pages_at_once: ClassVar[int] = 1
+    """Pages that are opened, and then read in one call: more where the engine reads several at once."""
+
+    @property
+    def page_fields(self) -> FieldSchema | None:
+        """Schema of the fields that pages become; None where they become text."""
+        return None
 
     @property
     def reads_english(self) -> bool:

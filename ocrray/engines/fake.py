@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 from PIL import Image
 from pydantic import Field, NonNegativeFloat, PositiveInt
 
-from ocrray.engines.base import CorrectionResult, CorrectorConfig, EngineInfo, RecognizerConfig
+from ocrray.engines.base import CorrectionResult, CorrectorConfig, EngineInfo, LineRecognizer, RecognizerConfig
 from ocrray.errors import EngineError
 from ocrray.records import Line
 
@@ -32,7 +32,7 @@ class FakeRecognizerConfig(RecognizerConfig):
         return FakeRecognizer(self)
 
 
-class FakeRecognizer:
+class FakeRecognizer(LineRecognizer):
     """Recognizer that does not look at the page."""
 
     def __init__(self, config: FakeRecognizerConfig) -> None:

@@ -15,7 +15,7 @@ from PIL import Image
 from pydantic import Field
 
 from ocrray.config import FolderOrName
-from ocrray.engines.base import EngineInfo, RecognizerConfig
+from ocrray.engines.base import EngineInfo, LineRecognizer, RecognizerConfig
 from ocrray.engines.blank import is_blank
 from ocrray.errors import ConfigError, EngineError, RecordError
 from ocrray.records import Line, Word
@@ -75,7 +75,7 @@ class TesseractConfig(RecognizerConfig):
         return Tesseract(self)
 
 
-class Tesseract:
+class Tesseract(LineRecognizer):
     """One loaded Tesseract, for one thread. A page that makes it hang or crash costs a restart of 0.2 s."""
 
     def __init__(self, config: TesseractConfig) -> None:

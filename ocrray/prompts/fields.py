@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping
+from decimal import Decimal
 from typing import Any, Literal, Self
 
 import pyarrow as pa
@@ -11,6 +12,7 @@ from pydantic import model_validator
 from ocrray.config import StrictModel
 from ocrray.errors import RecordError
 from ocrray.text.normalise import sanitise
+from ocrray.text.strict_json import WrittenNumber, parse_json
 
 Fields = dict[str, Any]
 """Extracted values by name, with every property of the schema; None where the answer has no value."""
@@ -64,15 +66,13 @@ class FieldSchema(StrictModel):
         return json.dumps(self.model_dump(exclude_defaults=True), ensure_ascii=False)
 
     def parse(self, text: str) -> Fields:
-        """Parse a JSON object, such as a model's answer, into fields.
+        """Parse a JSON object, such as a model's answer, into fields; a number where the schema has a string stays as written.
 
         Raises:
             RecordError: `malformed_output`, with the path and the problem, when it is no JSON or does not fit the schema.
         """
         try:
-            value = json.loads(text, parse_constant=_refuse_constant)
-        except RecursionError:
-            raise malformed("nested too deeply") from None
+            value = parse_json(text)
         except ValueError as error:
             raise malformed(f"no JSON: {' '.join(str(error).split())}") from None
         return self.check(value)
@@ -131,17 +131,28 @@ def malformed(reason: str) -> RecordError:
 
 
 def _string(value: object) -> str | None:
-    return sanitise(value) if isinstance(value, str) else None
+    return sanitise(str(value)) if isinstance(value, str) else None
 
 
 def _integer(value: object) -> int | None:
-    if isinstance(value, float) and value.is_integer():
+    if isinstance(value, WrittenNumber):
+        value = _whole(value)
+    elif isinstance(value, float) and value.is_integer():
         value = int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) and value in _INT64 else None
 
 
+def _whole(number: WrittenNumber) -> int | None:
+    """Return the value of `3` or `3.0`, exactly; None for other numbers, and for some beyond 64 bits."""
+    try:
+        value = Decimal(number)
+    except ArithmeticError:  # an exponent of twenty digits
+        return None
+    return int(value) if abs(value) < 2**64 and value == value.to_integral_value() else None
+
+
 def _number(value: object) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, int | float | WrittenNumber):
         return None
     try:
         number = float(value)
@@ -162,12 +173,9 @@ _READERS: dict[str, Callable[[object], object]] = {
 }
 
 
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON number")
-
-
 def _misfit(value: object, path: str, kind: str) -> RecordError:
-    return malformed(f"{path or 'answer'}: {_shown(json.dumps(value, ensure_ascii=False))} is no {kind}")
+    written = value if isinstance(value, WrittenNumber) else json.dumps(value, ensure_ascii=False)
+    return malformed(f"{path or 'answer'}: {_shown(written)} is no {kind}")
 
 
 def _shown(text: str) -> str:

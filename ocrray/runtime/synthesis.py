@@ -20,6 +20,7 @@ from PIL import Image
 from ocrray.corpus.blocks import Block, write_block
 from ocrray.corpus.pairs import MADE_SCHEMA
 from ocrray.errors import ConfigError, RecordError
+from ocrray.records import Line
 from ocrray.runtime import blocks
 from ocrray.runtime.blocks import reporting_errors
 from ocrray.runtime.monitor import MonitorHandle
@@ -83,13 +84,22 @@ class MakePages:
             return _made(work, self.seed, self._make, self.monitor)
 
     def _make(self, record_id: str, passage: str, rng: np.random.Generator) -> dict[str, Any]:
-        outcome = attempt(partial(make_page, passage, self.config, self.fonts, rng, self.recognizer.recognize), record_id)
+        outcome = attempt(partial(make_page, passage, self.config, self.fonts, rng, self._recognize), record_id)
         if isinstance(outcome, RecordError):
             return {"kind": "page", "drop_reason": outcome.kind, "drop_message": str(outcome)}
         image = self._keep(record_id, outcome) if self.config.keep_images else None
         texts = {"ocr": outcome.ocr, "gt": outcome.gt}
         details = {"severity": outcome.severity, "font": outcome.font, "word_confidences": outcome.word_confidences}
         return {"kind": "page", **texts, **details, "image": image}
+
+    def _recognize(self, image: Image.Image) -> Sequence[Line]:
+        """Return the lines of an image; raises its RecordError where it has none."""
+        (read,) = self.recognizer.recognize_pages([image])
+        if isinstance(read, RecordError):
+            raise read
+        if read.problem:
+            raise read.problem
+        return read.lines or ()
 
     def _keep(self, record_id: str, pair: ScannedPair) -> str:
         folder = f"images/{int(record_id.rpartition('-')[2]) // _IMAGES_A_FOLDER:06d}"

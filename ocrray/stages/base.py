@@ -188,7 +188,7 @@ def attempt(work: Callable[[], ResultT], where: str) -> ResultT | RecordError:
         result = work()
     except RecordError as error:
         _doubt_store(error)
-        return error if where in str(error) else RecordError(f"{where}: {error}", kind=error.kind)
+        return located(error, where)
     except (EngineError, StoreError):
         raise
     except Exception as error:
@@ -197,6 +197,11 @@ def attempt(work: Callable[[], ResultT], where: str) -> ResultT | RecordError:
         return RecordError(" ".join(message.split()), kind="internal_error")
     _doubts[0] = 0
     return result
+
+
+def located(error: RecordError, where: str) -> RecordError:
+    """Return the error with `where` (a URI) in its message."""
+    return error if where in str(error) else RecordError(f"{where}: {error}", kind=error.kind)
 
 
 def _doubt_store(error: RecordError) -> None:

@@ -52,7 +52,7 @@ def _recognize(config: RecognizerConfig, limits: InputConfig, workers: WorkersCo
         return open_image(uri, page, max_pixels=limits.max_pixels, max_file_bytes=limits.max_file_bytes)
 
     def open_stages(count_attempt: CountAttempt) -> Sequence[Stage]:
-        return [Recognize(config.open(), open_page, count_attempt)]
+        return [Recognize(config.open(), open_page, count_attempt, pages_at_once=config.pages_at_once)]
 
     return StageSpec(open_stages, Pool(workers.recognize))
 
