@@ -23,6 +23,7 @@ from ocrray.sources.texts import count_rows
 from ocrray.sources.walk import Walk
 from ocrray.sources.worklist import list_records
 from ocrray.training.data import Reader
+from ocrray.training.layouts import PlainLayout
 from ocrray.training.samples import Column
 
 ROWS = [{"ocr": 'x1 é "q"\n', "gt": "y"}, {"ocr": "x2 [{", "gt": None}, {"ocr": "x3 ,]}", "gt": ""}]
@@ -181,7 +182,7 @@ def test_json_array_and_utf_16_are_not_cut_into_pieces(tmp_path: Path) -> None:
 
 def test_reader_of_training_data_takes_every_form(tmp_path: Path) -> None:
     """The same rows as `restore` reads; an empty cell is a missing text."""
-    reader = Reader((Column("source", "ocr"), Column("target", "gt")))
+    reader = Reader(PlainLayout((Column("source", "ocr"), Column("target", "gt"))))
     (tmp_path / "a.json").write_bytes(FORMS["array"].encode("utf-16"))
     (tmp_path / "b.csv").write_text("ocr,gt\nx,\n")
     assert [row["source"] for table in reader.read(str(tmp_path / "a.json"), 0) for row in table.to_pylist()] == [

@@ -14,6 +14,7 @@ from PIL import Image
 from ocrray.errors import RecordError
 from ocrray.training.data import Reader
 from ocrray.training.images import open_image
+from ocrray.training.layouts import PlainLayout
 from ocrray.training.samples import ARROW_TYPES, Column, ColumnKind
 
 PAIR = (Column("source", "ocr"), Column("target", "gt"))
@@ -40,7 +41,7 @@ def write(path: Path, values: list[Any], kind: pa.DataType | None = None) -> str
 
 def read(path: str, kind: ColumnKind) -> tuple[list[Any], list[str | None]]:
     """Values and problems of column `x`, read as a column of this kind."""
-    rows = pa.concat_tables(Reader([Column("value", "x", kind)]).read(path, 0))
+    rows = pa.concat_tables(Reader(PlainLayout([Column("value", "x", kind)])).read(path, 0))
     assert rows.schema.field("value").type == ARROW_TYPES[kind]
     return rows["value"].to_pylist(), rows["problem"].to_pylist()
 
@@ -51,7 +52,7 @@ def test_reader_gives_clean_texts_and_the_place_of_each_row(tmp_path):
     rows = [{"ocr": "be\x07ll\r\n", "gt": None, "doc": 7}, {"ocr": "x" * 1_000_001, "gt": "y"}]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
-    first, second = pa.concat_tables(Reader(PAIR, "doc").read(str(path), 3)).to_pylist()
+    first, second = pa.concat_tables(Reader(PlainLayout(PAIR), "doc").read(str(path), 3)).to_pylist()
 
     assert first == {"source": "be\ufffdll\n", "target": None, "group": "7", "problem": None, "row": 3 << 40}
     assert (second["problem"], second["row"]) == ("too_long", (3 << 40) + 1)
@@ -71,7 +72,7 @@ def test_reader_file_that_cannot_be_read_is_a_problem_and_no_crash(tmp_path, nam
     elif name == "a.jsonl.gz":
         path.write_bytes(gzip.compress("".join(json.dumps(row) + "\n" for row in rows).encode())[:-40])
 
-    table = pa.concat_tables(Reader((*PAIR, Column("image", "image", "image")), "doc").read(str(path), 0))
+    table = pa.concat_tables(Reader(PlainLayout((*PAIR, Column("image", "image", "image"))), "doc").read(str(path), 0))
 
     assert table.to_pylist()[-1] == {
         **dict.fromkeys(("source", "target", "image", "group")),

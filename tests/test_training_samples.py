@@ -19,6 +19,7 @@ from ocrray.training import prepared
 from ocrray.training.config import TrainConfig
 from ocrray.training.data import draws, find_files
 from ocrray.training.history import DataPart
+from ocrray.training.layouts import PlainLayout
 from ocrray.training.packing import Packed
 from ocrray.training.samples import SAMPLES, Column
 from ocrray.training.settings import DataConfig
@@ -232,7 +233,7 @@ def test_find_files_tells_every_problem_at_once(tmp_path):
     )
 
     with pytest.raises(ConfigError) as error:
-        find_files(config, COLUMNS)
+        find_files(config, PlainLayout(COLUMNS))
 
     lines = str(error.value).splitlines()
     assert "no column gt, doc" in lines[0]
@@ -246,11 +247,11 @@ def test_find_files_of_a_folder_takes_its_tables(tmp_path):
     """Other files that `synthesize` writes are skipped; a folder without a table is an error."""
     (tmp_path / "README.md").write_text("x")
     with pytest.raises(ConfigError, match="no table"):
-        find_files(DataConfig(train=[str(tmp_path)]), COLUMNS)
+        find_files(DataConfig(train=[str(tmp_path)]), PlainLayout(COLUMNS))
     write(tmp_path / "b.parquet", PAIRS[:2])
     write(tmp_path / "a.jsonl", PAIRS[:2])
 
-    found = find_files(DataConfig(train=[str(tmp_path)]), COLUMNS)
+    found = find_files(DataConfig(train=[str(tmp_path)]), PlainLayout(COLUMNS))
 
     assert [Path(file.name).name for file in found["train"]] == ["a.jsonl", "b.parquet"]
     assert found["validation"] == []

@@ -44,7 +44,7 @@ def prepare(config: TrainConfig, folder: Path, limit: int | None) -> Prepared:
         EngineError: when Ray fails.
     """
     task = open_task(config)
-    files = data.find_files(config.data, task.columns())
+    files = data.find_files(config.data, task.layout())
     wanted = fingerprint(sample_settings(config, files, limit))
     if (earlier := prepared.read_prepared(folder)) and earlier.fingerprint == wanted:
         return earlier
@@ -82,7 +82,7 @@ def _rows(config: TrainConfig, task: Task, files: Mapping[str, Sequence[Found]],
     found = files["train" if is_split else part]
     names = [{"uri": file.location.uri, "number": number} for number, file in enumerate(found)]
     split = Split(_names(task), config.data.validation_frac, config.seed, part) if is_split else None
-    read = Read(Reader(task.columns(), config.data.group_column), split, limit)
+    read = Read(Reader(task.layout(), config.data.group_column), split, limit)
     listed = ray.data.from_items(names, override_num_blocks=1 if limit else min(len(names), 1_000))
     listed.context.target_max_block_size = _BLOCK_BYTES
     return _map_blocks(listed, read, num_cpus=_READING_CPUS)

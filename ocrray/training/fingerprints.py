@@ -11,7 +11,13 @@ from ocrray.storage.files import FileStat
 from ocrray.training.config import TrainConfig
 from ocrray.training.samples import SAMPLES
 
-_LATER = (("model", "pad_token"), ("model", "adapter"), ("evaluation", "per_epoch"), ("evaluation", "early_stopping"))
+_LATER = (
+    ("model", "pad_token"),
+    ("model", "adapter"),
+    ("data", "image_root"),
+    ("evaluation", "per_epoch"),
+    ("evaluation", "early_stopping"),
+)
 _FREE = {"workers", "output"}
 """Keys that may change when a run is resumed."""
 _AFTER_SAMPLES = _FREE | {

@@ -75,11 +75,14 @@ class DataConfig(StrictModel):
     group_column: str | None = None
     """Rows with the same value in this column are held out together: split by document, never by line. Null: row by row."""
     source_column: str = "ocr"
-    """Column that holds the text to correct."""
+    """Column that holds the text to correct, or the image; that of images is found by itself where it has a usual name."""
     target_column: str = "gt"
-    """Column that holds the correct text."""
+    """Column that holds the correct text, or the answer to an image; the latter is found as the image is."""
     instruction_column: str | None = None
-    """Alpaca data: column with an instruction; a row with another instruction than the prompt's is dropped. Null: none."""
+    """Column with an instruction. A text to correct (Alpaca data) is dropped where it is not the prompt's; an image is read
+    with it. Null: none; that of images is found as the image is."""
+    image_root: LocationPath | None = None
+    """Folder that the paths of images lead from, and must stay below; null: the folder of their table."""
     max_length_tokens: PositiveInt = 1_024
     """Most tokens of prompt and answer together; a longer sample, or one too long for the model, is dropped, never cut."""
     max_dropped_frac: float = Field(default=0.05, ge=0, le=1)

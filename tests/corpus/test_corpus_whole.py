@@ -12,6 +12,7 @@ from ocrray.errors import ConfigError, Problems
 from ocrray.evaluation.inputs import System, SystemConfig
 from ocrray.storage import Location
 from ocrray.training.data import find_files
+from ocrray.training.layouts import PlainLayout
 from ocrray.training.samples import Column
 from ocrray.training.settings import DataConfig
 from ocrray.verbs.restore.config import RestoreConfig
@@ -40,7 +41,7 @@ def evaluate_tables(output: Path) -> None:
 
 
 def train(output: Path) -> None:
-    find_files(DataConfig(train=[f"{output}/data"]), [Column("raw", "raw_text", "text")])
+    find_files(DataConfig(train=[f"{output}/data"]), PlainLayout([Column("raw", "raw_text", "text")]))
 
 
 def restore(output: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from itertools import chain
 from typing import Any
 
@@ -14,6 +15,7 @@ from ocrray.sources.streams import TextEncoding, TextStream
 from ocrray.sources.tables.columns import BATCH_ROWS, BROKEN_TABLE, Columns, broken_from, reason_of, to_strings, to_texts
 from ocrray.sources.tables.json_values import JsonValue, JsonValues
 from ocrray.sources.text_files import MAX_LINE_BYTES, WHOLE, Piece, line_blocks, lines_of
+from ocrray.text import json_text
 from ocrray.text.normalise import sanitise
 
 _SNIFF_BYTES = 1 << 16
@@ -95,9 +97,10 @@ def _line_batches(blocks: Iterable[bytes | None], encoding: TextEncoding, number
 
 def _parsed(line: bytes | None, number: int, encoding: TextEncoding) -> JsonValue:
     try:
-        row = json.loads((line or b"").decode(encoding.name).removeprefix("\ufeff"))
+        text = (line or b"").decode(encoding.name).removeprefix("\ufeff")
+        row = json.loads(text)
         if isinstance(row, dict):
-            return JsonValue(row, line or b"")
+            return JsonValue(row, text)
         problem, kind = f"is a {type(row).__name__}, not an object", "bad_json"
     except UnicodeDecodeError as err:
         problem, kind = f"is not {encoding.name} at its byte {err.start}; {encoding.advice}", "bad_encoding"
@@ -143,20 +146,26 @@ def _to_texts(rows: Sequence[Row], columns: Columns) -> Texts:
             if not (value is None or isinstance(value, str)):
                 if name in must_be_text:
                     problems[position] = ("wrong_type", f"{name} holds a {type(value).__name__}, not text")
-                values[position] = json.dumps(value, ensure_ascii=False)
+                values[position] = _as_written(value, rows[position][1].text, name)
         for position in _repeated(rows, name):
             problems.setdefault(position, ("bad_json", f"the key {name} stands twice in one object"))
         arrays[name] = to_strings(values)[0]
     return to_texts(np.array([number for number, _ in rows], dtype=np.int64), arrays, columns, problems)
 
 
+def _as_written(value: object, row: str, key: str) -> str:
+    """Return the JSON text of a value of a row, its numbers as they stand there."""
+    if isinstance(value, dict | list | float):
+        with suppress(RecursionError):  # else as deep a value as the faster parser takes
+            return json_text.member(row, key) or ""
+    return json.dumps(value, ensure_ascii=False)
+
+
 def _repeated(rows: Sequence[Row], key: str) -> Iterator[int]:
     """Yield the positions of the objects in which a key stands twice: one of its values would be lost."""
     in_text = json.dumps(key, ensure_ascii=False)
-    in_bytes = in_text.encode(errors="replace")
     for position, (_, (value, text, _)) in enumerate(rows):
-        count = text.count(in_text) if isinstance(text, str) else text.count(in_bytes)
-        if count > 1 and not isinstance(value, RecordError):
+        if text.count(in_text) > 1 and not isinstance(value, RecordError):
             pairs: list[tuple[str, object]] = json.loads(text, object_pairs_hook=list)
             if sum(found == key for found, _ in pairs) > 1:
                 yield position

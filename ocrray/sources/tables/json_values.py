@@ -21,7 +21,7 @@ class JsonValue(NamedTuple):
     """One value: an object, or a problem; `text` is its JSON."""
 
     value: dict[str, Any] | RecordError
-    text: str | bytes = ""
+    text: str = ""
     is_last: bool = False
     """The rest of the file is lost with it."""
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 import pyarrow as pa
 
 from ocrray.config import StrictModel
+from ocrray.training.layouts import Layout, PlainLayout
 from ocrray.training.samples import Column, Facts
 from ocrray.training.settings import RunSettings
 
@@ -87,6 +88,10 @@ class Task(ABC):
     @abstractmethod
     def columns(self) -> tuple[Column, ...]:
         """Return the columns that `encode` reads."""
+
+    def layout(self) -> Layout:
+        """Return the rule by which columns of the data files become `columns`: one each, unless a task reads several forms."""
+        return PlainLayout(self.columns())
 
     @abstractmethod
     def problems(self) -> list[str]:

@@ -82,7 +82,7 @@ def make_plan(config: TrainConfig, limit: int | None, problems: Problems, *, dry
     task = problems.checked(open_task, config)
     if task:
         problems += task.problems()
-    files = problems.checked(data.find_files, config.data, task.columns()) if task else None
+    files = problems.checked(data.find_files, config.data, task.layout()) if task else None
     problems.raise_if_any()
     assert files is not None
     settings = run_settings(config, files, limit)
