@@ -70,18 +70,21 @@ def prose(tmp_path: Path) -> dict[str, list[str]]:
         pytest.param(DEMO.with_name("ocr_pairs.yaml"), marks=pytest.mark.shared),
         pytest.param(DEMO.with_name("guard_pages.yaml"), marks=pytest.mark.shared),
         pytest.param(DEMO.with_name("hindi_lines.yaml"), marks=pytest.mark.shared),
+        DEMO.with_name("devanagari_lines.yaml"),
+        pytest.param(DEMO.with_name("printed_lines.yaml"), marks=pytest.mark.shared),
     ],
     ids=lambda path: path.stem,
 )
 def test_config_that_ships_is_a_possible_run(path: Path, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     """Its keys, fonts, languages and input all check out."""
-    if path.stem not in ("demo", "corrupted_by_model"):
+    config = load(path, SynthesizeConfig, [f"output.path={tmp_path / 'out'}"])
+    if config.input and any(name.startswith("../shared") for name in config.input.paths):
         request.getfixturevalue("shared_data")
-    plan = make_plan(load(path, SynthesizeConfig, [f"output.path={tmp_path / 'out'}"]), None, Problems(), dry_run=True)
+    plan = make_plan(config, None, Problems(), dry_run=True)
 
-    assert plan.passages > 1
+    assert plan.passages > 1 or not config.input
     assert min(plan.counts.values()) > 0
-    assert {"pages", "corrupt"} & set(plan.counts)
+    assert {"pages", "corrupt", "lines"} & set(plan.counts)
 
 
 def test_every_config_of_synthesize_is_tested() -> None:
@@ -92,6 +95,8 @@ def test_every_config_of_synthesize_is_tested() -> None:
         "ocr_pairs",
         "guard_pages",
         "hindi_lines",
+        "devanagari_lines",
+        "printed_lines",
     }
 
 
@@ -133,6 +138,24 @@ def test_synthesize_makes_the_same_pairs_whatever_the_workers(tmp_path: Path) ->
 
     assert one == three
     assert [row["record_id"] for row in one] == [f"noise-{number:09d}" for number in range(200)]
+
+
+@pytest.mark.usefixtures("on_cluster")
+def test_synthesize_lines_makes_a_set_that_is_finished_once(run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Both parts, from the first worker to the card; a second call starts nothing and prints the same counts."""
+    config = {"lines": {"count": 40, "chars": [1, 8], "height_px": 32, "validation_frac": 0.25}}
+    assert run(config) == 0
+    assert "30 images" in capsys.readouterr().out
+    rows = rows_of(tmp_path / "out")
+    assert [row["record_id"] for row in rows] == [f"line-{number:09d}" for number in range(40)]
+    assert len({row["image"]["bytes"] for row in rows}) == 40
+    assert json.loads((tmp_path / "out" / "manifest.json").read_text())["images"] == {"train": 30, "validation": 10}
+    written = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*.parquet")}
+    assert {path.name for path in written} == {"train-00000.parquet", "validation-00000.parquet"}
+    assert run(config) == 0
+    assert "30 images" in capsys.readouterr().out
+    assert {path: path.stat().st_mtime_ns for path in written} == written
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"README.md", "_run.json", ".lock", "data", "manifest.json"}
 
 
 def test_record_seed_is_one_of_its_own_for_every_record_and_run() -> None:

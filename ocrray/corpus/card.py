@@ -1,6 +1,7 @@
 """Dataset card: README.md of an output folder, with the metadata that the Hugging Face hub reads."""
 
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from jinja2 import Environment
@@ -31,6 +32,8 @@ _SIZES = (
     "100B<n<1T",
 )
 """The hub's `size_categories`, each ten times the one before."""
+
+_ALL_DATA = {"train": "data/*.parquet"}
 
 
 def write_card(output: str | Path | Location, *, summary: Summary, about: About) -> None:
@@ -64,8 +67,10 @@ def card_environment() -> Environment:
     return env
 
 
-def dataset_metadata(about: About, rows: int) -> str:
-    """Return the YAML metadata of a data set with `rows` rows in `data/*.parquet`."""
+def dataset_metadata(
+    about: About, rows: int, splits: Mapping[str, str] = _ALL_DATA, tags: Sequence[str] = ("ocr", "post-ocr-correction")
+) -> str:
+    """Return the YAML metadata of a data set with `rows` rows; `splits` are the names and files of its parts."""
     from huggingface_hub import DatasetCardData  # late: it imports an HTTP client, which takes 0.3 s
 
     data = DatasetCardData(
@@ -73,8 +78,8 @@ def dataset_metadata(about: About, rows: int) -> str:
         license=about.license or "unknown",
         language=list(about.languages) or None,
         size_categories=next((name for power, name in enumerate(_SIZES, 3) if rows < 10**power), "n>1T"),
-        tags=["ocr", "post-ocr-correction", "ocrray"],
-        configs=[{"config_name": "default", "data_files": [{"split": "train", "path": "data/*.parquet"}]}],
+        tags=[*tags, "ocrray"],
+        configs=[{"config_name": "default", "data_files": [{"split": name, "path": path} for name, path in splits.items()]}],
     )
     return data.to_yaml()
 

@@ -113,7 +113,7 @@ def gather(made: Mapping[str, Location], output: Location) -> PairsSummary:
     return summary
 
 
-def made_batches(folder: Location) -> Iterator[pa.Table]:
+def made_batches(folder: Location, max_rows: int = _GROUP_ROWS) -> Iterator[pa.Table]:
     """Yield the rows that workers wrote, in the order of ids (each file holds a contiguous range of them)."""
     files = []
     for info in folder.files(".parquet"):
@@ -121,7 +121,7 @@ def made_batches(folder: Location) -> Iterator[pa.Table]:
             files.append((file.read_row_group(0, columns=["record_id"])["record_id"][0].as_py(), info.path))
     for _, path in sorted(files):
         with pq.ParquetFile(path, filesystem=folder.filesystem) as file:
-            for batch in file.iter_batches(_GROUP_ROWS):
+            for batch in file.iter_batches(max_rows):
                 yield pa.table(batch)
 
 

@@ -3,7 +3,7 @@
 import math
 import re
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
@@ -25,9 +25,13 @@ _FONT_FOLDERS = (
     Path.home() / ".fonts",
 )
 
-# Debian package -> its font files that resemble print of 1700-1920 (Latin), or old Devanagari type.
-_FONT_FILES: dict[str, dict[str, tuple[str, ...]]] = {
-    "latin": {
+Script = Literal["latin", "devanagari"]
+Style = Literal["period", "modern"]
+"""Period: print of 1700-1920 (Latin), or old Devanagari type. Modern: office documents and typewriters."""
+
+# Debian package -> its font files.
+_FONT_FILES: dict[tuple[Script, Style], dict[str, tuple[str, ...]]] = {
+    ("latin", "period"): {
         "fonts-oldstandard": ("OldStandard-Regular.ttf",),
         "fonts-gfs-didot": ("GFSDidot.otf",),
         "fonts-adf-baskervald": ("BaskervaldADFStd.otf",),
@@ -38,11 +42,23 @@ _FONT_FILES: dict[str, dict[str, tuple[str, ...]]] = {
         "fonts-essays1743": ("Essays1743.ttf",),
         "fonts-junicode": ("JunicodeTwoBeta-Regular.otf",),
     },
-    "devanagari": {
+    ("latin", "modern"): {
+        "fonts-dejavu-core": ("DejaVuSans.ttf", "DejaVuSerif.ttf", "DejaVuSansMono.ttf"),
+        "fonts-dejavu-extra": ("DejaVuSansCondensed.ttf", "DejaVuSerifCondensed.ttf"),
+        "fonts-liberation": (
+            *("LiberationSans-Regular.ttf", "LiberationSans-Bold.ttf", "LiberationSansNarrow-Regular.ttf"),
+            *("LiberationSerif-Regular.ttf", "LiberationSerif-Bold.ttf", "LiberationMono-Regular.ttf"),
+        ),
+    },
+    ("devanagari", "period"): {
         "fonts-lohit-deva": ("Lohit-Devanagari.ttf",),
         "fonts-sil-annapurna": ("AnnapurnaSIL-Regular.ttf",),
         "fonts-sahadeva": ("sahadeva.ttf",),
         "fonts-deva-extra": ("chandas1-2.ttf",),
+    },
+    ("devanagari", "modern"): {
+        "fonts-gargi": ("Gargi.ttf",),
+        "fonts-nakula": ("nakula.ttf",),
     },
 }
 
@@ -58,15 +74,17 @@ class RenderedPage:
     lines: list[str]
 
 
-def fonts(script: Literal["latin", "devanagari"] = "latin") -> list[Path]:
-    """Return the installed period-like fonts for `script`, sorted by file name.
+def fonts(script: Script = "latin", styles: Sequence[Style] = ("period",)) -> list[Path]:
+    """Return the installed fonts for `script` of these styles, sorted by file name.
 
     Raises: ConfigError: when there is none.
     """
-    wanted = {name for names in _FONT_FILES[script].values() for name in names}
+    packages = {package: names for style in styles for package, names in _FONT_FILES[script, style].items()}
+    wanted = {name for names in packages.values() for name in names}
     found = {path.name: path for folder in _FONT_FOLDERS for path in folder.rglob("*.[ot]tf") if path.name in wanted}
     if not found:
-        raise ConfigError(f"no period-like {script} font is installed: apt-get install {' '.join(_FONT_FILES[script])}")
+        kind = " or ".join(styles)
+        raise ConfigError(f"no {script} font of {kind} style is installed: apt-get install {' '.join(packages)}")
     return [found[name] for name in sorted(found)]
 
 
@@ -91,7 +109,7 @@ def render_page(
     ConfigError: when `font_path` is not a font.
     ValueError: when the page is narrower than ten font sizes.
     """
-    font = _load_font(str(font_path), font_size_px)
+    font = load_font(str(font_path), font_size_px)
     _require_settable(str(font_path), text)
     if width_px < 10 * font_size_px:
         raise ValueError(f"a page {width_px} px wide is too narrow for type of {font_size_px} px")
@@ -117,12 +135,17 @@ def render_page(
     return RenderedPage(image, [" ".join(line.words) for line in set_lines])
 
 
-def render_line(text: str, *, font_path: str | Path, font_size_px: int, rng: np.random.Generator) -> RenderedPage:
+def render_line(
+    text: str, *, font_path: str | Path, font_size_px: int, rng: np.random.Generator, tight: bool = False
+) -> RenderedPage:
     """Render the whole `text` as one line with a narrow margin.
+
+    With `tight`, the margin above and below is as narrow as line segmentation leaves it: 0.1 to 0.4 font sizes around the ink,
+    but never less than the place of capitals and descenders, so that the height of a lone comma is seen.
 
     Raises: as `render_page`; RecordError `too_long` when the line would be wider than MAX_WIDTH_PX.
     """
-    font = _load_font(str(font_path), font_size_px)
+    font = load_font(str(font_path), font_size_px)
     _require_settable(str(font_path), text)
     margin_px = round(font_size_px * rng.uniform(0.3, 0.8))
     width_px = 2 * margin_px + math.ceil(font.getlength(text))
@@ -136,7 +159,20 @@ def render_line(text: str, *, font_path: str | Path, font_size_px: int, rng: np.
         y_px = margin_px + ascent_px + rng.normal(0, font_size_px / 80)
         draw.text((x_px, y_px), word, fill=0, font=font, anchor="ls")
         x_px += font.getlength(word) + space_px
+    if tight:
+        image = _cropped(image, margin_px + ascent_px, font_size_px, rng)
     return RenderedPage(image, [" ".join(text.split())])
+
+
+def _cropped(image: Image.Image, baseline_px: int, font_size_px: int, rng: np.random.Generator) -> Image.Image:
+    """Return the line of text in its full width, with a narrow margin above and below."""
+    rows = np.flatnonzero((np.asarray(image) < 128).any(axis=1)).tolist() or [baseline_px]
+    above_px, below_px = (font_size_px * rng.uniform(0.1, 0.4, size=2)).tolist()
+    top_px = round(min(rows[0], baseline_px - 0.7 * font_size_px) - above_px)
+    bottom_px = round(max(rows[-1] + 1, baseline_px + 0.2 * font_size_px) + below_px)
+    cropped = Image.new("L", (image.width, bottom_px - top_px), 255)
+    cropped.paste(image, (0, -top_px))
+    return cropped
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +240,11 @@ class _Setter:
 
 
 @lru_cache(maxsize=64)
-def _load_font(path: str, size_px: int) -> ImageFont.FreeTypeFont:
+def load_font(path: str, size_px: int) -> ImageFont.FreeTypeFont:
+    """Return a font of this size, kept for the next call.
+
+    Raises: ConfigError: when the file is not a font.
+    """
     try:
         return ImageFont.truetype(path, size_px)
     except OSError as err:
@@ -223,6 +263,6 @@ def _require_settable(font_path: str, text: str) -> None:
 @lru_cache(maxsize=65_536)
 def _has_glyph(path: str, char: str) -> bool:
     """Return True if the font draws `char` other than as its missing-glyph sign (Pillow does not expose the cmap)."""
-    font = _load_font(path, 32)
+    font = load_font(path, 32)
     mask, missing = font.getmask(char), font.getmask("\U0010ffff")
     return mask.size != missing.size or bytes(mask) != bytes(missing)

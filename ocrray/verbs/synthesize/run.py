@@ -1,4 +1,4 @@
-"""Running `synthesize`: pages, noise and a language model, on Ray; then pairs are gathered, and card and manifest written."""
+"""Running `synthesize`: pairs or images are made on Ray, then gathered; card and manifest come last."""
 
 import os
 import time
@@ -19,10 +19,12 @@ from ocrray.storage import Location
 from ocrray.synth.config import NoiseConfig, PagesConfig
 from ocrray.synth.corrupt_config import CorruptConfig
 from ocrray.synth.corrupt_prompt import EXAMPLES, Example
+from ocrray.synth.image_set import ImageSetConfig
 from ocrray.synth.noise import NoiseModel, fit_recognition_errors
 from ocrray.verbs import console
 from ocrray.verbs.base import Result
 from ocrray.verbs.session import ray_session, started_at
+from ocrray.verbs.synthesize import image_set
 from ocrray.verbs.synthesize.plan import SynthesizePlan
 from ocrray.verbs.synthesize.text import fit_pairs
 
@@ -34,6 +36,8 @@ _BLOCK_ROWS = {
     "pages": (1, 16),
     "noise": (64, 512),
     "corrupt": (3, 32),
+    "lines": (32, 256),
+    "documents": (2, 32),
 }  # minimum and maximum committed together: seconds of one worker's time
 _MAX_EXAMPLES = 2_000  # they travel to every worker
 _SCRATCH = ("_made", "_work_list")
@@ -50,23 +54,29 @@ def run(plan: SynthesizePlan, folder: Location) -> Result:
             _make_noise(plan, plan.config.noise, folder, monitor)
         if plan.config.corrupt:
             _make_corrupted(plan, plan.config.corrupt, folder, monitor)
-    with console.working("Gathering the pairs"):
-        manifest = _finish(plan, folder)
-    return _result(plan, folder, manifest, elapsed_s=time.monotonic() - begun)
+        if plan.config.image_set:
+            _make_images(plan, *plan.config.image_set, folder, monitor)
+    with console.working("Gathering what was made"):
+        rows = image_set.finish(plan, folder) if plan.config.image_set else _result_rows(_finish(plan, folder), plan)
+    return _result(rows, folder, elapsed_s=time.monotonic() - begun)
 
 
 def show(plan: SynthesizePlan, folder: Location) -> Result:
     """Return the counts of a finished run."""
+    if plan.config.image_set:
+        return _result(image_set.result_rows(plan, folder), folder, elapsed_s=None)
     manifest = read_manifest(folder)
     assert manifest is not None
-    return _result(plan, folder, manifest, elapsed_s=None)
+    return _result(_result_rows(manifest, plan), folder, elapsed_s=None)
 
 
-def _result(plan: SynthesizePlan, folder: Location, manifest: PairsManifest, *, elapsed_s: float | None) -> Result:
+def _result(rows: console.Rows, folder: Location, *, elapsed_s: float | None) -> Result:
     for name in _SCRATCH:
         with suppress(FileNotFoundError):  # an earlier call may have deleted it
             folder.filesystem.delete_dir(folder.child(name).path)
-    return Result([console.two_columns(_result_rows(manifest, plan.config.output.path, elapsed_s=elapsed_s))])
+    if elapsed_s:
+        rows = [*rows, ("time", f"{elapsed_s:,.1f} s (workers' start included)")]
+    return Result([console.two_columns(rows)])
 
 
 def _make_pages(plan: SynthesizePlan, config: PagesConfig, folder: Location, monitor: "MonitorHandle") -> None:
@@ -93,6 +103,12 @@ def _make_corrupted(plan: SynthesizePlan, config: CorruptConfig, folder: Locatio
         "blocks_at_once": config.blocks_at_once,
     }
     _run_phase("corrupt", MakeCorrupted, (config, _examples(config), plan.config.seed), plan, folder, monitor, **pool)
+
+
+def _make_images(plan: SynthesizePlan, name: str, config: ImageSetConfig, folder: Location, monitor: "MonitorHandle") -> None:
+    from ocrray.runtime.image_synthesis import MakeImages
+
+    _run_phase(name, MakeImages, (config, plan.fonts, plan.config.seed), plan, folder, monitor)
 
 
 def _examples(config: CorruptConfig) -> Sequence[Example]:
@@ -163,6 +179,7 @@ def _page_pairs(folder: Location) -> Iterator[tuple[str, str]]:
 
 def _finish(plan: SynthesizePlan, folder: Location) -> PairsManifest:
     """Gather the pairs and write the card and, last, the manifest: a folder that has one is complete."""
+    assert plan.text is not None
     made = folder.child("_made")
     summary = gather({phase: made.child(phase) for phase in plan.counts}, folder)
     resolved = plan.resolved()
@@ -186,7 +203,7 @@ def _finish(plan: SynthesizePlan, folder: Location) -> PairsManifest:
     )
 
 
-def _result_rows(manifest: PairsManifest, output: str, *, elapsed_s: float | None) -> console.Rows:
+def _result_rows(manifest: PairsManifest, plan: SynthesizePlan) -> console.Rows:
     rows = [
         (kind, f"{made.pairs:,} pairs, {made.chars:,} characters, CER {made.cer or 0:.2%}")
         for kind, made in manifest.kinds.items()
@@ -195,6 +212,5 @@ def _result_rows(manifest: PairsManifest, output: str, *, elapsed_s: float | Non
         (f"dropped: {reason}", f"{count:,}  (for instance: {manifest.drop_examples[reason]})")
         for reason, count in manifest.dropped.items()
     ]
-    if elapsed_s:
-        rows.append(("time", f"{elapsed_s:,.1f} s (workers' start included)"))
-    return [*rows, ("pairs", f"{output}/data"), ("card", f"{output}/README.md")]
+    folder = plan.config.output.path
+    return [*rows, ("pairs", f"{folder}/data"), ("card", f"{folder}/README.md")]

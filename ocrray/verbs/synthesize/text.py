@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import ClassVar
 
@@ -20,9 +20,13 @@ from ocrray.synth.clean import Passage, passages
 from ocrray.synth.config import FitConfig
 
 WORK_SCHEMA = pa.schema([("record_id", pa.string()), ("text", pa.string()), ("source", pa.string())])
-PHASES = ("pages", "noise", "corrupt")
-_ID_PREFIXES = {"pages": "page", "noise": "noise", "corrupt": "model"}
+IMAGE_WORK_SCHEMA = pa.schema([*WORK_SCHEMA, ("part", pa.string())])
+PAIR_PHASES = ("pages", "noise", "corrupt")
+IMAGE_PHASES = ("lines",)
+PHASES = (*PAIR_PHASES, *IMAGE_PHASES)
+_ID_PREFIXES = {"pages": "page", "noise": "noise", "corrupt": "model", "lines": "line"}
 _PART_ROWS = 8192
+_ROUNDING = 1e-9
 _MAX_TEXT_CHARS = 1 << 26  # a row may hold a whole book
 
 
@@ -80,14 +84,20 @@ def write_work_lists(folder: Location, counts: Mapping[str, int], seed: int, pas
     often, as nearly as the count allows; the seed draws those that are used once more.
     """
     for phase, count in counts.items():
-        work_list = folder.child("_work_list").child(phase)
-        work_list.filesystem.create_dir(work_list.path)
-        work_list.filesystem.delete_dir_contents(work_list.path)  # left by a run that was killed while listing
-        rows = _work_rows(text, phase, count, seed, passage_count)
-        for number in range(-(-count // _PART_ROWS)):
-            part = pa.Table.from_pylist(list(islice(rows, _PART_ROWS)), schema=WORK_SCHEMA)
-            path = f"{work_list.path}/part-{number:05d}.parquet"
-            pq.write_table(part, path, filesystem=work_list.filesystem, row_group_size=512)
+        rows = _work_rows(_uses(text, phase, count, seed, passage_count), phase)
+        _write_work_list(folder.child("_work_list").child(phase), rows, count, WORK_SCHEMA)
+
+
+def write_image_work_list(
+    folder: Location, phase: str, count: int, validation_frac: float, seed: int, passage_count: int, text: CleanText | None
+) -> None:
+    """Write the passages of a set of images as `write_work_lists` does, each passage (without `text`, each image) in one part.
+
+    Without `text` the passages are empty.
+    """
+    uses = _uses(text, phase, count, seed, passage_count) if text else ((Passage("", ""), 1) for _ in range(count))
+    rows = _work_rows(uses, phase, validation_frac)
+    _write_work_list(folder.child("_work_list").child(phase), rows, count, IMAGE_WORK_SCHEMA)
 
 
 def fit_pairs(config: FitConfig) -> Iterator[tuple[str, str]]:
@@ -109,14 +119,33 @@ def fit_digest(config: FitConfig, section: str) -> str:
     return walk_input(_fit_input(config), images=False, section=section).digest
 
 
-def _work_rows(text: CleanText, phase: str, count: int, seed: int, passage_count: int) -> Iterator[dict[str, str]]:
+def _write_work_list(work_list: Location, rows: Iterator[dict[str, str]], count: int, schema: pa.Schema) -> None:
+    work_list.filesystem.create_dir(work_list.path)
+    work_list.filesystem.delete_dir_contents(work_list.path)  # left by a run that was killed while listing
+    for number in range(-(-count // _PART_ROWS)):
+        part = pa.Table.from_pylist(list(islice(rows, _PART_ROWS)), schema=schema)
+        path = f"{work_list.path}/part-{number:05d}.parquet"
+        pq.write_table(part, path, filesystem=work_list.filesystem, row_group_size=512)
+
+
+def _uses(text: CleanText, phase: str, count: int, seed: int, passage_count: int) -> Iterator[tuple[Passage, int]]:
+    """Yield each passage that is used, with how many times."""
     rng = np.random.default_rng([seed, PHASES.index(phase)])
     uses = np.full(passage_count, count // passage_count)
     uses[rng.choice(passage_count, count % passage_count, replace=False)] += 1
-    number = 0
     for passage, times in zip(text, uses.tolist(), strict=True):
+        if times:
+            yield passage, times
+
+
+def _work_rows(uses: Iterable[tuple[Passage, int]], phase: str, validation_frac: float = 0) -> Iterator[dict[str, str]]:
+    number = 0
+    for place, (passage, times) in enumerate(uses):
+        held_out = int((place + 1) * validation_frac + _ROUNDING) > int(place * validation_frac + _ROUNDING)
         for _ in range(times):
-            yield {"record_id": f"{_ID_PREFIXES[phase]}-{number:09d}", "text": passage.text, "source": passage.source}
+            record_id = f"{_ID_PREFIXES[phase]}-{number:09d}"
+            part = "validation" if held_out else "train"
+            yield {"record_id": record_id, "text": passage.text, "source": passage.source, "part": part}
             number += 1
 
 

@@ -1,0 +1,100 @@
+"""Labelled images of single printed lines, for training readers: rendered and degraded, without recognition."""
+
+import unicodedata
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from PIL import Image
+from pydantic import Field, model_validator
+
+from ocrray.errors import RecordError
+from ocrray.synth.clean import excerpt
+from ocrray.synth.config import CharsRange
+from ocrray.synth.degrade import degrade
+from ocrray.synth.image_set import ImageSetConfig, LabelledImage
+from ocrray.synth.made_up import made_up
+from ocrray.synth.render import RenderedPage, Script, render_line
+
+_FONT_SIZES_PX = (24, 44)
+_CAPITALS_FRAC = 0.05  # of the lines
+_MAX_CHARS = 200
+_PASSAGE_CHARS = 400
+
+
+class LinesConfig(ImageSetConfig):
+    """Images of single printed lines with their text, of a script that runs from left to right; nothing is recognized."""
+
+    instruction: str = "Transcribe the text in this image"
+    script: Script = "latin"
+    """Script of the installed fonts and of made-up text; `ocrray/synth/render.py` lists the fonts and their Debian packages."""
+    chars: CharsRange = (1, 60)
+    """Minimum and maximum characters of a line, at most 200, drawn evenly. Readers learn faster from short lines first."""
+    made_up_frac: float = Field(0.25, ge=0, le=1)
+    """Fraction of the lines (0..1) that are made up of figures, dates, prices and words; without `input`, all are."""
+    height_px: int | None = Field(None, ge=8, le=400)
+    """Height to which a line is scaled after it was degraded; null: as rendered, about 30 to 80 px."""
+    min_aspect: float = Field(0, ge=0, le=100)
+    """Lines less than so many times as wide as high are continued with empty paper on the right, so that a reader with a fixed
+    image size sees all letters about equally wide; 0: none."""
+
+    @model_validator(mode="after")
+    def _no_page(self) -> Self:
+        if self.chars[1] > _MAX_CHARS:
+            raise ValueError(f"chars: a line has at most {_MAX_CHARS} characters")
+        return self
+
+    @property
+    def font_script(self) -> Script:
+        """Script of the installed fonts."""
+        return self.script
+
+    @property
+    def passage_chars(self) -> int:
+        """Least characters of a passage of the input."""
+        return _PASSAGE_CHARS
+
+    def make(self, passage: str, faces: Sequence[Path], rng: np.random.Generator) -> LabelledImage:
+        """Render and degrade an excerpt of `passage`, or a made-up string where it is empty or chance wants it.
+
+        Raises: RecordError: `missing_glyph` when no font has all characters, `no_text` when the excerpt is empty, `too_long` when
+            the line is wider than any scan.
+        """
+        font, page = _set_in_type(self._text(passage, rng), faces, rng)
+        low, high = self.severity
+        severity = low + (high - low) * float(rng.beta(1.2, 1.8))
+        image = degrade(_widened(page.image, self.min_aspect), severity=severity, rng=rng).convert("L")
+        if self.height_px:
+            width_px = max(1, round(image.width * self.height_px / image.height))
+            image = image.resize((width_px, self.height_px), Image.Resampling.BICUBIC)
+        return LabelledImage(image, page.lines[0], "line", font.name, round(severity, 3))
+
+    def _text(self, passage: str, rng: np.random.Generator) -> str:
+        if not passage or rng.random() < self.made_up_frac:
+            return made_up(int(rng.integers(self.chars[0], self.chars[1] + 1)), self.script, rng)
+        text = unicodedata.normalize("NFC", " ".join(excerpt(passage, self.chars, rng).split()))
+        if not text:
+            raise RecordError("the passage has no text of this length", kind="no_text")
+        return text.upper() if rng.random() < _CAPITALS_FRAC else text
+
+
+def _widened(image: Image.Image, aspect: float) -> Image.Image:
+    """Return the image with empty paper on the right, at least `aspect` times as wide as high."""
+    wide = Image.new("L", (max(image.width, round(aspect * image.height)), image.height), 255)
+    wide.paste(image, (0, 0))
+    return wide
+
+
+def _set_in_type(text: str, faces: Sequence[Path], rng: np.random.Generator) -> tuple[Path, RenderedPage]:
+    """Return a random font of those that have all characters of the text, and the line rendered in it."""
+    size_px = int(rng.integers(*_FONT_SIZES_PX))
+    problem = RecordError("no font was given", kind="missing_glyph")
+    for index in rng.permutation(len(faces)).tolist():
+        try:
+            return faces[index], render_line(text, font_path=faces[index], font_size_px=size_px, rng=rng, tight=True)
+        except RecordError as err:
+            if err.kind != "missing_glyph":
+                raise
+            problem = err
+    raise problem
