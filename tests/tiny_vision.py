@@ -7,12 +7,24 @@ import torch
 import transformers
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 from transformers.models.got_ocr2.image_processing_pil_got_ocr2 import GotOcr2ImageProcessorPil
+from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
 
-Kind = Literal["got", "paligemma"]
+from ocrray.models.vision.processors import without_videos
+
+Kind = Literal["got", "paligemma", "qwen"]
 ASCII = [chr(code) for code in range(32, 127)] + ["\n"]
 GOT_TOKENS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<img>", "</img>", "<imgpad>"]
 PALIGEMMA_TOKENS = ["<pad>", "<eos>", "<bos>", "<unk>", "<image>"]
+QWEN_TOKENS = [
+    *("<|endoftext|>", "<|im_start|>", "<|im_end|>"),
+    *("<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>"),
+]
+QWEN_CHAT_TEMPLATE = (
+    "{% for message in messages %}<|im_start|>{{ message.role }}\n{% for part in message.content %}{% if part.type == 'image' %}"
+    "<|vision_start|><|image_pad|><|vision_end|>{% else %}{{ part.text }}{% endif %}{% endfor %}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
 GOT_SIZE_PX, PALIGEMMA_SIZE_PX, PALIGEMMA_PATCH_PX = 64, 56, 14
 GOT_IMAGE_TOKENS = (GOT_SIZE_PX // 32) ** 2
 """The tiny GOT makes 4 tokens of an image: pass `num_image_tokens` to its processor, whose default is 256."""
@@ -140,10 +152,50 @@ def paligemma_model(
     return _widened(transformers.PaliGemmaForConditionalGeneration, config, wide)
 
 
+def qwen_processor(alphabet: list[str] = ASCII) -> transformers.Qwen2VLProcessor:
+    """Qwen2-VL's processor without videos: 2 to 16 tokens of 28 x 28 pixels an image, by its size, and a chat template."""
+    tokenizer = character_tokenizer(
+        QWEN_TOKENS,
+        alphabet,
+        eos_token="<|im_end|>",
+        pad_token="<|endoftext|>",
+        unk_token="\ufffd",
+        additional_special_tokens=QWEN_TOKENS[1:],
+    )
+    images = Qwen2VLImageProcessorPil(size={"shortest_edge": 2 * 28**2, "longest_edge": 16 * 28**2})
+    return without_videos(transformers.Qwen2VLProcessor)(images, tokenizer, QWEN_CHAT_TEMPLATE)
+
+
+def qwen_model(
+    tokenizer: transformers.PreTrainedTokenizerFast, wide: float = 1.0
+) -> transformers.Qwen2VLForConditionalGeneration:
+    """Qwen2-VL with two layers in each half; `wide` as in `got_model`."""
+    ids = {"eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id, "bos_token_id": None}
+    names = {"image_token_id": 5, "video_token_id": 6, "vision_start_token_id": 3, "vision_end_token_id": 4}
+    text = {
+        "vocab_size": len(tokenizer),
+        "hidden_size": 48,
+        "intermediate_size": 96,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "max_position_embeddings": 1024,
+        "rope_parameters": {"rope_type": "default", "mrope_section": [2, 2, 2], "rope_theta": 10000.0},
+        **ids,
+    }
+    vision = {"depth": 2, "embed_dim": 32, "hidden_size": 48, "num_heads": 2, "mlp_ratio": 2}
+    config = transformers.Qwen2VLConfig(text_config=text, vision_config=vision, **names, **ids)
+    return _widened(transformers.Qwen2VLForConditionalGeneration, config, wide)
+
+
+_PROCESSORS = {"got": got_processor, "paligemma": paligemma_processor, "qwen": qwen_processor}
+_MODELS = {"got": got_model, "paligemma": paligemma_model, "qwen": qwen_model}
+
+
 def save(folder: Path, kind: Kind, wide: float = 1.0) -> Path:
     """Write model and processor as safetensors and JSON, and return the folder."""
-    processor = got_processor() if kind == "got" else paligemma_processor()
-    model = (got_model if kind == "got" else paligemma_model)(processor.tokenizer, wide)
+    processor = _PROCESSORS[kind]()
+    model = _MODELS[kind](processor.tokenizer, wide)
     model.save_pretrained(folder)
     processor.save_pretrained(folder)
     return folder

@@ -29,7 +29,7 @@ _NOT_OF_THE_IMAGE = {"input_ids", "attention_mask", "labels", "num_patches"}
 
 
 class ImageTextEncoder:
-    """Turns images, instructions and answers into a model's inputs; thread-safe and picklable.
+    """Turns images, instructions and answers into a model's inputs; thread-safe.
 
     Args:
         processor: transformers' processor of the model.

@@ -7,11 +7,17 @@ _WHITE = (255, 255, 255)
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """Return `image` in RGB: 16-bit greys scaled to 8 bits, transparent pixels on white."""
+    """Return `image` in RGB, transparent pixels on white.
+
+    16-bit greys are scaled to 8 bits; in modes I and F these are images with values over 255.
+    """
     if image.mode == "RGB":
         return image
-    if image.mode.startswith("I;16") or image.mode in ("I", "F"):
-        return Image.fromarray(_to_bytes(np.asarray(image))).convert("RGB")
+    if image.mode.startswith("I;16"):
+        return _grey(np.asarray(image) / 257)
+    if image.mode in ("I", "F"):
+        values = np.nan_to_num(np.asarray(image, dtype=np.float64))
+        return _grey(values / 257 if values.max(initial=0) > 255 else values)
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         layer = image.convert("RGBA")
         paper = Image.new("RGB", image.size, _WHITE)
@@ -20,9 +26,6 @@ def to_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def _to_bytes(pixels: np.ndarray) -> np.ndarray:
-    """Return grey values (height, width) as uint8; values beyond 255 are taken for 16 bits."""
-    values = np.nan_to_num(pixels.astype(np.float32))
-    if values.max(initial=0) > 255:
-        values /= 257
-    return values.clip(0, 255).round().astype(np.uint8)
+def _grey(values: np.ndarray) -> Image.Image:
+    """Return an RGB image of grey values (height, width) from 0 to 255."""
+    return Image.fromarray(values.clip(0, 255).round().astype(np.uint8)).convert("RGB")

@@ -9,10 +9,12 @@ from ocrray.errors import EngineError
 from ocrray.models.adapters import attach_adapter, find_adapter
 from ocrray.models.limits import context_tokens, padding_id, token_rows, unknown_token, without_impossible_padding
 from ocrray.models.loading import Device, Dtype, end_tokens, greedy, load_weights, resolve_device
+from ocrray.models.vision.adapters import in_present_names
 from ocrray.models.vision.checks import has_processor
 from ocrray.models.vision.encoder import ImageTextEncoder
 from ocrray.models.vision.formats import PromptFormat
 from ocrray.models.vision.model import VisionModel
+from ocrray.models.vision.processors import load_processor
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig
@@ -38,14 +40,9 @@ def load_encoder(
     Raises:
         EngineError: when it has no processor of images, or none that the format can be used with.
     """
-    from transformers import AutoConfig, AutoProcessor
-
     settings: dict[str, Any] = {"revision": revision or "main", "trust_remote_code": trust_remote_code}
-    config = AutoConfig.from_pretrained(location, **settings)
-    # Images are prepared by Pillow on every machine: torchvision's interpolation differs in the last bits.
-    loaded: Any = AutoProcessor.from_pretrained(  # type: ignore[no-untyped-call]  # transformers leaves it untyped
-        processor or location, backend="pil", **({} if processor else settings)
-    )
+    config = _vision_config(location, **settings)
+    loaded = load_processor(processor or location, config, **({} if processor else settings))
     if not hasattr(loaded, "image_processor") or not hasattr(loaded, "tokenizer"):
         raise EngineError(f"{location}: no vision-language model: it has no processor of images")
     return ImageTextEncoder(
@@ -80,11 +77,13 @@ def load_vision_model(
         EngineError: when the model reads no images, or weights or the GPU asked for are missing, or the adapter is not one of
             this model. Errors of transformers, peft and torch pass unchanged.
     """
+    from transformers import AutoModelForImageTextToText
     from transformers.utils import logging
 
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # one per worker would flood the run's own output
     placed = resolve_device(device)
     dtype = "float32" if dtype == "auto" and placed == "cpu" else dtype
+    config = _vision_config(location, revision or "main", trust_remote_code)
     folder = find_adapter(adapter) if adapter else None
     encoder = load_encoder(
         location,
@@ -95,8 +94,16 @@ def load_vision_model(
         max_patches=max_patches,
         trust_remote_code=trust_remote_code,
     )
-    network = _load_network(location, dtype, revision or "main", trust_remote_code)
-    config, rows = network.config, token_rows(network)
+    network = load_weights(
+        AutoModelForImageTextToText,
+        location,
+        name=str(location),
+        config=config,
+        dtype=dtype,
+        revision=revision or "main",
+        trust_remote_code=trust_remote_code,
+    )
+    rows = token_rows(network)
     if problem := unknown_token(encoder.tokenizer, rows):
         raise EngineError(f"{location}: {problem}")
     eos_ids = tuple(dict.fromkeys((*encoder.end_ids, *end_tokens(network, encoder.tokenizer))))
@@ -104,26 +111,18 @@ def load_vision_model(
     network.generation_config = greedy(network.generation_config, eos_ids, pad_id)
     network = network.to(placed).eval()
     if folder:
-        network = attach_adapter(network, folder, merge=merge_adapter).eval()
+        with in_present_names(folder, network) as renamed:
+            network = attach_adapter(network, renamed, merge=merge_adapter).eval()
     return VisionModel(network, encoder, eos_ids, pad_id, context_tokens(config, encoder.tokenizer))
 
 
-def _load_network(location: str | Path, dtype: Dtype, revision: str, trust_remote_code: bool) -> Any:
+def _vision_config(location: str | Path, revision: str, trust_remote_code: bool) -> "PreTrainedConfig":
     from transformers import AutoConfig, AutoModelForImageTextToText
 
     config = AutoConfig.from_pretrained(location, revision=revision, trust_remote_code=trust_remote_code)
-    without_impossible_padding(config)
     if type(config) not in AutoModelForImageTextToText._model_mapping and not getattr(config, "auto_map", None):
         raise EngineError(f"{location}: no vision-language model ({config.model_type}); give a model that reads images")
-    return load_weights(
-        AutoModelForImageTextToText,
-        location,
-        name=str(location),
-        config=config,
-        dtype=dtype,
-        revision=revision,
-        trust_remote_code=trust_remote_code,
-    )
+    return without_impossible_padding(config)
 
 
 def _got_image_tokens(config: "PreTrainedConfig", image_processor: Any) -> int:
