@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from ocrray.evaluation.hipe import HipeScores
 from ocrray.evaluation.normalisation import Normalisation
 from ocrray.evaluation.report_records import ReportRecord
-from ocrray.evaluation.results import Comparison, Results
+from ocrray.evaluation.results import Comparison, MetricValue, Results
 from ocrray.evaluation.sampling import CheckedSample
 from ocrray.evaluation.scoring import Scores
 from ocrray.evaluation.translation import TranslationScores
@@ -32,6 +32,8 @@ class Evaluation:
     sample: CheckedSample | None = None
     has_raw_text: bool = True
     """False where there are only answers, whose fields are scored."""
+    documents: dict[str, MetricValue] | None = None
+    """DOCUMENT_METRICS, where fields are scored."""
     translation: TranslationScores | None = None
     hipe: HipeScores | None = None
     baseline_name: str | None = None

@@ -1,58 +1,108 @@
-"""Fields as flat dictionaries: from JSON objects, from lines of `name: value`, and from nested rows of a corpus."""
+"""Fields of a document in one form, whatever they come from: JSON, lines of `name: value`, or nested columns of a corpus."""
 
 import json
 import re
-from collections.abc import Mapping
-from typing import NoReturn
+from collections.abc import Callable, Iterator, Mapping
+from typing import NoReturn, Union
+
+from ocrray.text.normalise import for_scoring
+
+Document = dict[str, list[Union[str, "Document"]]]
+"""Values by name, in lower case: always lists, of texts and of documents. Empty ones and nulls are left out."""
 
 _FENCED = re.compile(r"```[a-zA-Z]*\n(.*)\n```", re.DOTALL)
 _LINE = re.compile(r"\s*([^\s:][^:]{0,99}?)\s*:\s*(.*)")
+_MAX_DEPTH = 100
 
 
-def read_fields(text: str) -> dict[str, str] | None:
-    """Parse an answer into values by flattened path; None unless it is a JSON object or lines that begin with a name.
+def read_document(
+    text: str, normalise: Callable[[str], str] = for_scoring, *, numbers_as_written: bool = True
+) -> Document | None:
+    """Parse an answer; None unless it is a JSON object or lines that begin with a name.
 
-    JSON may stand in a Markdown code fence and is flattened as by `flatten`; numbers keep their spelling. In lines of
+    JSON may stand in a Markdown code fence. It is no JSON if it gives a name two values, or is nested deeper than 100. Numbers
+    keep their spelling, so that 1.10 is not 1.1, unless they are to be compared with those of a typed column. In lines of
     `name: value` a line without a colon continues the value before it.
     """
     text = text.strip().removeprefix("\ufeff").strip()
     if fenced := _FENCED.fullmatch(text):
         text = fenced[1].strip()
-    return _parse_json(text) if text.startswith(("{", "[")) else _parse_lines(text)
-
-
-def flatten(fields: Mapping[str, object]) -> dict[str, str]:
-    """Flatten nested mappings and lists into values by path, in lower case: `{"total": {"net": 5}}` → `{"total.net": "5"}`.
-
-    Values of a list share one path and are joined by line feeds. Null and blank values are left out.
-
-    Raises: RecursionError: when the nesting is deeper than Python's stack.
-    """
-    found: dict[str, list[str]] = {}
-    _collect(fields, "", found)
-    return {path: "\n".join(values) for path, values in found.items()}
-
-
-def _collect(value: object, path: str, found: dict[str, list[str]]) -> None:
-    if isinstance(value, Mapping):
-        for key, child in value.items():
-            name = " ".join(str(key).split()).lower()
-            _collect(child, f"{path}.{name}" if path else name, found)
-    elif isinstance(value, list | tuple):
-        for child in value:
-            _collect(child, path, found)
-    elif value is not None:
-        text = str(value).lower() if isinstance(value, bool) else str(value).strip()
-        if text:
-            found.setdefault(path, []).append(text)
-
-
-def _parse_json(text: str) -> dict[str, str] | None:
     try:
-        document = json.loads(text, parse_float=str, parse_int=str, parse_constant=_refuse_constant)
-        return flatten(document) if isinstance(document, dict) else None
+        values = _parse_json(text, numbers_as_written) if text.startswith(("{", "[")) else _parse_lines(text)
+        return None if values is None else as_document(values, normalise)
     except (ValueError, RecursionError):
         return None
+
+
+def as_document(fields: Mapping[str, object], normalise: Callable[[str], str] = for_scoring) -> Document:
+    """Return nested mappings and lists as a document, each value as normalised text.
+
+    Raises: ValueError: when they are nested deeper than 100.
+    """
+    return _mapping(fields, normalise, _MAX_DEPTH)
+
+
+def leaves(values: Document, path: str = "") -> Iterator[tuple[str, str]]:
+    """Yield path and text of every value: `{"total": [{"net": ["5"]}]}` has `total.net`. Rows of a list share their paths."""
+    for name, items in values.items():
+        for item in items:
+            where = f"{path}.{name}" if path else name
+            yield from [(where, item)] if isinstance(item, str) else leaves(item, where)
+
+
+def only(values: Document, paths: set[str], path: str = "") -> Document:
+    """Return the document with the values at these paths only."""
+    kept: Document = {}
+    for name, items in values.items():
+        where = f"{path}.{name}" if path else name
+        below = [item if isinstance(item, str) else only(item, paths, where) for item in items]
+        if found := [item for item in below if (where in paths if isinstance(item, str) else item)]:
+            kept[name] = found
+    return kept
+
+
+def _mapping(fields: Mapping[str, object], normalise: Callable[[str], str], depth: int) -> Document:
+    if not depth:
+        raise ValueError("nested too deeply")
+    found: Document = {}
+    for key, value in fields.items():
+        if items := list(_items(value, normalise, depth - 1)):
+            found.setdefault(" ".join(str(key).split()).lower(), []).extend(items)
+    return found
+
+
+def _items(value: object, normalise: Callable[[str], str], depth: int) -> Iterator[str | Document]:
+    """Yield a value's texts and documents; lists within lists are one list."""
+    if isinstance(value, Mapping):
+        if below := _mapping(value, normalise, depth):
+            yield below
+    elif isinstance(value, list | tuple):
+        if not depth:
+            raise ValueError("nested too deeply")
+        for child in value:
+            yield from _items(child, normalise, depth - 1)
+    elif value is not None and (text := normalise(_spelled(value)).strip()):
+        yield text
+
+
+def _spelled(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def _parse_json(text: str, numbers_as_written: bool) -> dict[str, object] | None:
+    spelled = {"parse_float": str, "parse_int": str} if numbers_as_written else {}
+    document = json.loads(text, **spelled, parse_constant=_refuse_constant, object_pairs_hook=_without_repetition)
+    return document if isinstance(document, dict) else None
+
+
+def _without_repetition(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """Python's parser keeps the last of several values of one name."""
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        raise ValueError("a name has two values")
+    return values
 
 
 def _refuse_constant(constant: str) -> NoReturn:
@@ -71,4 +121,4 @@ def _parse_lines(text: str) -> dict[str, str] | None:
         else:
             return None
         found[name] = f"{found[name]}\n{value.strip()}" if found.get(name) else value.strip()
-    return flatten(found) if found else None
+    return found or None

@@ -1,39 +1,40 @@
 """Scores of extracted fields: exact match, similarity, precision and recall, per field."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from rapidfuzz.distance import Levenshtein
 
-from ocrray.evaluation.field_values import flatten
-from ocrray.text.normalise import for_scoring
+from ocrray.evaluation.field_matching import ValuePair
+
+OTHER = "(other names)"
+_MAX_NAMES = 200
 
 Json = dict[str, object]
 
 
 @dataclass(slots=True)
 class FieldScore:
-    """Scores of one field over all records.
+    """Scores of the values of one field over all records.
 
-    A record that has the field neither in truth nor in prediction counts as `absent` and enters no rate. A field that only
-    one of the two has is no match, with similarity 0.
+    A value that only truth or prediction has is no match, with similarity 0.
     """
 
     both: int = 0
     missed: int = 0  # only in the truth
     invented: int = 0  # only in the prediction
-    absent: int = 0
+    absent: int = 0  # records without the field in either, in no rate
     exact: int = 0
     similarity_sum: float = 0.0
 
     @property
     def present(self) -> int:
-        """Records that have the field in truth, prediction or both: the denominator of `exact_frac` and `similarity`."""
+        """Values in truth, prediction or both: the denominator of `exact_frac` and `similarity`."""
         return self.both + self.missed + self.invented
 
     @property
     def exact_frac(self) -> float | None:
-        """Fraction of records whose prediction equals the truth; None where no record has the field."""
+        """Fraction of values whose prediction equals the truth; None where no record has the field."""
         return self.exact / self.present if self.present else None
 
     @property
@@ -56,16 +57,15 @@ class FieldScore:
         """Harmonic mean of precision and recall; None where no record has the field."""
         return 2 * self.exact / (self.present + self.both) if self.present else None
 
-    def add(self, predicted: str, truth: str) -> bool:
-        """Count one record ("" where the field is absent) and return whether prediction and truth are equal."""
-        self.absent += not predicted and not truth
-        self.missed += not predicted and bool(truth)
-        self.invented += bool(predicted) and not truth
-        if predicted and truth:
+    def add(self, pair: ValuePair) -> bool:
+        """Count one value and return whether prediction and truth are equal."""
+        self.missed += not pair.predicted
+        self.invented += not pair.true
+        if pair.predicted and pair.true:
             self.both += 1
-            self.exact += predicted == truth
-            self.similarity_sum += Levenshtein.normalized_similarity(predicted, truth)
-        return predicted == truth
+            self.exact += pair.predicted == pair.true
+            self.similarity_sum += Levenshtein.normalized_similarity(pair.predicted, pair.true)
+        return pair.predicted == pair.true
 
     def as_json(self) -> Json:
         """Return counts and rates by name."""
@@ -81,16 +81,10 @@ class FieldScore:
 
 @dataclass(slots=True)
 class FieldTable:
-    """Scores of every field by its path, and the number of records that are right in all of them.
+    """Scores of every field by its path; each value of a list counts, the rows of lists assigned to one another."""
 
-    `normalise` is applied to every value before it is compared.
-    """
-
-    normalise: Callable[[str], str] = for_scoring
     fields: dict[str, FieldScore] = field(default_factory=dict)
     records: int = 0
-    records_exact: int = 0
-    unanswered: int = 0  # records without a prediction: every field of their truth counts as missed
 
     @property
     def overall(self) -> FieldScore:
@@ -105,35 +99,18 @@ class FieldTable:
         """Names and scores of each field, and of all together, for tables."""
         return [*self.fields.items(), ("all fields", self.overall)]
 
-    def add(self, predicted: Mapping[str, str] | None, truth: Mapping[str, str]) -> list[str]:
-        """Count one record of flattened fields and return the names of those that are wrong; None is an unreadable answer."""
-        guess, true = ({name: self.normalise(value) for name, value in one.items()} for one in (predicted or {}, truth))
-        for name in (*true, *guess):
-            if name not in self.fields:
-                self.fields[name] = FieldScore(absent=self.records)
-        wrong = [name for name, score in self.fields.items() if not score.add(guess.get(name, ""), true.get(name, ""))]
+    def add(self, pairs: Sequence[ValuePair]) -> list[str]:
+        """Count the values of one record and return the names of the fields that are wrong."""
+        names = [self._name(pair.path) for pair in pairs]
+        equal = [self.fields[name].add(pair) for name, pair in zip(names, pairs, strict=True)]
+        for name in self.fields.keys() - set(names):
+            self.fields[name].absent += 1
         self.records += 1
-        self.unanswered += predicted is None
-        self.records_exact += predicted is not None and not wrong
-        return wrong
+        return list(dict.fromkeys(name for name, right in zip(names, equal, strict=True) if not right))
 
-    def metrics(self) -> dict[str, float]:
-        """Return the defined rates as fractions by name (`title_exact`, `title_similarity`, ..., `records_exact`)."""
-        rates = {f"{name}_exact": score.exact_frac for name, score in self.fields.items()}
-        rates |= {f"{name}_similarity": score.similarity for name, score in self.fields.items()}
-        rates["records_exact"] = self.records_exact / self.records if self.records else None
-        return {name: rate for name, rate in rates.items() if rate is not None}
-
-    def as_json(self) -> Json:
-        """Return counts and rates of each field and of all together, as in `evaluation.json`."""
-        by_name = {name: score.as_json() for name, score in self.fields.items()}
-        whole = {"records": self.records, "right_in_all": self.records_exact, "unreadable": self.unanswered}
-        return {**whole, "overall": self.overall.as_json(), "by_name": by_name}
-
-
-def score_fields(pairs: Iterable[tuple[Mapping[str, object] | None, Mapping[str, object]]]) -> FieldTable:
-    """Score pairs of predicted and true fields, with any nesting; a prediction of None is an answer without fields."""
-    table = FieldTable()
-    for predicted, truth in pairs:
-        table.add(None if predicted is None else flatten(predicted), flatten(truth))
-    return table
+    def _name(self, path: str) -> str:
+        """Return the row of a path, which is new if need be; a model that invents names must not fill memory and report."""
+        if path not in self.fields:
+            path = path if len(self.fields) < _MAX_NAMES else OTHER
+            self.fields.setdefault(path, FieldScore(absent=self.records))
+        return path

@@ -30,8 +30,8 @@ _RUN_COLUMNS = {
 }
 GUARD_COLUMNS = ("status", "guard_reason", "edits", "refused_edits", "verdicts")
 """Columns of a run about accepted and refused corrections."""
-FIELD_COLUMNS = ("fields", "field_candidates")
-"""Columns of a run about extracted fields; the candidates are null where nothing was extracted."""
+FIELD_COLUMNS = ("fields",)
+"""Column of a run with the fields of documents."""
 _MAX_NAMED_FILES = 5  # of those with problems; a corpus has thousands with the same columns
 _RUN_EXTRAS = (*GUARD_COLUMNS, *FIELD_COLUMNS, "source_uri", "page")
 
@@ -113,8 +113,9 @@ class Batch:
         return len(self.ids)
 
     def run_values(self, names: Sequence[str]) -> list[dict[str, Any]]:
-        """Return the columns `names`, as far as the input is a run that has them: one dictionary a record."""
-        present = [name for name in names if name in self.run_columns.column_names]
+        """Return the columns `names`, as far as the input is a run that has them with a type: one dictionary a record."""
+        schema = self.run_columns.schema
+        present = [name for name in names if name in schema.names and not pa.types.is_null(schema.field(name).type)]
         return list(self.run_columns.select(present).to_pylist()) if present else [{}] * len(self)
 
 

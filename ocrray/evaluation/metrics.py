@@ -31,7 +31,7 @@ class Metric:
     denominator: str
     meaning: str
     kind: Kind
-    table: Literal["error_rates", "outcomes"]
+    table: Literal["error_rates", "outcomes", "documents"]
     row: str
     """Label of its row; metrics with the same label stand in one row."""
     column: Literal["raw", "corrected", "reduction"] = "corrected"

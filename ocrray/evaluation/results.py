@@ -20,7 +20,7 @@ from ocrray.evaluation.bootstrap import (
     usable_interval,
 )
 from ocrray.evaluation.counts import Counts
-from ocrray.evaluation.metrics import METRICS, Sums, summands
+from ocrray.evaluation.metrics import METRICS, Metric, Sums, summands
 from ocrray.evaluation.sampling import CheckedSample
 from ocrray.evaluation.scoring import Scores
 
@@ -110,18 +110,27 @@ def estimate_results(sample: CheckedSample, config: BootstrapConfig) -> Results:
     return Results(overall, [], [], [], units=len(sample.stratum_of), in_blocks=False)
 
 
-def metric_array(sums: Sums) -> np.ndarray:
-    """Return all metrics in the order of `METRICS`, shaped (metrics, *shape of each sum)."""
-    return np.stack([metric.compute(sums) for metric in METRICS.values()])
+def metric_array(sums: Sums, metrics: Mapping[str, Metric] = METRICS) -> np.ndarray:
+    """Return all metrics in their order, shaped (metrics, *shape of each sum)."""
+    return np.stack([metric.compute(sums) for metric in metrics.values()])
 
 
 def metrics_with_intervals(
-    values: Mapping[str, np.ndarray], units: np.ndarray, config: BootstrapConfig
+    values: Mapping[str, np.ndarray], units: np.ndarray, config: BootstrapConfig, metrics: Mapping[str, Metric] = METRICS
 ) -> dict[str, MetricValue]:
-    """Return every metric over records from their summands, with bootstrap intervals from resampling units."""
+    """Return every metric over records from their summands, with bootstrap intervals from resampling units.
+
+    Shares of 0 or 1 get exact intervals: every resample is the same, though other records may differ.
+    """
     blocks = pool_units(units, MAX_BLOCKS, config.seed)
-    intervals = bootstrap_intervals(sum_by_block(values, blocks), lambda sums: _metric_array(sums, values), config)
-    return _values(metric_array(_totals(values)), intervals)
+    intervals = bootstrap_intervals(sum_by_block(values, blocks), lambda sums: _metric_array(sums, values, metrics), config)
+    found = _values(metric_array(_totals(values), metrics), intervals, metrics)
+    for metric in metrics.values():
+        share = found[metric.name].value
+        if metric.kind == "share" and share in (0, 1):
+            trials = len(np.unique(units[values[metric.denominator].astype(bool)]))
+            found[metric.name] = MetricValue(share, clopper_pearson(trials if share else 0, trials, config.confidence))
+    return found
 
 
 def raw_cer_buckets(counts: Counts) -> np.ndarray:
@@ -193,6 +202,12 @@ def _shared_rows(system: Scores, baseline: Scores) -> tuple[np.ndarray, np.ndarr
     return system_rows, baseline_rows[system_rows]
 
 
+def value_as_json(value: MetricValue) -> dict[str, float | None]:
+    """Return `{"value", "low", "high"}`, null where there is none."""
+    interval = value.interval
+    return {"value": value.value, "low": interval.low if interval else None, "high": interval.high if interval else None}
+
+
 def as_json(part: Group | Comparison) -> dict[str, Any]:
     """Return the part with every metric as `{"value", "low", "high"}`, null where there is none."""
     return {name: _plain(value) for name, value in asdict(part).items()}
@@ -208,12 +223,6 @@ def _group(name: str, counts: Counts, units: np.ndarray, config: BootstrapConfig
     values = summands(counts)
     units = np.unique(units, return_inverse=True)[1]
     metrics = metrics_with_intervals(values, units, config)
-    for metric in METRICS.values():
-        share = metrics[metric.name].value
-        if metric.kind == "share" and share in (0, 1):  # every resample is the same, though other records may differ
-            trials = len(np.unique(units[values[metric.denominator]]))
-            interval = clopper_pearson(trials if share else 0, trials, config.confidence)
-            metrics[metric.name] = MetricValue(share, interval)
     sums = {key: int(column.sum()) for key, column in values.items() if column.dtype != np.float64}
     return Group(name, sums, metrics)
 
@@ -222,15 +231,17 @@ def _totals(values: Mapping[str, np.ndarray]) -> Sums:
     return {name: column.sum() for name, column in values.items()}
 
 
-def _metric_array(sums: np.ndarray, names: Mapping[str, np.ndarray]) -> np.ndarray:
+def _metric_array(sums: np.ndarray, names: Mapping[str, np.ndarray], metrics: Mapping[str, Metric] = METRICS) -> np.ndarray:
     """Return `metric_array` of sums shaped (..., summands)."""
-    return metric_array(dict(zip(names, np.moveaxis(sums, -1, 0), strict=True)))
+    return metric_array(dict(zip(names, np.moveaxis(sums, -1, 0), strict=True)), metrics)
 
 
-def _values(metrics: np.ndarray, intervals: Sequence[Interval | None]) -> dict[str, MetricValue]:
+def _values(
+    values: np.ndarray, intervals: Sequence[Interval | None], metrics: Mapping[str, Metric] = METRICS
+) -> dict[str, MetricValue]:
     return {
         name: MetricValue(None if np.isnan(value) else float(value), interval)
-        for name, value, interval in zip(METRICS, metrics, intervals, strict=True)
+        for name, value, interval in zip(metrics, values, intervals, strict=True)
     }
 
 

@@ -8,8 +8,8 @@ import numpy as np
 
 from ocrray.evaluation.confusions import Confusions
 from ocrray.evaluation.counts import Counted, Counts, concatenated, count_all
+from ocrray.evaluation.documents import DocumentScores
 from ocrray.evaluation.field_scoring import FieldScoring
-from ocrray.evaluation.fields import FieldTable
 from ocrray.evaluation.guard_spans import GuardSpans
 from ocrray.evaluation.inputs import FIELD_COLUMNS, GUARD_COLUMNS, Batch
 from ocrray.evaluation.normalisation import Normalisation
@@ -36,7 +36,7 @@ class Scores:
     guard_spans: GuardSpans
     confusions: Confusions
     text_sample: list[SampledTexts]  # of random records
-    fields: FieldTable | None = None
+    document_scores: DocumentScores | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -162,7 +162,7 @@ class _Scoring:
             guard_spans=self._guard_spans,
             confusions=self._confusions,
             text_sample=self._sample.texts,
-            fields=self._fields.table if self._fields else None,
+            document_scores=self._fields.scores if self._fields else None,
         )
 
 

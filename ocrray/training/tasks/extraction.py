@@ -68,9 +68,9 @@ class ExtractionTask(CausalTask):
         return self._to_samples(examples, self._prompt.template)
 
     def measure(self, folder: Path, samples: pa.Table) -> dict[str, float]:
-        """Return exact match and similarity of each field, and the share of records correct in all, of greedy answers."""
+        """Return the scores of greedy answers: of whole documents, and exact match and similarity of each field."""
         from ocrray.engines.extract import ExtractConfig, Extractor, Source
-        from ocrray.evaluation.fields import score_fields
+        from ocrray.evaluation.documents import score_fields
 
         sources = [source.split(_SIDE_END) for source in samples["source"].to_pylist()]
         truth = [self._prompt.parse(target) for target in samples["target"].to_pylist()]

@@ -10,12 +10,13 @@ from typing import Any
 import ocrray
 from ocrray.errors import ConfigError
 from ocrray.evaluation import sheet
+from ocrray.evaluation.documents import DOCUMENT_METRICS
 from ocrray.evaluation.evaluation import Evaluation
 from ocrray.evaluation.field_scoring import FieldScoring
 from ocrray.evaluation.hipe import hipe_scores
 from ocrray.evaluation.panels import PANELS
 from ocrray.evaluation.report import write_report
-from ocrray.evaluation.results import compare, compute_results, estimate_results
+from ocrray.evaluation.results import compare, compute_results, estimate_results, metrics_with_intervals
 from ocrray.evaluation.sampling import check_sample, draw_sample
 from ocrray.evaluation.scoring import CountBatches, count_in_process, score
 from ocrray.evaluation.sheet_page import write_sheet_page
@@ -52,6 +53,7 @@ def _evaluated(plan: EvaluatePlan) -> Evaluation:
     if not len(scores):
         raise ConfigError(f"input: nothing can be measured: {_why_nothing(scores.tally, scores.first_problem)}")
     has_raw_text = config.input.column("raw_column") is not None
+    documents = scores.document_scores
     texts = [sampled.normalised(config.normalise) for sampled in scores.text_sample]
     return Evaluation(
         name=config.input.label,
@@ -60,6 +62,9 @@ def _evaluated(plan: EvaluatePlan) -> Evaluation:
         confidence=config.bootstrap.confidence,
         scores=scores,
         has_raw_text=has_raw_text,
+        documents=metrics_with_intervals(documents.summands(), scores.units, config.bootstrap, DOCUMENT_METRICS)
+        if documents
+        else None,
         translation=translation_scores(texts),
         hipe=hipe_scores(scores, config.bootstrap) if has_raw_text else None,
         baseline_name=plan.baseline.config.label if plan.baseline else None,
