@@ -3,11 +3,7 @@
 import json
 from decimal import Decimal
 
-
-class Number(str):
-    """Number as it was written: `1.10` is not 1.1, and `1e2` not 100."""
-
-    __slots__ = ()
+from ocrray.text.strict_json import WrittenNumber, parse_json
 
 
 class Members(list[tuple[str, object]]):
@@ -16,17 +12,17 @@ class Members(list[tuple[str, object]]):
     __slots__ = ()
 
 
-def parse(text: str, *, constants: bool = True) -> object:
-    """Return the tree of a JSON text: Members, list, str, Number, bool or None.
+def parse(text: str) -> object:
+    """Return the tree of a JSON text: Members, list, str, WrittenNumber (NaN among them), bool or None.
 
     Raises:
-        ValueError, RecursionError: when it is no JSON (NaN is none where `constants` is false), or nested too deeply.
+        ValueError, RecursionError: when it is no JSON, or nested too deeply.
     """
     tree: object = json.loads(
         text,
-        parse_int=Number,
-        parse_float=Number,
-        parse_constant=Number if constants else _refuse_constant,
+        parse_int=WrittenNumber,
+        parse_float=WrittenNumber,
+        parse_constant=WrittenNumber,
         object_pairs_hook=Members,
     )
     return tree
@@ -45,7 +41,7 @@ def spell(value: object) -> str:
         return "[" + ", ".join(map(spell, value)) + "]"
     if isinstance(value, Decimal) and value.is_finite():
         return format(value, "f")
-    return str(value) if isinstance(value, Number) else _plain(value)
+    return str(value) if isinstance(value, WrittenNumber) else _plain(value)
 
 
 def canonical(text: str, *, keep_nulls: bool = True) -> str:
@@ -54,9 +50,8 @@ def canonical(text: str, *, keep_nulls: bool = True) -> str:
     Raises:
         ValueError, RecursionError: when `text` is no JSON (NaN is none), an object has a key twice, or it is nested too deeply.
     """
-    tree = parse(text, constants=False)
-    _require_unique_keys(tree)
-    return spell(tree if keep_nulls else _without_nulls(tree))
+    value: object = parse_json(text)
+    return spell(value if keep_nulls else _without_nulls(value))
 
 
 def member(text: str, key: str) -> str | None:
@@ -74,23 +69,7 @@ def _plain(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, default=str)
 
 
-def _refuse_constant(name: str) -> object:
-    raise ValueError(f"{name} is no JSON")
-
-
-def _require_unique_keys(tree: object) -> None:
-    if isinstance(tree, Members):
-        keys = [key for key, _ in tree]
-        if len(set(keys)) < len(keys):
-            raise ValueError("a key stands twice in one object")
-        for _, value in tree:
-            _require_unique_keys(value)
-    elif isinstance(tree, list):
-        for value in tree:
-            _require_unique_keys(value)
-
-
-def _without_nulls(tree: object) -> object:
-    if isinstance(tree, Members):
-        return Members((key, _without_nulls(value)) for key, value in tree if value is not None)
-    return [_without_nulls(value) for value in tree] if isinstance(tree, list) else tree
+def _without_nulls(value: object) -> object:
+    if isinstance(value, dict):
+        return {key: _without_nulls(child) for key, child in value.items() if child is not None}
+    return [_without_nulls(child) for child in value] if isinstance(value, list) else value
