@@ -16,6 +16,7 @@ from ocrray.sources.compression import without_suffix
 from ocrray.sources.ocr_files import abbyy, alto, djvu_xml, hocr, mets, page_xml, xml_parse
 from ocrray.sources.ocr_files.document import Document
 from ocrray.sources.scans import images, pdf
+from ocrray.sources.scans.page_size import PageSize
 from ocrray.sources.streams import PACKED
 from ocrray.sources.tables import forms as tables
 
@@ -38,6 +39,12 @@ class ImageFormat(Protocol):
         """Decode one page (0-based) into an image of mode 1, L or RGB; `uri` names the file in messages.
 
         Raises: RecordError: when the page cannot be decoded.
+        """
+
+    def measure_page(self, data: bytes, page: int, uri: str, max_pixels: int) -> PageSize:
+        """Return the size of one page (0-based) without decoding it; `uri` names the file in messages.
+
+        Raises: RecordError: when it cannot be read.
         """
 
 

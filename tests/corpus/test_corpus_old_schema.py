@@ -96,6 +96,6 @@ def test_evaluate_old_corpus_reads_texts_refusals_and_fields(old_corpus: Path) -
 def test_export_old_corpus_writes_the_corrections(old_corpus: Path) -> None:
     """Corrections of earlier versions still go back into their files."""
     finished = datetime(2026, 1, 2, tzinfo=UTC)
-    exported = export_corpus(Location.at(old_corpus), ExportConfig(), finished=finished, max_file_bytes=1 << 20)
+    exported = export_corpus(Location.at(old_corpus), ExportConfig(), finished=finished, max_file_bytes=1 << 20, max_pixels=10**8)
     assert exported == Exported(changed=1, unchanged=0, failed=0, changed_lines=1)
     assert b'CONTENT="the cat"' in (old_corpus / "export" / "a.xml").read_bytes()

@@ -53,6 +53,7 @@ def export(output: Location, *, in_order: InOrder = map, documents_per_task: int
         ExportConfig(**config),
         finished=datetime(2026, 1, 2, tzinfo=UTC),
         max_file_bytes=MAX_BYTES,
+        max_pixels=10**8,
         documents_per_task=documents_per_task,
         in_order=in_order,
     )

@@ -15,6 +15,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ocrray.errors import RecordError, StoreError
 from ocrray.sources.scans import jpeg, jpeg2000, samples, tiff, tiff_frames
+from ocrray.sources.scans.page_size import PageSize
 from ocrray.sources.scans.tiff import Resolution
 from ocrray.storage import Location, files
 
@@ -82,6 +83,37 @@ def decode_page(data: bytes, page: int, uri: str, max_pixels: int) -> Image.Imag
     dpi = _dpi(resolution)
     image.info = {"dpi": dpi} if dpi else {}
     return _square(image, resolution, max_pixels)
+
+
+def measure_page(data: bytes, page: int, uri: str, max_pixels: int) -> PageSize:
+    """Return the size of one page (0-based) as it is stored, turned upright, from headers; `uri` names the file in messages.
+
+    Raises: RecordError: as `decode_page`.
+    """
+    if data.startswith(_TIFF_MAGIC):
+        frames = tiff_frames.page_frames(io.BytesIO(data), uri)
+        check_page(page, len(frames), uri)
+        if problem := frames[page].problem:
+            raise problem
+        frame = tiff.TiffFrame(data, frames[page].offset)
+        size, resolution, orientation = frame.size, frame.resolution, frame.orientation
+    else:
+        check_page(page, 1, uri)
+        size, resolution, orientation = _measure_other(data, uri)
+    check_size(*size, uri, max_pixels)
+    width, height = reversed(size) if orientation in _ROTATED else size
+    return PageSize(width, height, _dpi(_upright(resolution, orientation)))
+
+
+def _measure_other(data: bytes, uri: str) -> tuple[tuple[int, int], Resolution | None, int]:
+    try:
+        opened = _open_image(io.BytesIO(data), uri)
+    except RecordError:
+        if header := jpeg.read_header(data):
+            return header.size, None, 1
+        raise
+    with opened as image:
+        return image.size, _resolution(image.info), image.getexif().get(0x0112, 1)
 
 
 def check_page_count(count: int, uri: str) -> int:

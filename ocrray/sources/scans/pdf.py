@@ -15,6 +15,7 @@ from PIL import Image
 
 from ocrray.errors import RecordError
 from ocrray.sources.scans.images import PLAUSIBLE_DPI, check_page, check_page_count, check_size
+from ocrray.sources.scans.page_size import Matrix, PageSize
 from ocrray.storage import Location, files
 
 if TYPE_CHECKING:
@@ -46,6 +47,24 @@ class Sheet:
         rendered: Image.Image = self.page.render(scale=self.scale / reduction, rev_byteorder=True).to_pil()
         return rendered.convert("RGB")
 
+    def to_pdf(self) -> Matrix:
+        """Return the map from pixels of the rendered page, y downwards, to the page's own coordinates."""
+        import ctypes
+
+        from pypdfium2 import raw
+
+        width, height = self.size
+        x, y = ctypes.c_double(), ctypes.c_double()
+
+        def at(pixel_x: int, pixel_y: int) -> tuple[float, float]:
+            raw.FPDF_DeviceToPage(self.page, 0, 0, width, height, 0, pixel_x, pixel_y, x, y)
+            return x.value, y.value
+
+        origin, right, down = at(0, 0), at(width, 0), at(0, height)
+        along = [(end - start) / width for start, end in zip(origin, right, strict=True)]
+        across = [(end - start) / height for start, end in zip(origin, down, strict=True)]
+        return along[0], along[1], across[0], across[1], origin[0], origin[1]
+
 
 def count_pages(uri: str) -> int:
     """Return the number of pages.
@@ -71,6 +90,15 @@ def decode_page(data: bytes, page: int, uri: str, max_pixels: int) -> Image.Imag
         image = sheet.render()
     image.info = {"dpi": (sheet.dpi, sheet.dpi)}
     return image
+
+
+def measure_page(data: bytes, page: int, uri: str, max_pixels: int) -> PageSize:
+    """Return the size of one page (0-based) as `decode_page` renders it; `uri` names the file in messages.
+
+    Raises: RecordError: as `open_sheet`.
+    """
+    with open_sheet(data, page, uri, max_pixels) as sheet:
+        return PageSize(*sheet.size, (sheet.dpi, sheet.dpi), sheet.to_pdf())
 
 
 @contextmanager

@@ -38,7 +38,8 @@ class RestoreConfig(StrictModel):
     output: OutputConfig
     """Location of the corpus."""
     export: ExportConfig | None = None
-    """Corrected copies of the ALTO, PAGE and hOCR files that the text came from; a finished run can be exported later."""
+    """Corrected copies of the ALTO, PAGE and hOCR files that the text came from, and new files of scans; a finished run can be
+    exported later."""
     replay: list[str] = Field(default_factory=list)
     """Records of the earlier run in `output.path` to process again, in place, by their outcome: a status (`failed`, `kept_raw`),
     a kind of error, or `COLUMN=VALUE` with `status`, `error_kind`, `failed_stage`, `guard_reason`, `warnings`; one term or more.

@@ -8,6 +8,7 @@ from typing import Any
 
 from ocrray.config import StrictModel, fingerprint
 from ocrray.corpus.blocks import read_index, read_update
+from ocrray.corpus.export.corpus import ExportConfig
 from ocrray.corpus.manifest import require_whole
 from ocrray.corpus.replay import Selection
 from ocrray.engines.base import EngineConfig, EngineInfo
@@ -17,7 +18,7 @@ from ocrray.guard import check as check_guard
 from ocrray.records import SCHEMA_VERSION
 from ocrray.sources.input_changes import require_unchanged
 from ocrray.sources.input_files import InputFiles, walk_input
-from ocrray.sources.kinds import EXPORTED_KINDS, KINDS
+from ocrray.sources.kinds import KINDS
 from ocrray.sources.walk import Walk
 from ocrray.sources.worklist import Listing, count_records
 from ocrray.storage import Location
@@ -114,7 +115,7 @@ class RestorePlan(Plan):
             ("correct", _engine(self.corrector)),
             ("guard", guard_row(config, self.recognizer)),
             ("dehyphenate", "on" if config.dehyphenate else "off"),
-            ("export", "off" if config.export is None else "ALTO, PAGE and hOCR files"),
+            ("export", _export_row(config.export)),
         ]
 
 
@@ -209,8 +210,9 @@ def _problems_of_files(config: RestoreConfig, files: InputFiles) -> list[str]:
 def _problems_of_records(config: RestoreConfig, listing: Listing) -> list[str]:
     if not listing.records:
         return ["input.paths: the input holds no records"]
-    if config.export and not any(listing.counts[kind] for kind in EXPORTED_KINDS):
-        return ["export: the input holds no ALTO, PAGE or hOCR to write corrections into"]
+    if config.export and not any(listing.counts[kind] for kind in config.export.kinds):
+        scans = " and no scans" if config.export.scans else "; set export.scans for new files of scans"
+        return [f"export: the input holds no ALTO, PAGE or hOCR to write corrections into{scans}"]
     return []
 
 
@@ -250,6 +252,12 @@ def _with_columns_read(config: RestoreConfig) -> RestoreConfig:
 def _dumped(model: StrictModel | None) -> dict[str, Any] | None:
     exclude = set(model.without_effect) if isinstance(model, EngineConfig) else None
     return model.model_dump(mode="json", exclude=exclude) if model else None
+
+
+def _export_row(config: ExportConfig | None) -> str:
+    if config is None:
+        return "off"
+    return "ALTO, PAGE and hOCR files" + (f"; scans as {', '.join(config.scans)}" if config.scans else "")
 
 
 def guard_row(config: RestoreConfig, recognizer: EngineInfo | None) -> str:

@@ -41,6 +41,7 @@ def result_rows(summary: Summary, output: str, *, unit: str, throughput: Through
         rows.append((f"{unit}s/s", f"{rate:,.2f} ({throughput.elapsed_s:,.1f} s, workers' start included)"))
     rows += [("corpus", f"{output}/data"), ("report", f"{output}/report.html")]
     if exported:
-        counts = f"{exported.changed:,} corrected, {exported.unchanged:,} unchanged, {exported.failed:,} failed"
+        new = f"{exported.new:,} of scans, " if exported.new else ""
+        counts = f"{new}{exported.changed:,} corrected, {exported.unchanged:,} unchanged, {exported.failed:,} failed"
         rows.append(("exported files", f"{output}/{EXPORT_FOLDER}  ({counts})"))
     return rows
