@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 import ocrray
 from ocrray.corpus.export.documents import Document, DocumentPage
 from ocrray.corpus.export.projection import collapsed, corrected_lines
-from ocrray.corpus.export.scans import alto, hocr, page_xml, pdf
+from ocrray.corpus.export.scans import alto, hocr, page_xml
 from ocrray.corpus.export.scans.page import ScanPage, Step, blocks_of
 from ocrray.corpus.export.scans.words import placed_line
 from ocrray.errors import RecordError
@@ -115,6 +115,8 @@ def _check(kind: str, data: bytes, page: ScanPage) -> None:
 
 
 def _write_pdf(scan: Scan, name: str, write: WriteFile) -> WrittenFiles:
+    from ocrray.corpus.export.scans import pdf  # late, because pypdf takes 0.2 s to import and a config needs none of it
+
     source = pdf.PdfSource(scan.data, scan.document.uri, scan.max_pixels, scan.jpeg_quality)
     is_pdf = KINDS[scan.document.kind].has_text_layer
     pages: dict[int, ScanPage | None] = {}
