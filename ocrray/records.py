@@ -30,16 +30,21 @@ _PASSING_STATUSES = (408, 409, 425, 429, 500, 502, 503, 504, 529)
 TRANSIENT_REASONS = frozenset(("connection_lost", "error_in_answer", "timeout", *(f"http_{code}" for code in _PASSING_STATUSES)))
 """Values of `guard_reason` whose reason may pass, of records that a server alone did not answer; as above."""
 
+TRANSIENT_ANSWER_KINDS = TRANSIENT_REASONS - {"timeout"}
+"""Values of `error_kind` of pages that a server did not read, for a reason that may pass; a Tesseract's `timeout` may not."""
+
 
 AWAITING_ANSWER = "awaiting_answer"
 
 WARNING_MEANINGS: dict[str, str] = {
     AWAITING_ANSWER: "a request for its correction is in a batch file that has no answer yet; run again when it has",
     "guard_not_fitted": "the guard's scorer does not know the script or language: rules and script-neutral signals judged",
+    "json_closed": "the answer was cut off; its whole values are in the fields, and some may be missing",
     "no_text": "the page has ink, but no text was recognized on it",
+    "read_by_fallback": "the answer of the recognizer did not count, and its fallback read the page; the column error says why",
     "text_layer_doubtful": "the text layer of the PDF page looks broken or leaves out most of what is printed",
     "text_not_read": "the OCR file holds text that was not read",
-    "wrapping_removed": "a wrapping around the corrector's answer (a code fence, a preamble) was taken off",
+    "wrapping_removed": "a wrapping around the answer of a model (a code fence, a preamble) was taken off",
 }
 """Values of `warnings`: what a person should look at in a record that did not fail."""
 
@@ -152,7 +157,12 @@ COLUMNS = (
         pa.string(),
         "`corrected`, `unchanged`, `kept_raw` (the correction was refused, or none could be made) or `failed`",
     ),
-    Column("raw_text", pa.string(), "the text as it was read or recognized, before any correction"),
+    Column(
+        "raw_text",
+        pa.string(),
+        "the text as it was read or recognized, before any correction; of a page that became fields, or was not read, the answer "
+        "as its model wrote it",
+    ),
     Column("corrected_text", pa.string(), "the text to use; equal to `raw_text` unless corrected, null only when failed"),
     Column(
         "dehyphenated_text",
@@ -185,8 +195,8 @@ COLUMNS = (
     ),
     Column(
         "fields",
-        pa.null(),  # in a run with `extract`, the struct of its schema
-        "values extracted from the text, in the types of the run's schema; null where nothing was extracted",
+        pa.null(),  # in a run that extracts fields or reads pages into them, the struct of its schema
+        "values extracted from the text, or read from the page, in the types of the run's schema; null where there are none",
     ),
     Column(
         "field_candidates",
@@ -237,7 +247,7 @@ RUN_COLUMNS = (
 
 
 def schema_for(fields: pa.DataType | None = None) -> pa.Schema:
-    """Return the schema of a corpus whose extracted fields have this type; null without `extract`."""
+    """Return the schema of a corpus whose fields have this type; null without fields."""
     types = {} if fields is None or pa.types.is_null(fields) else {"fields": fields, "field_candidates": pa.list_(fields)}
     columns = [(column.name, types.get(column.name, column.type)) for column in COLUMNS]
     return pa.schema(columns, metadata={"ocrray_schema_version": str(SCHEMA_VERSION)})

@@ -59,7 +59,8 @@ def corpus_columns() -> str:
     intro = (
         f"One row is one record: a page scan, or one line or passage of OCR text. Schema version {SCHEMA_VERSION}; the Parquet "
         "metadata key\n`ocrray_schema_version` holds the version of a file. Columns named in `input.passthrough` follow these.\n"
-        "With `extract:`, `fields` has the type of its schema and `field_candidates` a list of these; without it, both are null."
+        "With `extract:`, `fields` has the type of its schema and `field_candidates` a list of these; with a recognizer of\n"
+        "`output: json`, `fields` has the type of its schema; without both, they are null."
     )
     return "\n".join(
         ["# Columns of a corpus", "", _NOTICE, "", intro, "", "| column | type | meaning |", "| --- | --- | --- |", *rows, ""]

@@ -96,11 +96,11 @@ def test_local_pool_of_shared_gpus_has_a_cpu_for_every_worker(
 )
 def test_gpu_problems_engine_without_gpu_may_reserve_none(engine: EngineConfig | None, gpus: float, problems: int):
     """GPUs that would be reserved and stay idle are refused."""
-    assert len(WorkersConfig(correct_gpus=gpus).gpu_problems(engine)) == problems
+    assert len(WorkersConfig(correct_gpus=gpus).gpu_problems(None, engine)) == problems
 
 
 def test_gpu_problems_on_a_cluster_are_none(monkeypatch: pytest.MonkeyPatch):
     """A cluster may grow, so no GPU needs to be there yet."""
     monkeypatch.setenv("RAY_ADDRESS", "auto")
 
-    assert WorkersConfig(correct=100, correct_gpus=1).gpu_problems(HfConfig(engine="hf")) == []
+    assert WorkersConfig(correct=100, correct_gpus=1).gpu_problems(None, HfConfig(engine="hf")) == []

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 from ocrray.corpus.blocks import read_block
 from ocrray.corpus.summary import Summary
-from ocrray.records import AWAITING_ANSWER, STATUSES, TRANSIENT_KINDS, TRANSIENT_REASONS
+from ocrray.records import AWAITING_ANSWER, STATUSES, TRANSIENT_ANSWER_KINDS, TRANSIENT_KINDS, TRANSIENT_REASONS
 from ocrray.storage import Location
 
 _COLUMNS = ("status", "error_kind", "failed_stage", "guard_reason", "warnings")
@@ -34,7 +34,7 @@ class Selection:
     @classmethod
     def transient(cls) -> Self:
         """Return the selection of records that failed, or were left as they are, for a reason that may have passed."""
-        failed = [("error_kind", kind) for kind in sorted(TRANSIENT_KINDS)]
+        failed = [("error_kind", kind) for kind in sorted(TRANSIENT_KINDS | TRANSIENT_ANSWER_KINDS)]
         waiting = ("warnings", AWAITING_ANSWER)
         refused = (("guard_reason", reason) for reason in sorted(TRANSIENT_REASONS))
         return cls((*failed, waiting, *refused), "no result yet, for a reason that may have passed")

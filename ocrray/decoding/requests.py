@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from ocrray.models.vision.prompts import ImagePrompt
+if TYPE_CHECKING:  # it imports torch, which takes seconds, and configs are checked without it
+    from ocrray.models.vision.prompts import ImagePrompt
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,7 @@ class Request:
 class ImageRequest:
     """One image to read, greedily."""
 
-    prompt: ImagePrompt
+    prompt: "ImagePrompt"
     max_new_tokens: int
     """Maximum length of the answer in tokens, the end token included."""
     source: Sequence[int] = ()

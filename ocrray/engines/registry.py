@@ -10,10 +10,12 @@ from ocrray.engines.given import GivenConfig
 from ocrray.engines.hf import HfConfig
 from ocrray.engines.http import HttpConfig
 from ocrray.engines.http_batch import HttpBatchConfig
+from ocrray.engines.http_reader import HttpReaderConfig
 from ocrray.engines.tagger import TaggerConfig
 from ocrray.engines.tesseract import TesseractConfig
+from ocrray.engines.vlm import VlmConfig
 
-_Recognizers = TesseractConfig | FakeRecognizerConfig
+_Recognizers = TesseractConfig | VlmConfig | HttpReaderConfig | FakeRecognizerConfig
 _Correctors = TaggerConfig | HfConfig | HttpConfig | HttpBatchConfig | GivenConfig | FakeConfig
 
 

@@ -60,7 +60,11 @@ class WorkersConfig(StrictModel):
     """Number of worker processes and the resources of each."""
 
     recognize: int | None = Field(None, ge=1)
-    """Most recognizer processes, one CPU each. Null: one per core on one machine, as many as fit on a cluster."""
+    """Most recognizer processes. Null: one per core, or as many as there are GPUs for; on a cluster as many as fit."""
+    recognize_cpus: float = Field(1, gt=0)
+    """CPUs of one recognizer process."""
+    recognize_gpus: float = Field(0, ge=0)
+    """GPUs of one recognizer process."""
     route: int | None = Field(None, ge=1)
     """Most taggers in front of a language model, one CPU each; null as above."""
     correct: int | None = Field(None, ge=1)
@@ -79,9 +83,16 @@ class WorkersConfig(StrictModel):
         """Return the rows of a block of `records`; `rows_per_block` is that of each engine, of which the slowest decides."""
         return self.rows_per_block or block_rows(records, min(rows_per_block, default=_ROWS_PER_BLOCK_WITHOUT_ENGINE))
 
-    def gpu_problems(self, corrector: EngineConfig | None) -> list[str]:
-        """Return a line if `correct_gpus` cannot be had on this machine, or the corrector would leave them idle."""
-        key = "workers.correct_gpus"
-        if self.correct_gpus and not (corrector and corrector.uses_gpu):
-            return [f"{key}: the engine of correct computes on no GPU; set {key}: 0"]
-        return gpu_problems(key, self.correct or 1, self.correct_gpus)
+    def gpu_problems(self, recognizer: EngineConfig | None, corrector: EngineConfig | None) -> list[str]:
+        """Return lines if GPUs of processes cannot be had on this machine, or their engine would leave them idle."""
+        return [
+            *_gpu_problems("recognize", recognizer, self.recognize, self.recognize_gpus),
+            *_gpu_problems("correct", corrector, self.correct, self.correct_gpus),
+        ]
+
+
+def _gpu_problems(section: str, engine: EngineConfig | None, workers: int | None, gpus: float) -> list[str]:
+    key = f"workers.{section}_gpus"
+    if gpus and not (engine and engine.uses_gpu):
+        return [f"{key}: the engine of {section} computes on no GPU; set {key}: 0"]
+    return gpu_problems(key, workers or 1, gpus)

@@ -86,7 +86,8 @@ class _Proposals:
             before = enumerate(rows["warnings"].to_pylist())
             columns["warnings"] = [merge_warnings(old, self.warnings.get(row, ())) for row, old in before]
         if self.messages:
-            columns["error"] = [self.messages.get(row) for row in range(len(rows))]
+            before = rows["error"].to_pylist()  # why the fallback of a recognizer read the page
+            columns["error"] = [self.messages.get(row) or old for row, old in enumerate(before)]
         if self.expected_errors:
             lengths = pc.utf8_length(rows["raw_text"]).to_pylist()
             columns["estimated_cer"] = [

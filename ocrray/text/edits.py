@@ -38,15 +38,8 @@ def written_probabilities(source: str, corrected: str, pieces: Sequence[str], pr
     edits = edits_between(source, corrected)
     if not edits:
         return {}
-    chars = [share for piece, share in zip(pieces, probabilities, strict=False) for share in [share] * len(piece)]
     end = probabilities[-1] if len(probabilities) > len(pieces) else 1.0
-    shares: list[float] = []
-    copied = 0
-    for other in edits_between("".join(pieces), corrected):
-        shares += chars[copied : other.start]
-        shares += [min(chars[other.start : other.end], default=1.0)] * len(other.corrected)
-        copied = other.end
-    shares += [*chars[copied:], end]
+    shares = [*char_probabilities(corrected, pieces, probabilities), end]
     found, grown = {}, 0
     for edit in edits:
         start = edit.start + grown
@@ -54,6 +47,22 @@ def written_probabilities(source: str, corrected: str, pieces: Sequence[str], pr
         found[edit.start] = min(shares[start : start + max(1, len(edit.corrected))])
         grown += len(edit.corrected) - len(edit.raw)
     return found
+
+
+def char_probabilities(text: str, pieces: Sequence[str], probabilities: Sequence[float]) -> list[float]:
+    """Return the probability of each character of a generated text, that of its token.
+
+    Arguments as for `written_probabilities`; `text` may differ from the joined pieces. A character that these lack has the least
+    probability of the characters in its place.
+    """
+    chars = [share for piece, share in zip(pieces, probabilities, strict=False) for share in [share] * len(piece)]
+    shares: list[float] = []
+    copied = 0
+    for other in edits_between("".join(pieces), text):
+        shares += chars[copied : other.start]
+        shares += [min(chars[other.start : other.end], default=1.0)] * len(other.corrected)
+        copied = other.end
+    return shares + chars[copied:]
 
 
 def _least(edit: Edit, probabilities: Mapping[int, float]) -> float | None:

@@ -3,6 +3,8 @@
 import json
 from typing import Any
 
+_MAX_DEPTH = 100
+
 
 class WrittenNumber(str):
     """A JSON number, in the characters that it was written in: `1.10` is not 1.1."""
@@ -55,6 +57,8 @@ def _last_cut(text: str) -> tuple[int, str] | None:
         elif char == '"':
             inside = True
         elif char in "{[":
+            if len(closing) == _MAX_DEPTH:
+                return None
             closing = ("}" if char == "{" else "]") + closing
         elif char in "}]":
             if closing[:1] != char or len(closing) == 1:

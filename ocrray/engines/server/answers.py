@@ -18,7 +18,7 @@ class Answer:
     """Text that a model wrote, or the reason why there is none, with the server's sentence.
 
     Token counts are 0 where the server gives none. `pieces` are the tokens as text and `probabilities` (0..1) theirs, empty
-    where none were asked for or given.
+    where none were asked for or given. `partial` is the beginning of a text that reached its limit of tokens.
     """
 
     text: str | None
@@ -28,6 +28,7 @@ class Answer:
     output_tokens: int = 0
     pieces: Sequence[str] = ()
     probabilities: Sequence[float] = ()
+    partial: str = ""
 
 
 def read(body: bytes) -> Answer | Fault:
@@ -44,9 +45,9 @@ def read(body: bytes) -> Answer | Fault:
     usage = _mapping(tree.get("usage"))
     counts = (_count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens")))
     end, refusal = choice.get("finish_reason"), message.get("refusal")
-    if end == "length":
-        return Answer(None, "unfinished", "", *counts)
     text = _text(message.get("content") if message else choice.get("text"))
+    if end == "length":
+        return Answer(None, "unfinished", "", *counts, partial=text)
     if end == "content_filter" or (isinstance(refusal, str) and refusal.strip() and not text):
         return Answer(None, "refused", " ".join(refusal.split()) if isinstance(refusal, str) else "", *counts)
     if end == "error":

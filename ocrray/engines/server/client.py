@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from itertools import count
+from typing import Any
 
 from ocrray.engines.server.answers import EMPTY, Answer
 from ocrray.engines.server.config import ServerConfig
@@ -22,6 +23,7 @@ from ocrray.storage import faults as stores
 _FIRST_PAUSE_S, _MAX_PAUSE_S = 1.0, 15.0
 _SILENT_S, _REPORT_EVERY_S = 10.0, 60.0
 _CHARS_PER_TOKEN = 3.0
+_CHARS_PER_IMAGE = 4_000
 _MAX_RETRIES_OF_EMPTY = 2  # the server is well, and writes nothing
 
 
@@ -29,26 +31,32 @@ _MAX_RETRIES_OF_EMPTY = 2  # the server is well, and writes nothing
 class Request:
     """One request: a prompt, or the messages of a chat, and the most tokens to be written (None: the server's own limit)."""
 
-    content: str | list[dict[str, str]]
+    content: str | list[dict[str, Any]]
     max_tokens: int | None = None
 
     @property
     def characters(self) -> int:
-        """Number of characters that the model reads."""
-        return len(self.content) if isinstance(self.content, str) else sum(len(message["content"]) for message in self.content)
+        """Number of characters that the model reads; an image counts as many as are about its tokens."""
+        return _characters(self.content)
 
 
 class Client:
     """Asks a model, `concurrency` requests at a time; several threads may use it at once.
 
     `probe` is a request that any server answers which answers at all, sent to tell a fault of one text from one of all; `section`
-    is the config section that messages name.
+    is the config section that messages name, `limit_key` its key for the longest answer.
     """
 
-    def __init__(self, config: ServerConfig, probe: Request, section: str = "correct") -> None:
+    def __init__(
+        self,
+        config: ServerConfig,
+        probe: Request,
+        section: str = "correct",
+        limit_key: str = "max_output_tokens_per_char",
+    ) -> None:
         if problems := config.problems(section):
             raise ConfigError("\n".join(problems))
-        self._config, self._probe, self._section = config, probe, section
+        self._config, self._probe, self._section, self._limit_key = config, probe, section, limit_key
         self._secrets = config.secrets()
         self._transport = Transport(config)
         self._pool = ThreadPoolExecutor(config.concurrency, thread_name_prefix="model-client")
@@ -189,7 +197,7 @@ class Client:
             if answer.text is not None:
                 self._has_written, self._refusals = True, 0
         if answer.text is None and not self._has_written:
-            unfinished = f"does not end within {self._section}.max_output_tokens_per_char"
+            unfinished = f"does not end within {self._section}.{self._limit_key}"
             self._count_refusal(unfinished if answer.reason == "unfinished" else answer.sentence or answer.reason)
         return answer
 
@@ -228,6 +236,17 @@ class Client:
     def _shown(self, sentence: str) -> str:
         text = hide(" ".join(sentence.split()), self._secrets)
         return text if len(text) <= MAX_SENTENCE_CHARS else f"{text[: MAX_SENTENCE_CHARS - 3]}..."
+
+
+def _characters(content: Any) -> int:
+    """Return the number of characters in a prompt, in messages, or in the parts of one."""
+    if isinstance(content, str):
+        return len(content)
+    if isinstance(content, list):
+        return sum(map(_characters, content))
+    if "image_url" in content:
+        return _CHARS_PER_IMAGE
+    return _characters(content.get("content") or content.get("text") or "")
 
 
 def _advice(sentence: str, section: str, sent_key: str | None) -> str:

@@ -56,7 +56,7 @@ class RequestConfig(StrictModel):
     def _record_extra_body(self, extra: dict[str, Any]) -> Any:
         return hide_values(extra)
 
-    def body(self, content: str | list[dict[str, str]], max_tokens: int | None) -> dict[str, Any]:
+    def body(self, content: str | list[dict[str, Any]], max_tokens: int | None) -> dict[str, Any]:
         """Return the JSON of a request: `content` is a prompt for `completions`, messages (or one user message) for `chat`."""
         body: dict[str, Any] = {"model": self.model}
         if self.api == "completions":

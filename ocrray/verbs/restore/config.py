@@ -12,6 +12,7 @@ from ocrray.engines.registry import CorrectConfig, RecognizeConfig
 from ocrray.engines.tagger import RouteConfig, TaggerConfig
 from ocrray.engines.tesseract import TesseractConfig
 from ocrray.guard import GuardConfig
+from ocrray.prompts.fields import FieldSchema
 from ocrray.runtime.resources import WorkersConfig
 from ocrray.sources.input import InputConfig
 from ocrray.verbs.output import OutputConfig
@@ -75,6 +76,22 @@ class RestoreConfig(StrictModel):
         if self.extract and self.correct:
             raise ValueError("extract reads uncorrected text: set correct: null as well")
         return self
+
+    @model_validator(mode="after")
+    def _fields_are_read_once(self) -> Self:
+        if self.recognize and self.recognize.page_fields and (self.correct or self.extract or self.export):
+            raise ValueError(
+                "recognize.output: json makes fields of pages, and no text to correct, extract from or export: "
+                "set correct: null, and leave out extract and export"
+            )
+        return self
+
+    @property
+    def page_fields(self) -> FieldSchema | None:
+        """Schema of the fields that records get, from their text or their page; None without fields."""
+        if self.extract:
+            return self.extract.fields
+        return self.recognize.page_fields if self.recognize else None
 
     @model_validator(mode="after")
     def _route_leads_somewhere(self) -> Self:

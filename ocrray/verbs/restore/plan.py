@@ -71,7 +71,7 @@ class RestorePlan(Plan):
         require_same(folder, replace(previous, fingerprint=fingerprint(before), settings=before), fingerprint(now), now)
 
     def _kept(self, settings: Mapping[str, Any]) -> dict[str, Any]:
-        kept = {**{key: settings[key] for key in _KEPT_IN_REPLAY}, "extract": _columns_of(settings["extract"])}
+        kept = {**{key: settings[key] for key in _KEPT_IN_REPLAY}, **_columns_of(settings)}
         return kept | {"input": {**kept["input"], "paths": None}} if self.config.update else kept
 
     @property
@@ -147,7 +147,7 @@ def make_plan(config: RestoreConfig, limit: int | None, problems: Problems, *, d
         problems.append("update: leave out --limit, an update is of the whole input")
     if config.replay and not previous:
         problems.append(f"replay: there is no earlier run in {config.output.path}")
-    problems += config.workers.gpu_problems(config.extract or config.correct)
+    problems += config.workers.gpu_problems(config.recognize, config.extract or config.correct)
     problems.raise_if_any()
     listing = _counted(config, limit) if dry_run else None
     engines = {"recognizer": recognizer, "router": router, "corrector": corrector}
@@ -230,8 +230,13 @@ def _require_unchanged(files: InputFiles, folder: Location, path: str) -> None:
         require_unchanged(files, listing.digest, work_list, path, version)
 
 
-def _columns_of(extract: Mapping[str, Any] | None) -> Any:
-    return extract and {"fields": extract["fields"], "columns": extract["columns"]}
+def _columns_of(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings that define the columns of fields and of the input's table."""
+    extract, recognize = settings["extract"], settings["recognize"] or {}
+    return {
+        "extract": extract and {"fields": extract["fields"], "columns": extract["columns"]},
+        "recognize": {"fields": recognize.get("fields")},
+    }
 
 
 def _check(problems: Problems, engine: EngineConfig | None, section: str) -> EngineInfo | None:

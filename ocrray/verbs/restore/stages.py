@@ -11,6 +11,7 @@ from ocrray.engines.base import CorrectorConfig, EngineConfig, RecognizerConfig
 from ocrray.engines.extract import ExtractConfig
 from ocrray.engines.tagger import RouteConfig
 from ocrray.guard import GuardConfig
+from ocrray.prompts.fields import FieldSchema
 from ocrray.runtime.resources import WorkersConfig
 from ocrray.sources.input import InputConfig
 from ocrray.sources.open_page import open_image
@@ -30,7 +31,7 @@ def stage_specs(plan: RestorePlan) -> list[StageSpec]:
     """Return the stages that the records of this plan pass."""
     config = plan.config
     reads_english = bool(config.recognize and config.recognize.reads_english)
-    specs = [_load(config.input, config.extract, reads_english)]
+    specs = [_load(config.input, config.page_fields, reads_english)]
     if config.recognize and plan.recognizer:
         specs.append(_recognize(config.recognize, config.input, config.workers))
     if config.route:
@@ -42,8 +43,8 @@ def stage_specs(plan: RestorePlan) -> list[StageSpec]:
     return [*specs, _judge(config.guard, dehyphenate=config.dehyphenate)]
 
 
-def _load(config: InputConfig, extract: ExtractConfig | None, reads_english: bool) -> StageSpec:
-    fields = extract.fields.arrow_type() if extract else None
+def _load(config: InputConfig, schema: FieldSchema | None, reads_english: bool) -> StageSpec:
+    fields = schema.arrow_type() if schema else None
     return StageSpec(lambda _: [Load(config, fields, reads_english=reads_english)])
 
 
@@ -54,7 +55,9 @@ def _recognize(config: RecognizerConfig, limits: InputConfig, workers: WorkersCo
     def open_stages(count_attempt: CountAttempt) -> Sequence[Stage]:
         return [Recognize(config.open(), open_page, count_attempt, pages_at_once=config.pages_at_once)]
 
-    return StageSpec(open_stages, Pool(workers.recognize))
+    return StageSpec(
+        open_stages, Pool(workers.recognize, workers.recognize_cpus, workers.recognize_gpus, config.max_concurrent_batches)
+    )
 
 
 def _route(config: RouteConfig, workers: WorkersConfig) -> StageSpec:
