@@ -81,8 +81,9 @@ def configuration(schemas: dict[str, Schema]) -> str:
 def sections(schema: Schema) -> Iterator[tuple[str, Schema]]:
     """Yield the title and the JSON Schema of each mapping in a config, outer ones first; the outermost has no title.
 
-    A mapping inside one of its own kind is not repeated.
+    A mapping inside one of its own kind is not repeated, nor one that several engines have under the same key.
     """
+    seen: set[tuple[str, str]] = set()
     waiting: list[tuple[str, Schema, frozenset[str]]] = [("", schema, frozenset())]
     while waiting:
         path, section, inside = waiting.pop(0)
@@ -90,7 +91,9 @@ def sections(schema: Schema) -> Iterator[tuple[str, Schema]]:
         for key, value in section.get("properties", {}).items():
             names = [name for name in _references(value) if name not in inside]  # a field's schema holds those of its fields
             inner = f"{path}.{key}" if path else key
-            waiting += [(inner, schema["$defs"][name], inside | {name}) for name in names]
+            new = [name for name in names if (inner, name) not in seen]
+            seen |= {(inner, name) for name in new}
+            waiting += [(inner, schema["$defs"][name], inside | {name}) for name in new]
 
 
 def undescribed(schema: Schema) -> list[str]:
