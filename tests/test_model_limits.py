@@ -143,7 +143,7 @@ def test_padding_id_in_training_has_an_embedding(beyond: Path):
     model, words = task(beyond).build({})
     samples = [{"input_ids": [5] * count, "labels": [5] * count} for count in (3, 9)]
 
-    batch = task(beyond).collator(padding_id(words, model.get_input_embeddings().num_embeddings))(samples)
+    batch = task(beyond).collator(padding_id(words, model.get_input_embeddings().num_embeddings), {})(samples)
 
     assert torch.isfinite(model(**batch).loss)
 

@@ -71,13 +71,13 @@ def test_find_edits_looks_at_characters_and_not_at_padding() -> None:
     task = tiny_runs.open_task(config)
     torch.manual_seed(0)
     model, _ = task.build({"labels": tiny_runs.LABELS})
-    together = find_edits(model.eval(), task.collator(0), samples)
+    together = find_edits(model.eval(), task.collator(0, {}), samples)
     lengths = np.array([len(sample["source"]) for sample in samples])
     assert (together.position < lengths[together.text]).all()
-    alone = find_edits(model, task.collator(0), samples[3:4])
+    alone = find_edits(model, task.collator(0, {}), samples[3:4])
     assert alone.position.tolist() == together.position[together.text == 3].tolist()
     single = [{**sample, "input_ids": sample["input_ids"][:1], "labels": sample["labels"][:1]} for sample in samples[:8]]
-    found = [find_edits(model, task.collator(0), [sample]) for sample in single]
+    found = [find_edits(model, task.collator(0, {}), [sample]) for sample in single]
     assert {len(edits.text) for edits in found} <= {0, 1}
     assert any(len(edits.text) for edits in found)
 

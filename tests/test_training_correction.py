@@ -198,7 +198,7 @@ def test_batch_is_padded_on_the_right_to_a_multiple_of_eight(folder):
     """Padding is masked in attention and loss."""
     samples = encode(tuning(folder), ("Tbe fox", "The fox"), ("Tbe fox jumps over", "The fox jumps over"))
     task = open_task(tuning(folder))
-    batch = task.collator(1)(samples)
+    batch = task.collator(1, {})(samples)
 
     width = batch["input_ids"].shape[1]
     assert width % 8 == 0

@@ -18,3 +18,13 @@ def correction_metrics(raw: Sequence[str], corrected: Sequence[str], truth: Sequ
         "made_worse_frac": totals.made_worse_frac,
     }
     return {name: value for name, value in metrics.items() if value is not None}
+
+
+def reading_metrics(read: Sequence[str], truth: Sequence[str]) -> dict[str, float]:
+    """Return `cer` and `wer` (micro) and `exact_frac` as fractions, after `for_scoring`."""
+    scored = [for_scoring(text) for text in truth]
+    return {
+        "cer": int(distances(read, truth).sum()) / max(1, sum(map(len, scored))),
+        "wer": int(word_distances(read, truth).sum()) / max(1, sum(len(words(text)) for text in scored)),
+        "exact_frac": sum(for_scoring(one) == text for one, text in zip(read, scored, strict=True)) / max(1, len(scored)),
+    }

@@ -57,30 +57,32 @@ def embedding_rows(network: "LanguageModel", folder: Path) -> int | None:
     return max(rows, default=None)
 
 
-def attach_adapter(network: "LanguageModel", folder: Path, *, merge: bool) -> "LanguageModel":
+def attach_adapter(network: "LanguageModel", folder: Path, *, merge: bool = False, is_trainable: bool = False) -> "LanguageModel":
     """Return `network` with the adapter in `folder`; with `merge` its changes are added to the weights.
+
+    `is_trainable`: the adapter's weights get gradients; else nothing does.
 
     Raises:
         EngineError: when tensors of the adapter find no place in the model or lack, or when the merged model would compute
             something else.
     """
     with _in_one_line(folder):
-        adapted = _attach(network, folder)
+        adapted = _attach(network, folder, is_trainable)
     return _merge(adapted.eval(), folder) if merge else adapted
 
 
-def _attach(network: "LanguageModel", folder: Path) -> Any:
+def _attach(network: "LanguageModel", folder: Path, is_trainable: bool) -> Any:
     from peft import PeftModel
 
     with warnings.catch_warnings():
         warnings.filterwarnings("error", message="Found missing adapter keys")
         # peft names a torch module as its argument's type, and resolves attributes of the wrapped model dynamically.
-        adapted: Any = PeftModel.from_pretrained(network, str(folder))  # type: ignore[arg-type]
+        adapted: Any = PeftModel.from_pretrained(network, str(folder), is_trainable=is_trainable)  # type: ignore[arg-type]
     if adapted.peft_config[_NAME].is_prompt_learning:
         raise EngineError(f"{folder}: {adapted.peft_config[_NAME].peft_type.value} is not supported; train a LoRA")
     # Once more, because the result of the first load, which peft drops, names the tensors that found no place.
     renamed = getattr(network, "_checkpoint_conversion_mapping", {})
-    if unknown := _unknown(adapted.load_adapter(str(folder), _NAME, key_mapping=renamed).unexpected_keys, folder):
+    if unknown := _unknown(adapted.load_adapter(str(folder), _NAME, is_trainable, key_mapping=renamed).unexpected_keys, folder):
         raise EngineError(
             f"{folder}: the adapter holds {len(unknown)} tensors that the model has no place for, "
             f"{unknown[0].removeprefix('base_model.model.')} for one; another base? ({_names(folder)})"

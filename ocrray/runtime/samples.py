@@ -31,7 +31,6 @@ from ocrray.training.samples import ARROW_TYPES, SAMPLES, Facts
 from ocrray.training.tasks.base import Task
 
 _SURVEY_ROWS = 20_000
-_ENCODED_ROWS = 500  # in one call, which bounds memory
 _BLOCK_BYTES = 8 << 20  # of rows, and five times as many of samples; Ray's default of 128 MiB would leave most cores idle
 _READING_CPUS = 0.5  # unlike encoding: else Ray would fuse both into one task, and a single file would keep one core busy
 
@@ -133,8 +132,9 @@ class Encode:
         self.facts = facts
 
     def __call__(self, rows: pa.Table) -> Iterator[pa.Table]:
-        for start in range(0, len(rows), _ENCODED_ROWS):
-            yield self._encode(rows.slice(start, _ENCODED_ROWS))
+        count = _cached_task(self.config.model_dump_json()).rows_per_call
+        for start in range(0, len(rows), count):
+            yield self._encode(rows.slice(start, count))
 
     def _encode(self, rows: pa.Table) -> pa.Table:
         readable = pc.is_null(rows["problem"])

@@ -129,7 +129,7 @@ def calibrate(folder: Path, task: Task, samples: pa.Table) -> Calibration:
         raise ConfigError("data: no sample was held out that the tagger could be calibrated on")
     model = AutoModelForTokenClassification.from_pretrained(folder, dtype="float32", use_safetensors=True).eval()
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    collate, encode = task.collator(padding_id(tokenizer, token_rows(model))), character_encoder(tokenizer, str(folder))
+    collate, encode = task.collator(padding_id(tokenizer, token_rows(model)), {}), character_encoder(tokenizer, str(folder))
     longest = max(len(sample["source"]) for sample in held_out)  # a truth may be longer than the model can take
     clean = [_unchanged(sample["target"][:longest], encode) for sample in held_out if sample["target"]]
     edits, false_edits = (find_edits(model, collate, texts) for texts in (held_out, clean))

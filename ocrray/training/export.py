@@ -51,34 +51,32 @@ def export(config: TrainConfig, checkpoint: Path, out: Path, *, run: TrainedRun,
 
 
 def save_model(config: TrainConfig, checkpoint: Path, folder: Path) -> None:
-    """Write a fully trained model and its tokenizer, with weights in `output.dtype`, without the optimizer's state.
+    """Write a fully trained model and its tokenizer or processor, with weights in `output.dtype`, without the optimizer's state.
 
     Raises:
         ConfigError: when weights are missing or too large for that dtype.
     """
-    from transformers import AutoTokenizer
-
     if problems := model_problems(str(checkpoint)):
         raise ConfigError("\n".join(problems))
     trust = config.model.trust_remote_code
     dtype = config.output.dtype or config.precision
-    model_class = open_task(config).model_class()
-    model = load_weights(model_class, checkpoint, name=str(checkpoint), error=ConfigError, dtype=dtype, trust_remote_code=trust)
+    task = open_task(config)
+    model = load_weights(
+        task.model_class(), checkpoint, name=str(checkpoint), error=ConfigError, dtype=dtype, trust_remote_code=trust
+    )
     for name, weight in model.named_parameters():
         if not weight.isfinite().all():
             raise ConfigError(f"{checkpoint}: {name} is not finite as {dtype}; set output.dtype: bfloat16 or float32")
     model.save_pretrained(folder)
-    AutoTokenizer.from_pretrained(checkpoint, trust_remote_code=trust).save_pretrained(folder)
+    task.processing_class().from_pretrained(checkpoint, trust_remote_code=trust).save_pretrained(folder)
 
 
 def save_adapter(config: TrainConfig, checkpoint: Path, folder: Path) -> None:
-    """Write a PEFT adapter and its tokenizer; a local base model is named by its absolute path.
+    """Write a PEFT adapter and its tokenizer or processor; a local base model is named by its absolute path.
 
     Raises:
         ConfigError: when the checkpoint holds no adapter.
     """
-    from transformers import AutoTokenizer
-
     if problems := adapter_problems(str(checkpoint)):
         raise ConfigError("\n".join(problems))
     settings_name, weights_name = ADAPTER_FILES
@@ -90,7 +88,8 @@ def save_adapter(config: TrainConfig, checkpoint: Path, folder: Path) -> None:
     }
     (folder / settings_name).write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     shutil.copyfile(checkpoint / weights_name, folder / weights_name)
-    AutoTokenizer.from_pretrained(checkpoint, trust_remote_code=config.model.trust_remote_code).save_pretrained(folder)
+    preprocessors = open_task(config).processing_class()
+    preprocessors.from_pretrained(checkpoint, trust_remote_code=config.model.trust_remote_code).save_pretrained(folder)
 
 
 def merge(config: TrainConfig, adapter: Path, folder: Path) -> None:

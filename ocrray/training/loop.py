@@ -4,7 +4,7 @@ import logging
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pyarrow.compute as pc
@@ -27,7 +27,7 @@ from ocrray.training.samples import NO_LOSS, Facts
 from ocrray.training.schedule import schedule_problem
 from ocrray.training.space import checkpoint_bytes, space_problem
 from ocrray.training.stopping import stops_early
-from ocrray.training.tasks.base import Task
+from ocrray.training.tasks.base import Preprocessor, Task
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -70,7 +70,7 @@ def train(
     new_optimizer = is_resized and config.deepspeed is not None  # DeepSpeed's state fits the number of workers that saved it
     # Before the model: ZeRO-3 partitions it while it is built.
     arguments = _arguments(config, folder, layout, steps, order.steps_per_epoch)
-    model, tokenizer = _build(config, task, facts, resume_from if new_optimizer else None)
+    model, preprocessor = _build(config, task, facts, resume_from if new_optimizer else None)
     _prepare(config, folder, arguments, model)
     trainer = _Trainer(
         config=config,
@@ -78,10 +78,10 @@ def train(
         new_optimizer=new_optimizer,
         model=model,
         args=arguments,
-        data_collator=task.collator(padding_id(tokenizer, token_rows(model))),
+        data_collator=task.collator(padding_id(_tokenizer(preprocessor), token_rows(model)), facts),
         train_dataset=train_data,
         eval_dataset=_with_labels(validation_data),
-        processing_class=tokenizer,
+        processing_class=preprocessor,
         compute_loss_func=task.loss(),
         callbacks=[Progress(config, layout, order, report)],
         optimizers=(_muon(model, config), None),
@@ -161,13 +161,25 @@ def _order(config: TrainConfig, layout: StepLayout, train_data: Any) -> SampleOr
     return SampleOrder(lengths, step_samples, config.seed, grouped=config.data.grouping == "length")
 
 
-def _build(config: TrainConfig, task: Task, facts: Facts, weights: Path | None) -> "tuple[Any, PreTrainedTokenizerBase]":
-    """Return the model to train, with the weights of a checkpoint where given, and its tokenizer."""
+def _build(config: TrainConfig, task: Task, facts: Facts, weights: Path | None) -> tuple[Any, Preprocessor]:
+    """Return the model to train, with the weights of a checkpoint where given, and its tokenizer or processor."""
     if weights and not config.trains_adapter:
-        whole = {"model": {"name": str(weights), "trust_remote_code": config.model.trust_remote_code}, "method": {"kind": "full"}}
-        task = open_task(TrainConfig.model_validate(config.model_dump() | whole))
-    model, tokenizer = task.build(facts)
-    return with_adapter(model, tokenizer, config, weights, task_type=task.peft_task_type), tokenizer
+        changed = {
+            "model": {"name": str(weights), "trust_remote_code": config.model.trust_remote_code},
+            "method": {"kind": "full"},
+        }
+        task = open_task(TrainConfig.model_validate(config.model_dump() | changed))
+    model, preprocessor = task.build(facts)
+    frozen, whole = task.frozen_modules(model), task.whole_modules(model)
+    adapted = with_adapter(
+        model, _tokenizer(preprocessor), config, weights, task_type=task.peft_task_type, frozen=frozen, whole=whole
+    )
+    return adapted, preprocessor
+
+
+def _tokenizer(preprocessor: Preprocessor) -> "PreTrainedTokenizerBase":
+    tokenizer: Any = getattr(preprocessor, "tokenizer", preprocessor)
+    return cast("PreTrainedTokenizerBase", tokenizer)
 
 
 class _Trainer(Trainer):

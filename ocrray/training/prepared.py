@@ -83,7 +83,7 @@ def require_enough(parts: Sequence[tuple[DataPart, float]], max_dropped_frac: fl
 def read_samples(config: TrainConfig, folder: Path, part: str, cache: Path) -> SampleData:
     """Open the samples of a part in the order of their rows: a `datasets.Dataset` memory-mapped in `cache`, or Packed ones.
 
-    Columns are `input_ids`, `labels`, `length` and, where the task reads images, `images` (references, not decoded).
+    Columns are `input_ids`, `labels`, `length` and, where the task reads images, `images` (not decoded) and `source`.
     """
     from datasets import Dataset, disable_progress_bars
 
@@ -91,7 +91,7 @@ def read_samples(config: TrainConfig, folder: Path, part: str, cache: Path) -> S
     order, lengths = _order(folder / part)
     mapped = Dataset.from_parquet([str(file) for file in _files(folder / part)], cache_dir=str(cache))
     has_images = any(column.kind == "image" for column in open_task(config).columns())
-    columns = ["input_ids", "labels", "length", *(["images"] if has_images else [])]
+    columns = ["input_ids", "labels", "length", *(["images", "source"] if has_images else [])]
     samples: SampleData = mapped.select_columns(columns).with_format("numpy").select(order)
     if part == "train" and config.data.grouping == "packed":
         return Packed(samples, lengths.tolist(), config.data.max_length_tokens)

@@ -17,10 +17,13 @@ class ModelConfig(StrictModel):
     """A folder or a Hugging Face hub id with safetensors weights; null only with `method.kind: from_scratch`."""
     revision: str | None = None
     """Branch, tag or commit of the hub repository; null: `main`."""
+    adapter: FolderOrName | None = None
+    """A LoRA adapter of `name` to train further, a folder or a hub id; `method` names its rank and alpha. Null: a new one."""
     architecture: dict[str, Any] | None = None
     """Keys of the Hugging Face model config, `model_type` among them; needed by `method.kind: from_scratch`, else null."""
     tokenizer: FolderOrName | None = None
-    """`characters` (Unicode code points), `bytes`, a folder or a hub id; null: the tokenizer of `name`."""
+    """`characters` (Unicode code points), `bytes`, a folder or a hub id; null: the tokenizer of `name`. For images `characters`,
+    or a folder or hub id that holds a processor too."""
     pad_token: str | None = None
     """Token of the tokenizer that a causal language model pads with; null: the tokenizer's own. Padding is masked in any case."""
     trust_remote_code: bool = False

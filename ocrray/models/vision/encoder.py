@@ -53,15 +53,15 @@ class ImageTextEncoder:
         crop_to_patches: bool = False,
         max_patches: int = 12,
     ) -> None:
-        self._processor = processor  # transformers resolves the parts of a processor dynamically: Any
+        self.processor = processor  # transformers resolves the parts of a processor dynamically: Any
         self.format = resolve_format(prompt_format, model_type)
-        self._template = TEMPLATES.get(self.format) or _chat_template(self._processor)
-        self.tokenizer: PreTrainedTokenizerBase = self._processor.tokenizer
+        self._template = TEMPLATES.get(self.format) or _chat_template(self.processor)
+        self.tokenizer: PreTrainedTokenizerBase = self.processor.tokenizer
         # Tokenizers of their own for special tokens spelled out: a fast tokenizer is reconfigured when that changes.
         self._literal: PreTrainedTokenizerBase = copy.deepcopy(self.tokenizer)
         self._special = special_tokens(self.tokenizer)
         self.end_ids = self._end_ids()
-        self.image_token_id: int = self._processor.image_token_id
+        self.image_token_id: int = self.processor.image_token_id
         self.pad_id: int = self.end_ids[0] if self.tokenizer.pad_token_id is None else self.tokenizer.pad_token_id
         self.default_instruction = default_instruction(self.format, crop_to_patches)
         self._options: dict[str, Any] = {} if image_tokens is None else {"num_image_tokens": image_tokens}
@@ -85,7 +85,7 @@ class ImageTextEncoder:
         """
         text = self._filled(PROCESSOR_TEXTS.get(self.format, self._template), instruction)
         try:
-            inputs = self._processor(images=[to_rgb(image)], text=[text], return_tensors="pt", **self._options)
+            inputs = self.processor(images=[to_rgb(image)], text=[text], return_tensors="pt", **self._options)
         except (ValueError, ZeroDivisionError, OverflowError) as error:
             reason = " ".join(str(error).split())[:200]
             size = f"{image.width} x {image.height}"
@@ -108,7 +108,7 @@ class ImageTextEncoder:
     def _filled(self, template: str, instruction: str) -> str:
         if spelled := next((token for token in self._special.values() if token in instruction), None):
             raise ConfigError(f"the instruction contains {spelled}, a special token of the model: leave it out")
-        return template.replace(IMAGE, self._processor.image_token).replace(INSTRUCTION, instruction)
+        return template.replace(IMAGE, self.processor.image_token).replace(INSTRUCTION, instruction)
 
     def encode_answer(self, text: str) -> list[int]:
         """Return the token ids of an answer and the end token; special tokens spelled out are encoded as characters."""

@@ -45,11 +45,27 @@ def load_encoder(
     loaded = load_processor(processor or location, config, **({} if processor else settings))
     if not hasattr(loaded, "image_processor") or not hasattr(loaded, "tokenizer"):
         raise EngineError(f"{location}: no vision-language model: it has no processor of images")
+    return make_encoder(loaded, config, prompt_format=prompt_format, crop_to_patches=crop_to_patches, max_patches=max_patches)
+
+
+def make_encoder(
+    processor: Any,
+    config: "PreTrainedConfig",
+    *,
+    prompt_format: PromptFormat = "auto",
+    crop_to_patches: bool = False,
+    max_patches: int = 12,
+) -> ImageTextEncoder:
+    """Return the encoder of a model with this config, loaded or new, and its processor.
+
+    Raises:
+        EngineError: when the processor cannot be used with the format.
+    """
     return ImageTextEncoder(
-        loaded,
+        processor,
         prompt_format=prompt_format,
         model_type=config.model_type,
-        image_tokens=_got_image_tokens(config, loaded.image_processor) if config.model_type == _GOT else None,
+        image_tokens=_got_image_tokens(config, processor.image_processor) if config.model_type == _GOT else None,
         crop_to_patches=crop_to_patches,
         max_patches=max_patches,
     )

@@ -1,7 +1,7 @@
 """Checks of a model's settings before it is loaded."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,38 +13,53 @@ def architecture_problems(run: RunSettings) -> list[str]:
     settings = run.model.architecture or {}
     if not settings or not run.from_scratch:
         return []
+    return list(_unknown_keys("model.architecture", settings, str(settings.get("model_type"))))
+
+
+def _unknown_keys(place: str, settings: Mapping[str, Any], kind: str) -> Iterator[str]:
+    """Yield a line for each key that models of type `kind` do not have, those of their parts included."""
     from transformers import AutoConfig
 
-    kind = str(settings.get("model_type"))
     try:
         known = AutoConfig.for_model(kind).to_dict()
     except ValueError:
-        return [f"model.architecture.model_type: transformers knows no {kind}"]
-    return [f"model.architecture.{key}: {kind} models have no such setting" for key in settings if key not in known]
+        yield f"{place}.model_type: transformers knows no {kind}"
+        return
+    for key, value in settings.items():
+        if key not in known:
+            yield f"{place}.{key}: {kind} models have no such setting"
+        elif key.endswith("_config") and isinstance(value, Mapping) and isinstance(known[key], Mapping):
+            yield from _unknown_keys(f"{place}.{key}", value, str(value.get("model_type", known[key].get("model_type"))))
 
 
-def target_problems(run: RunSettings) -> list[str]:
+def target_problems(run: RunSettings, model_class: Callable[[], Any]) -> list[str]:
     """Return errors in `method.target_modules`, as far as the names of the modules of a local model tell; nothing is loaded."""
-    method, folder = run.method, Path(run.model.name or "")
-    targets = method.target_modules if isinstance(method, LoraMethod) else []
-    if isinstance(targets, str) or run.model.trust_remote_code or not (targets and (folder / "config.json").is_file()):
+    method = run.method
+    if not isinstance(method, LoraMethod) or isinstance(method.target_modules, str):
         return []
-    import torch
-    from transformers import AutoConfig, AutoModelForCausalLM
-
     from ocrray.training.adapters import target_problem
+
+    model = model_without_weights(run, model_class)
+    names = [] if model is None else [name for name, _ in model.named_modules()]
+    if not names or any("expert" in name for name in names):  # peft converts the names of experts
+        return []
+    problem = target_problem(method.target_modules, names, model)
+    return [problem] if problem else []
+
+
+def model_without_weights(run: RunSettings, model_class: Callable[[], Any]) -> Any:
+    """Return the local model `model.name` on torch's meta device; None where it cannot be made, or is on the hub."""
+    folder = Path(run.model.name or "")
+    if run.model.trust_remote_code or not (folder / "config.json").is_file():
+        return None
+    import torch
+    from transformers import AutoConfig
 
     try:
         with torch.device("meta"):
-            config = AutoConfig.from_pretrained(folder)
-            model = AutoModelForCausalLM.from_config(config)  # type: ignore[no-untyped-call]  # transformers has no type here
+            return model_class().from_config(AutoConfig.from_pretrained(folder))
     except (ValueError, TypeError, KeyError, AttributeError):  # of a model that cannot be loaded either, which says more then
-        return []
-    names = [name for name, _ in model.named_modules()]
-    if any("expert" in name for name in names):  # peft converts the names of experts
-        return []
-    problem = target_problem(targets, names, model)
-    return [problem] if problem else []
+        return None
 
 
 def known_settings(run: RunSettings) -> Mapping[str, Any]:

@@ -18,10 +18,12 @@ from ocrray.training.settings import RunSettings
 
 if TYPE_CHECKING:  # torch takes seconds to import, and a plan needs none of it
     import torch
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase, ProcessorMixin
 
 Sample = Mapping[str, Any]
 """Fields of SAMPLES by name, of one sample."""
+Preprocessor: TypeAlias = "PreTrainedTokenizerBase | ProcessorMixin"
+"""Tokenizer, or a processor that holds one."""
 Collator: TypeAlias = "Callable[[Sequence[Sample]], dict[str, torch.Tensor]]"
 """Batch of tensors, by the names of the model's arguments, of several samples."""
 LossFunction: TypeAlias = "Callable[..., torch.Tensor]"
@@ -57,6 +59,8 @@ class CardText:
     """Sections of a config of `ocrray restore` that apply the model."""
     auto_class: str
     """Class of transformers that loads the model (without an adapter)."""
+    processing_class: str = "AutoTokenizer"
+    """Class of transformers that loads its tokenizer or processor."""
     tags: Sequence[str] = ("post-ocr-correction",)
     """Tags on the hub beside `ocr`, `ocrray` and the task's name."""
     usage: str = ""
@@ -84,6 +88,8 @@ class Task(ABC):
 
     peft_task_type: ClassVar[str] = "CAUSAL_LM"
     """`task_type` of a LoRA adapter."""
+    rows_per_call: ClassVar[int] = 500
+    """Most rows that `encode` gets at a time, which bounds its memory."""
 
     @abstractmethod
     def columns(self) -> tuple[Column, ...]:
@@ -110,16 +116,33 @@ class Task(ABC):
     def model_class(self) -> Any:
         """Return the auto class of transformers that loads the model."""
 
+    def processing_class(self) -> Any:
+        """Return the auto class of transformers that loads what `build` returns beside the model."""
+        from transformers import AutoTokenizer
+
+        return AutoTokenizer
+
+    def frozen_modules(self, model: Any) -> list[str]:
+        """Return the names of modules that are not trained and get no adapter; by default those that text does not reach."""
+        from ocrray.training.unused import unused_modules
+
+        return unused_modules(model)
+
+    def whole_modules(self, model: Any) -> list[str]:
+        """Return the names of modules that are trained whole beside an adapter on the others."""
+        del model
+        return []
+
     @abstractmethod
-    def build(self, facts: Facts) -> "tuple[PreTrainedModel, PreTrainedTokenizerBase]":
-        """Return the model to train, before any adapter, and its tokenizer.
+    def build(self, facts: Facts) -> "tuple[PreTrainedModel, Preprocessor]":
+        """Return the model to train, before any adapter, and its tokenizer or processor, which is saved with it.
 
         Raises:
             ConfigError: when the model lacks weights or cannot be trained as configured.
         """
 
     @abstractmethod
-    def collator(self, pad_id: int) -> Collator:
+    def collator(self, pad_id: int, facts: Facts) -> Collator:
         """Return the function that makes a batch of samples; `pad_id` is masked, and has an embedding."""
 
     def loss(self) -> "LossFunction | None":

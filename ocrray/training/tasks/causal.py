@@ -1,10 +1,8 @@
 """Base of the tasks for causal language models: samples of prompt and answer, the model, the batch."""
 
-import importlib.util
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -12,20 +10,18 @@ import pyarrow as pa
 
 from ocrray.errors import ConfigError
 from ocrray.models.encoding import prompt_ids, text_ids
-from ocrray.models.folders import ADAPTER_FILES, model_problems
-from ocrray.models.limits import max_positions, token_rows, unknown_token, without_impossible_padding
-from ocrray.models.loading import load_weights
+from ocrray.models.limits import token_rows, unknown_token
 from ocrray.models.vocabulary import extend_tokenizer, extend_vocabulary
 from ocrray.training.packing import keeps_boundaries
 from ocrray.training.samples import NO_LOSS, SAMPLES, Facts
-from ocrray.training.settings import RunSettings
-from ocrray.training.tasks.architecture import architecture_problems, known_settings, target_problems
-from ocrray.training.tasks.base import Collator, Sample, Task
+from ocrray.training.tasks.architecture import known_settings
+from ocrray.training.tasks.base import Collator, Sample
+from ocrray.training.tasks.pretrained import PretrainedTask
 from ocrray.training.tokenizers import load_tokenizer
 
 if TYPE_CHECKING:
     from torch import Tensor
-    from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from ocrray.models.types import LanguageModel
 
@@ -46,11 +42,8 @@ class Example:
     dropped: str | None = None
 
 
-class CausalTask(Task):
+class CausalTask(PretrainedTask):
     """Task whose model reads a prompt and writes a completion; subclasses say how rows become examples."""
-
-    def __init__(self, run: RunSettings) -> None:
-        self._run = run
 
     @property
     def added_tokens(self) -> Sequence[str]:
@@ -59,22 +52,7 @@ class CausalTask(Task):
 
     def problems(self) -> list[str]:
         """Return reasons why the model cannot be trained as configured, as far as its files tell; a line each."""
-        found = []
-        model, method = self._run.model, self._run.method
-        if model.name and not self._run.from_scratch:
-            found += [f"model.name: {problem}" for problem in model_problems(model.name)]
-        if method.kind == "qlora" and not self._run.workers.gpus:
-            found.append("method.kind: qlora runs on GPUs only; set workers.gpus, or take lora")
-        if self._run.optimizer.kind == "paged_adamw" and not self._run.workers.gpus:
-            found.append("optimizer.kind: paged_adamw runs on GPUs only; set workers.gpus, or take adamw")
-        if importlib.util.find_spec("bitsandbytes") is None:
-            if method.kind == "qlora":
-                found.append("method.kind: qlora needs bitsandbytes; pip install bitsandbytes, or take lora")
-            if self._run.optimizer.kind == "paged_adamw":
-                found.append("optimizer.kind: paged_adamw needs bitsandbytes; pip install bitsandbytes, or take adamw")
-        found += architecture_problems(self._run)
-        found += target_problems(self._run)
-        return found + self._packing_problems(known_settings(self._run).get("model_type"))
+        return super().problems() + self._packing_problems(known_settings(self._run).get("model_type"))
 
     def model_class(self) -> Any:
         """Return AutoModelForCausalLM."""
@@ -95,8 +73,9 @@ class CausalTask(Task):
             extend_vocabulary(cast("LanguageModel", model), tokenizer, self.added_tokens)
         return model, tokenizer
 
-    def collator(self, pad_id: int) -> Collator:
+    def collator(self, pad_id: int, facts: Facts) -> Collator:
         """Return a collator that pads on the right."""
+        del facts
         return RightPadding(pad_id)
 
     def _to_samples(self, examples: Sequence[Example], template: str) -> pa.Table:
@@ -116,30 +95,12 @@ class CausalTask(Task):
             rows.append(row)
         return pa.Table.from_pylist(rows, schema=SAMPLES)
 
-    def _engine_weights(self, folder: Path) -> dict[str, Any]:
-        """Return the config keys by which an engine loads a checkpoint: a whole model, or an adapter on its base model."""
-        model = self._run.model
-        trusted = {"trust_remote_code": model.trust_remote_code}
-        if (folder / ADAPTER_FILES[0]).is_file():
-            return {"model": model.name, "revision": model.revision, "adapter": str(folder), **trusted}
-        return {"model": str(folder), **trusted}
-
     @cached_property
     def _tokenizer(self) -> "PreTrainedTokenizerBase":
         tokenizer = load_tokenizer(self._run.model)
         if self.added_tokens:
             extend_tokenizer(tokenizer, self.added_tokens)
         return tokenizer
-
-    @cached_property
-    def _limit_tokens(self) -> int:
-        """Tokens of the longest sample that the config allows and the model takes."""
-        from transformers import AutoConfig
-
-        is_new = self._run.from_scratch
-        settings = AutoConfig.for_model(**(self._run.model.architecture or {})) if is_new else self._pretrained_config()
-        limit = self._run.data.max_length_tokens
-        return min(limit, max_positions(settings) or limit)
 
     def _packing_problems(self, model_type: str | None) -> list[str]:
         if self._run.data.grouping != "packed" or model_type is None or keeps_boundaries(model_type):
@@ -154,44 +115,6 @@ class CausalTask(Task):
             AutoConfig.for_model(**known | (self._run.model.architecture or {}))
         )
         return model
-
-    def _pretrained_model(self) -> "PreTrainedModel":
-        model = self._run.model
-        network: PreTrainedModel = load_weights(
-            self.model_class(),
-            model.pretrained,
-            name=f"model.name: {model.name}",
-            error=ConfigError,
-            config=self._pretrained_config(),
-            revision=model.revision or "main",
-            trust_remote_code=model.trust_remote_code,
-            **self._precision(),
-        )
-        return network
-
-    def _pretrained_config(self) -> "PreTrainedConfig":
-        from transformers import AutoConfig
-
-        model = self._run.model
-        settings: PreTrainedConfig = AutoConfig.from_pretrained(
-            model.pretrained, revision=model.revision or "main", trust_remote_code=model.trust_remote_code
-        )
-        return without_impossible_padding(settings)
-
-    def _precision(self) -> dict[str, Any]:
-        """Return dtype arguments: trained weights in float32, frozen ones in the precision of the run or in 4 bits."""
-        if self._run.method.kind == "full":
-            return {"dtype": "float32"}
-        if self._run.method.kind == "lora":
-            return {"dtype": self._run.precision}
-        import torch
-        from transformers import BitsAndBytesConfig
-
-        compute = getattr(torch, self._run.precision)
-        four_bits = BitsAndBytesConfig(  # type: ignore[no-untyped-call]  # transformers leaves its **kwargs without a type
-            load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=compute
-        )
-        return {"dtype": compute, "quantization_config": four_bits}
 
 
 def _tokens(prompt: list[int], answer: list[int]) -> dict[str, Any]:

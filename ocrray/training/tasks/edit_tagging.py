@@ -129,8 +129,9 @@ class EditTaggingTask(Task):
             weight.requires_grad = ".pooler." not in name
         return model, self._tokenizer
 
-    def collator(self, pad_id: int) -> Collator:
+    def collator(self, pad_id: int, facts: Facts) -> Collator:
         """Return a collator that pads to a length that the architecture takes."""
+        del facts
         return CharacterPadding(pad_id)
 
     def loss(self) -> LossFunction:

@@ -7,5 +7,6 @@ from pydantic import Field
 from ocrray.training.tasks.correction import CorrectionConfig
 from ocrray.training.tasks.edit_tagging import EditTaggingConfig
 from ocrray.training.tasks.extraction import ExtractionConfig
+from ocrray.training.tasks.image_text import ImageTextConfig
 
-TaskConfig = Annotated[CorrectionConfig | EditTaggingConfig | ExtractionConfig, Field(discriminator="kind")]
+TaskConfig = Annotated[CorrectionConfig | EditTaggingConfig | ExtractionConfig | ImageTextConfig, Field(discriminator="kind")]

@@ -21,8 +21,8 @@ from ocrray.training.samples import NO_LOSS
 from ocrray.training.schedule import schedule_problem
 from ocrray.training.settings import EvaluationConfig, ModelConfig
 from ocrray.training.space import checkpoint_bytes, full_disk, space_problem
-from ocrray.training.text_only import unused_modules
 from ocrray.training.tokenizers import load_tokenizer
+from ocrray.training.unused import unused_modules
 from ocrray.verbs.output import require_space, require_writable
 
 SIZES = {
@@ -175,7 +175,7 @@ def test_trainer_batch_without_labels_adds_nothing_to_a_step(tmp_path: Path, tas
 
     for labels_per_batch in ([0], [0, 0], [0, 3], [3, 0]):
         samples = [{"input_ids": [5] * 9, "labels": [NO_LOSS] * (9 - count) + [1] * count} for count in labels_per_batch]
-        batches = [opened.collator(0)([sample]) for sample in samples]
+        batches = [opened.collator(0, {})([sample]) for sample in samples]
 
         taken, count = trainer.get_batch_samples(iter(batches), len(batches), torch.device("cpu"))
         losses = [trainer.compute_loss(model, dict(batch), num_items_in_batch=count) for batch in taken]
