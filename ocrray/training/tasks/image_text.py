@@ -10,7 +10,10 @@ from pydantic import PositiveInt
 from ocrray.errors import ConfigError, RecordError
 from ocrray.models.vision.checks import vision_problems
 from ocrray.models.vision.formats import PromptFormat, default_instruction, resolve_format
+from ocrray.prompts.fields import FieldSchema
+from ocrray.training.image_rows import COLUMNS, ImageRows
 from ocrray.training.images import checked_image
+from ocrray.training.layouts import Layout
 from ocrray.training.samples import SAMPLES, Column, Facts
 from ocrray.training.settings import LoraMethod, RunSettings
 from ocrray.training.tasks import new_reader
@@ -35,6 +38,8 @@ class ImageTextConfig(BaseTaskConfig):
     """Format of the text between image and answer, by its name in `ocrray/models/vision`; `auto`: by the model's type."""
     output: Literal["text", "markdown", "json"] = "text"
     """Form of the answers; it decides how checkpoints are measured."""
+    fields: FieldSchema | None = None
+    """JSON Schema of the answers, for `output: json`: rows with others are dropped. Null: any."""
     vision: Literal["frozen", "adapter", "full"] = "frozen"
     """Training of the vision tower and of what joins it to the language model: none, an adapter (`lora` and `qlora`), or all of
     their weights. `from_scratch` needs `full`."""
@@ -63,6 +68,8 @@ class ImageTextConfig(BaseTaskConfig):
             found.append("task.vision full trains weights that qlora has in 4 bits: take adapter, or method.kind lora")
         if self.vision != "full" and run.from_scratch:
             found.append("method.kind from_scratch trains every weight: set task.vision to full")
+        if self.fields and self.output != "json":
+            found.append("task.fields describes answers in JSON: set task.output to json")
         kind = (run.model.architecture or {}).get("model_type")
         if run.model.tokenizer == "characters" and run.from_scratch and kind != new_reader.MODEL_TYPE:
             found.append(f"model.tokenizer characters is for {new_reader.MODEL_TYPE} models: name a folder with a processor")
@@ -81,9 +88,11 @@ class ImageTextTask(PretrainedTask):
 
     def columns(self) -> tuple[Column, ...]:
         """Return image, instruction and answer."""
-        data = self._run.data
-        columns = (Column("image", data.source_column, "image"), Column("answer", data.target_column))
-        return (*columns, Column("instruction", data.instruction_column)) if data.instruction_column else columns
+        return tuple(COLUMNS)
+
+    def layout(self) -> Layout:
+        """Return the rule that finds them in the forms in which people have such data."""
+        return ImageRows(self._run.data, json_answers=self._config.output == "json")
 
     def folder_problems(self, name: str) -> list[str]:
         """Return what keeps `name` from being loaded as a vision-language model."""
@@ -99,14 +108,14 @@ class ImageTextTask(PretrainedTask):
         if not self._has_new_tokenizer:
             return {}
         rows = sample()
-        texts = [*rows["answer"].to_pylist(), *(rows["instruction"].to_pylist() if "instruction" in rows.column_names else [])]
-        return {"alphabet": "".join(sorted(set("".join([*filter(None, texts), self._instruction, self._config.alphabet]))))}
+        texts = [text for name in ("answer", "instruction") for text in rows[name].to_pylist() if text]
+        return {"alphabet": "".join(sorted(set("".join([*texts, self._instruction, self._config.alphabet]))))}
 
     def encode(self, rows: pa.Table, facts: Facts) -> pa.Table:
         """Return SAMPLES that hold the encoded images.
 
-        Reasons to drop are `no_image`, `empty_target`, `too_long`, `unknown_characters` (the tokenizer has no token for them),
-        `bad_instruction` (it spells out a special token), and those of images: `image_` and the kind of the error.
+        Reasons to drop are `too_long`, `unknown_characters` (the tokenizer has no token for them), `bad_fields` (the answer does
+        not fit the schema), `bad_instruction` (it spells out a special token), and of images `image_` with the kind of the error.
         """
         return pa.Table.from_pylist(
             [self._sample(number, row, facts) for number, row in enumerate(rows.to_pylist())], schema=SAMPLES
@@ -164,11 +173,16 @@ class ImageTextTask(PretrainedTask):
         """Return the parts of the card of a reader."""
         config = self._config
         restore = {"engine": "vlm", **weights, "prompt": config.prompt, "instruction": self._instruction, "output": config.output}
+        if config.output == "json":
+            fields = config.fields.model_dump(mode="json", exclude_defaults=True) if config.fields else {"type": "object"}
+            restore |= {"fields": fields}
+        if config.crop_to_patches:
+            restore |= {"crop_to_patches": True, "max_patches": config.max_patches}
         written = {"text": "its text", "markdown": "its text as Markdown", "json": "its fields as JSON"}[config.output]
         return CardText(
             summary=f"A vision-language model that reads an image and writes {written}, asked by `{self._instruction.strip()}`.",
             pipeline_tag="image-text-to-text",
-            restore={"recognize": restore | ({"crop_to_patches": True} if config.crop_to_patches else {}), "correct": None},
+            restore={"recognize": restore, "correct": None},
             auto_class="AutoModelForImageTextToText",
             processing_class="AutoProcessor",
             tags=("image-to-text",),
@@ -236,17 +250,17 @@ class ImageTextTask(PretrainedTask):
 
     def _sample(self, number: int, row: Mapping[str, Any], facts: Facts) -> dict[str, Any]:
         encoder = self._encoder(facts)
-        source, target = row.get("instruction") or self._instruction, row["answer"] or ""
+        source, target = row["instruction"] or self._instruction, row["answer"]
         sample = {"row": number, "source": source, "target": target}
-        if not row["image"] or not target.strip():
-            return sample | {"dropped": "empty_target" if row["image"] else "no_image"}
         try:
             data, size = checked_image(row["image"])
             length = encoder.prompt_tokens(size, source)
         except RecordError as error:
-            return sample | {"dropped": error.kind if "image" in error.kind else f"image_{error.kind}"}
+            return sample | {"dropped": error.kind if error.kind == "bad_image" else f"image_{error.kind}"}
         except ConfigError:
             return sample | {"dropped": "bad_instruction"}
+        if self._config.fields and not _fits(target, self._config.fields):
+            return sample | {"dropped": "bad_fields"}
         answer = encoder.encode_answer(target)
         unknown = encoder.tokenizer.unk_token_id
         if unknown is not None and unknown in answer:
@@ -269,3 +283,11 @@ class ImageTextTask(PretrainedTask):
 
         problem = tower_problem(model, outside_decoder(model), method.target_modules, reaches=self._config.vision == "adapter")
         return [problem] if problem else []
+
+
+def _fits(answer: str, fields: FieldSchema) -> bool:
+    try:
+        fields.parse(answer)
+    except RecordError:
+        return False
+    return True

@@ -1,0 +1,184 @@
+"""Training on images with text: which rows become samples, what a batch holds, and what is left behind."""
+
+import io
+import random
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+import tiny_runs
+import tiny_vision
+from datasets import Dataset
+from PIL import Image, ImageDraw
+
+from ocrray.models.vision.loading import load_vision_model
+from ocrray.training.config import TrainConfig, open_task
+from ocrray.training.export import export
+from ocrray.training.history import TrainedRun
+from ocrray.training.samples import IMAGE
+
+NEW = {
+    "model_type": "got_ocr2",
+    "vision_config": {
+        "hidden_size": 32,
+        "output_channels": 24,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "image_size": [16, 64],
+        "patch_size": [4, 4],
+        "mlp_dim": 48,
+        "window_size": 4,
+        "global_attn_indexes": [],
+        "use_abs_pos": False,
+    },
+    "text_config": {
+        "hidden_size": 32,
+        "intermediate_size": 48,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 2,
+        "max_position_embeddings": 64,
+    },
+}
+
+
+def png(text: str, size: tuple[int, int] = (64, 16)) -> bytes:
+    """A small picture of some text."""
+    image = Image.new("L", size, 255)
+    ImageDraw.Draw(image).text((3, 2), text, fill=0)
+    return encoded(image)
+
+
+def encoded(image: Image.Image, form: str = "PNG", **options: Any) -> bytes:
+    file = io.BytesIO()
+    image.save(file, form, **options)
+    return file.getvalue()
+
+
+def rows(*cells: tuple[bytes, str | None, str]) -> pa.Table:
+    """The table that a task gets, of image, instruction and answer."""
+    images, instructions, answers = zip(*cells, strict=True)
+    references = pa.array([{"bytes": data, "path": None} for data in images], IMAGE)
+    return pa.table({"image": references, "instruction": pa.array(instructions, pa.string()), "answer": answers})
+
+
+def digits(count: int) -> pa.Table:
+    """Pictures of numbers with their text."""
+    rng = random.Random(1)
+    texts = ["".join(rng.choices("0123456789", k=rng.randint(1, 5))) for _ in range(count)]
+    return rows(*((png(text), None, text) for text in texts))
+
+
+def new_reader(folder: Path, **changes: Any) -> TrainConfig:
+    """A model from nothing."""
+    settings = {
+        "task": {"kind": "image_text", "vision": "full"},
+        "model": {"architecture": NEW, "tokenizer": "characters"},
+        "method": {"kind": "from_scratch"},
+        "optimizer": {"kind": "muon", "learning_rate": 3e-3, "warmup_steps": 1},
+        "precision": "bfloat16",
+        "max_steps": 8,
+        "batch": {"size": 16},
+        "evaluation": {"every_steps": 8},
+        "checkpoint": {"every_steps": 8},
+    }
+    return tiny_runs.config(folder, **settings | changes)
+
+
+def adapted(folder: Path, kind: tiny_vision.Kind, **changes: Any) -> TrainConfig:
+    """An adapter on a tiny random model, which is made in `<folder>/base`."""
+    settings = {
+        "task": {"kind": "image_text", **changes.pop("task", {})},
+        "model": {"name": str(tiny_vision.save(folder / "base", kind)), **changes.pop("model", {})},
+        "method": {"kind": "lora", "r": 2},
+        "max_steps": 2,
+        "batch": {"size": 4},
+        "checkpoint": {"every_steps": 2},
+    }
+    return tiny_runs.config(folder / "out", **settings | changes)
+
+
+def trained(config: TrainConfig, table: pa.Table, folder: Path) -> tuple[Path, list[float], pa.Table]:
+    """Train to the end: the last checkpoint, the validation losses and the samples."""
+    facts = open_task(config).survey(lambda: table)
+    samples = open_task(config).encode(table, facts)
+    assert samples["dropped"].null_count == len(samples)
+    losses: list[float] = []
+
+    class Report(tiny_runs.Reports):
+        def log(self, _step: int, _steps: int, metrics: dict[str, float]) -> None:
+            losses.extend(value for name, value in metrics.items() if name == "eval_loss")
+
+    report = Report()
+    data = Dataset(samples).with_format("numpy")
+    tiny_runs.train(
+        config,
+        task=open_task(config),
+        facts=facts,
+        train_data=data,
+        validation_data=data,
+        folder=folder,
+        report=report,
+    )
+    return report.checkpoints[-1], losses, samples
+
+
+def test_reader_from_nothing_learns_and_loads_with_its_processor(tmp_path: Path):
+    """Tokenizer and processor are made from the config; what is exported reads by itself, as the checkpoint does."""
+    config = new_reader(tmp_path)
+
+    checkpoint, losses, samples = trained(config, digits(32), tmp_path / "run")
+
+    assert losses[-1] < losses[0] - 0.1
+    figures = open_task(config).measure(checkpoint, samples.slice(0, 4))
+    assert figures.keys() == {"cer", "wer", "exact_frac"}
+    export(config, checkpoint, tmp_path / "model", run=TrainedRun([{"step": 1, "loss": 1.0}]), held_out=samples.slice(0, 1))
+    read = load_vision_model(str(tmp_path / "model"))
+    assert read.encoder.decode(read.encoder.encode_answer("907")) == "907"
+    assert read.eos_ids == read.encoder.end_ids
+    assert "engine: vlm" in (tmp_path / "model" / "README.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("image", "instruction", "answer", "dropped"),
+    [
+        (png("1"), None, "12", None),
+        (png("1"), "Read 1", "12", None),
+        (encoded(Image.new("CMYK", (64, 16)), "JPEG"), None, "12", None),
+        (encoded(Image.new("I;16", (64, 16)), "TIFF"), None, "12", None),
+        (png("1"), None, "1" * 60, "too_long"),
+        (png("1"), None, "1é", "unknown_characters"),
+        (png("1"), "a <img>", "12", "bad_instruction"),
+        (b"not an image", None, "12", "image_not_an_image"),
+        (png("1")[:-40], None, "12", "image_truncated"),
+        (encoded(Image.new("L", (1, 1))), None, "12", "image_too_small"),
+        (encoded(Image.new("1", (30_000, 5_000)), "TIFF", compression="group4"), None, "12", "image_too_large"),
+        (
+            encoded(Image.new("L", (64, 16)), "TIFF", save_all=True, append_images=[Image.new("L", (64, 16))]),
+            None,
+            "12",
+            "image_several_pages",
+        ),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "" if value is None else "image",
+)
+def test_rows_become_samples_or_say_why_not(
+    tmp_path: Path, image: bytes, instruction: str | None, answer: str, dropped: str | None
+):
+    """The answer ends with the end token; the length counts image, prompt and answer; the image is kept as it came."""
+    task = open_task(new_reader(tmp_path))
+    facts = task.survey(lambda: digits(20)) | {"alphabet": "0123456789OCR:ead<img> "}
+
+    [sample] = task.encode(rows((image, instruction, answer)), facts).to_pylist()
+
+    assert (sample["dropped"], sample["row"]) == (dropped, 0)
+    if dropped is None:
+        encoder = task._encoder(facts)
+        assert encoder.decode(sample["input_ids"]) == answer
+        assert sample["labels"] == sample["input_ids"]
+        assert sample["labels"][-1] in encoder.end_ids
+        prompt = encoder.encode_prompt(Image.new("RGB", (64, 16)), sample["source"])
+        assert sample["length"] == len(prompt.ids) + len(sample["input_ids"])
+        assert sample["images"] == [{"bytes": image, "path": None}]
+        assert sample["source"] == (instruction or "OCR: ")
