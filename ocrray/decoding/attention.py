@@ -73,15 +73,23 @@ class PackedAttention:
 def attach(model: LanguageModel, attention: PackedAttention) -> None:
     """Replace the attention of `model`, of which nothing is `unsupported`, permanently."""
     AttentionInterface.register(_NAME, _forward)
-    layers: list[Any] = [module for module in model.modules() if hasattr(module, "layer_idx")]
+    decoder = _text_decoder(model)
+    layers: list[Any] = [module for module in decoder.modules() if hasattr(module, "layer_idx")]
     if model.config.model_type == "gptj":  # does not use AttentionInterface, but a method with the same arguments
         layers = [module for module in model.modules() if isinstance(module, GPTJAttention)]
         for layer in layers:
             layer._attn = _gptj_forward(layer)
+    elif hasattr(model.config, "vision_config"):  # its images keep the attention that they have
+        model.set_attn_implementation({"text_config": _NAME})
     else:
         model.set_attn_implementation(_NAME)
     for layer in layers:
         layer.ocrray_attention = attention
+
+
+def _text_decoder(model: LanguageModel) -> Any:
+    """Return the part of a model of text and images that writes; `model` itself if it has no such parts."""
+    return model.get_decoder() if hasattr(model.config, "vision_config") else model
 
 
 def unsupported(model: LanguageModel) -> str:

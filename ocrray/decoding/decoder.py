@@ -74,6 +74,7 @@ class Decoder:
             whenever a GPU's memory runs out, and the interrupted sequences start again.
         shared_prefix: token ids that most prompts begin with; they are processed once.
         max_draft_tokens: maximum length of a draft; None: 63 on a GPU, 23 on a CPU.
+        model: what computes the forward passes; None: a `PackedModel` of `generator`.
 
     Raises:
         EngineError: when the attention of this architecture cannot be replaced.
@@ -86,12 +87,13 @@ class Decoder:
         batch_size_tokens: int | None = None,
         shared_prefix: Sequence[int] = (),
         max_draft_tokens: int | None = None,
+        model: PackedModel | None = None,
     ) -> None:
         self.stats = Stats()
         self._eos_ids = frozenset(generator.eos_ids)
         self._end = generator.eos_ids[0]
         self._strings = TokenStrings(generator.tokenizer)
-        self._model = PackedModel(generator)
+        self._model = model or PackedModel(generator)
         device = self._model.device.type
         self._max_draft_tokens = max_draft_tokens or _MAX_DRAFT_TOKENS[device]
         self._step_tokens = _STEP_TOKENS[device]
@@ -156,7 +158,8 @@ class Decoder:
     def _advance(self) -> list[tuple[int, Generation]]:
         step = self._next_step()
         cached = np.fromiter((sequence.cached for sequence in self._admission.active), np.int64, len(step.added))
-        layout = self._model.layout(cached, step.added, self._max_draft_tokens + 1)
+        requests = [sequence.request for sequence in self._admission.active]
+        layout = self._model.layout(cached, step.added, self._max_draft_tokens + 1, requests)
         within = np.arange(step.answers.sum()) - np.repeat(np.cumsum(step.answers) - step.answers, step.answers)
         indices = np.repeat(np.cumsum(step.added) - step.answers, step.answers) + within
         started = time.perf_counter()
@@ -172,11 +175,11 @@ class Decoder:
         tokens: list[int] = []
         added, answers = np.zeros(len(active), np.int64), np.zeros(len(active), np.int64)
         generating = sum(len(sequence.tokens) == sequence.cached + 1 for sequence in active)
-        prompt_room = max(self._max_draft_tokens, self._step_tokens - generating)
+        prompt_room = full_room = max(self._max_draft_tokens, self._step_tokens - generating)
         for slot, sequence in enumerate(active):
             uncached = len(sequence.tokens) - sequence.cached
             if uncached > 1:
-                uncached = min(uncached, prompt_room)
+                uncached = self._prompt_tokens(sequence, prompt_room, is_first=prompt_room == full_room)
                 prompt_room -= uncached
             end = sequence.cached + uncached
             tokens += sequence.tokens[sequence.cached : end]
@@ -187,6 +190,13 @@ class Decoder:
                 added[slot] += len(drafted)
                 answers[slot] = len(drafted) + 1
         return _Step(tokens, added, answers)
+
+    def _prompt_tokens(self, sequence: SequenceState, room: int, is_first: bool) -> int:
+        """Return how many tokens to read, at most `room`; of a model that reads prompts whole all or none, too many at worst."""
+        whole = len(sequence.request.prompt) - sequence.cached if self._model.whole_prompts else 0
+        if whole > room:
+            return whole if is_first else 0
+        return min(len(sequence.tokens) - sequence.cached, max(room, 0))
 
     def _choose(self, logits: torch.Tensor, answers: np.ndarray) -> tuple[list[int], list[float]]:
         """Return the model's choice for each row of `logits` (rows, vocabulary), and its probability."""

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
+from ocrray.decoding.packed_images import PackedImageDecoder
 from ocrray.decoding.padded import PaddedImageDecoder
 from ocrray.decoding.requests import Generation, ImageRequest
 from ocrray.models.vision.model import VisionModel
@@ -22,9 +23,12 @@ class ImageDecoder(Protocol):
 
 
 def open_vision_decoder(model: VisionModel, *, padded: bool, batch_size_tokens: int | None = None) -> ImageDecoder:
-    """Return a decoder of images: transformers' `generate` in left-padded batches, or with its tokens packed.
+    """Return a decoder of images: with their tokens packed and drafted, or transformers' `generate` in left-padded batches.
 
-    `batch_size_tokens` is the maximum of prompt and answer tokens held at once; None: 16,384.
+    `batch_size_tokens` is the maximum of prompt and answer tokens held at once; None: as memory allows, 16,384 if padded.
+
+    Raises:
+        EngineError: when the attention of this architecture cannot be replaced (`padded` can do it).
     """
-    del padded  # the packed decoder follows
-    return PaddedImageDecoder(model, batch_size_tokens=batch_size_tokens)
+    decoder = PaddedImageDecoder if padded else PackedImageDecoder
+    return decoder(model, batch_size_tokens=batch_size_tokens)

@@ -37,14 +37,20 @@ class Layout:
     """Positions, cache rows and attention groups of the tokens of one forward pass."""
 
     positions: torch.Tensor
-    """Position of each packed token in its sequence, (tokens,), int64."""
+    """Position of each packed token in its sequence, (tokens,), int64, or as the model counts them, (axes, tokens)."""
     cache_rows: torch.Tensor
     """Row of the cache to which each packed token is written, (tokens,), int64."""
     groups: Sequence[AttentionGroup]
 
 
 def make_layout(
-    cached: np.ndarray, added: np.ndarray, width: int, max_short: int, dtype: torch.dtype, device: torch.device
+    cached: np.ndarray,
+    added: np.ndarray,
+    width: int,
+    max_short: int,
+    dtype: torch.dtype,
+    device: torch.device,
+    open_prefixes: np.ndarray | None = None,
 ) -> Layout:
     """Return the layout for sequences with `cached` known and `added` new tokens.
 
@@ -55,17 +61,20 @@ def make_layout(
         max_short: sequences that add at most this many tokens attend together.
         dtype: dtype of the masks.
         device: device of all tensors.
+        open_prefixes: leading tokens per slot that every token of the sequence attends to, earlier or later, (slots,), int64;
+            a pass has to add all of them or none.
     """
+    open_prefixes = np.zeros_like(cached) if open_prefixes is None else open_prefixes
     slot = np.repeat(np.arange(len(added)), added)
     within = np.arange(len(slot)) - np.repeat(np.cumsum(added) - added, added)
     positions = cached[slot] + within
     short = added <= max_short
     groups = []
     if (short & (added > 0)).any():
-        groups.append(_group(cached, np.where(short, added, 0), added, None, dtype, device))
+        groups.append(_group(cached, np.where(short, added, 0), added, None, open_prefixes, dtype, device))
     if not short.all():
         slots = np.flatnonzero(~short)
-        groups.append(_group(cached, added, added, slots, dtype, device))
+        groups.append(_group(cached, added, added, slots, open_prefixes, dtype, device))
     cache_rows = torch.from_numpy(slot * width + positions).to(device)
     return Layout(torch.from_numpy(positions).to(device), cache_rows, groups)
 
@@ -75,20 +84,22 @@ def _group(
     attending: np.ndarray,
     added: np.ndarray,
     slots: np.ndarray | None,
+    open_prefixes: np.ndarray,
     dtype: torch.dtype,
     device: torch.device,
 ) -> AttentionGroup:
     """Return the group of `slots` (None: all) in which each sequence has `attending` queries, 0 or as many as it adds."""
     first = np.cumsum(added) - added
     if slots is not None:
-        cached, attending, first = cached[slots], attending[slots], first[slots]
+        cached, attending, first, open_prefixes = cached[slots], attending[slots], first[slots], open_prefixes[slots]
     query = np.arange(attending.max())
     last = np.maximum(attending - 1, 0)[:, None]
     nearest = np.minimum(query, last)  # padding repeats the last query: a row in which every key is masked would be NaN
     present = query < attending[:, None]
     positions = torch.from_numpy(np.where(attending[:, None] > 0, cached[:, None] + nearest, 0))
     keys = int(positions.max()) + 1
-    hidden = torch.arange(keys) > positions[:, None, :, None]
+    key = torch.arange(keys)
+    hidden = (key > positions[:, None, :, None]) & (key >= torch.from_numpy(open_prefixes)[:, None, None, None])
     mask = torch.zeros(hidden.shape, dtype=dtype).masked_fill_(hidden, -torch.inf)
     queries = np.where(attending[:, None] > 0, first[:, None] + nearest, 0)
     arrays = (queries, np.flatnonzero(present), queries[present])

@@ -33,13 +33,21 @@ class Scheduler:
             RuntimeError: when the scheduler is closed.
             Exception: the error that ended decoding, in every waiting thread.
         """
+        return [future.result() for future in self.submit(requests)]
+
+    def submit(self, requests: Sequence[Request]) -> list[Future[Generation]]:
+        """Return the generations to be, one per request, without waiting.
+
+        Raises:
+            RuntimeError: when the scheduler is closed.
+        """
         futures: list[Future[Generation]] = [Future() for _ in requests]
         with self._changed:
             if self._closed:
                 raise RuntimeError("decoding has ended")
             self._submitted.append((requests, futures))
             self._changed.notify()
-        return [future.result() for future in futures]
+        return futures
 
     def close(self) -> None:
         """End the thread; threads that still wait get a RuntimeError."""

@@ -36,8 +36,14 @@ class LanguageModel(Protocol):
     def named_modules(self) -> Iterator[tuple[str, "torch.nn.Module"]]:
         """Iterate over all modules with their names, this one first, without a name."""
 
-    def set_attn_implementation(self, name: str) -> None:
-        """Use the attention function registered under `name`."""
+    def set_attn_implementation(self, name: str | dict[str, str]) -> None:
+        """Use the attention function registered under `name`, or one for each part of the config."""
+
+    def get_decoder(self) -> "torch.nn.Module":
+        """Return the part that writes."""
+
+    def get_image_features(self, **pixels: "torch.Tensor") -> Any:
+        """Return the features of images; `pooler_output` holds those that take the places of image tokens."""
 
     def get_input_embeddings(self) -> "torch.nn.Embedding":
         """Return the token embedding."""

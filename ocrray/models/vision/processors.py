@@ -17,8 +17,8 @@ def load_processor(location: str | Path, config: "PreTrainedConfig", **settings:
     from transformers import AutoProcessor
     from transformers.models.auto.processing_auto import PROCESSOR_MAPPING
 
-    known = PROCESSOR_MAPPING.get(type(config), None)
-    if known and "video_processor" in inspect.signature(known.__init__).parameters:
+    known: Any = PROCESSOR_MAPPING.get(type(config), None)
+    if known and "video_processor" in inspect.signature(known).parameters:
         return without_videos(known).from_pretrained(location, backend="pil", **settings)
     return AutoProcessor.from_pretrained(location, backend="pil", **settings)  # type: ignore[no-untyped-call]  # untyped
 
