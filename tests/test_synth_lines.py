@@ -39,7 +39,7 @@ def test_line_has_the_text_of_its_label_and_the_shape_asked_for(script: str, pas
         assert np.asarray(line.image).min() < np.asarray(line.image).max() - 50
     assert len({line.text for line in images}) > 10
     again = made(config, passage, 7)
-    assert (again.text, again.font, again.png()) == (images[7].text, images[7].font, images[7].png())
+    assert (again.text, again.font, again.encoded()) == (images[7].text, images[7].font, images[7].encoded())
 
 
 def test_lines_are_made_up_in_the_fraction_asked_for() -> None:
@@ -104,5 +104,5 @@ def test_lines_are_made_at_a_hundred_a_second() -> None:
     made(config, PROSE, 0)
     begun = time.process_time()
     for seed in range(200):
-        made(config, PROSE, seed).png()
+        made(config, PROSE, seed).encoded()
     assert 200 / (time.process_time() - begun) > 70

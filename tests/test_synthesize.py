@@ -70,8 +70,8 @@ def prose(tmp_path: Path) -> dict[str, list[str]]:
         pytest.param(DEMO.with_name("ocr_pairs.yaml"), marks=pytest.mark.shared),
         pytest.param(DEMO.with_name("guard_pages.yaml"), marks=pytest.mark.shared),
         pytest.param(DEMO.with_name("hindi_lines.yaml"), marks=pytest.mark.shared),
-        DEMO.with_name("devanagari_lines.yaml"),
-        pytest.param(DEMO.with_name("printed_lines.yaml"), marks=pytest.mark.shared),
+        *(DEMO.with_name(f"{name}.yaml") for name in ("devanagari_lines", "documents", "invoices", "slips")),
+        pytest.param(DEMO.with_name("printed_lines.yaml"), marks=(pytest.mark.shared, pytest.mark.slow)),
     ],
     ids=lambda path: path.stem,
 )
@@ -84,7 +84,7 @@ def test_config_that_ships_is_a_possible_run(path: Path, tmp_path: Path, request
 
     assert plan.passages > 1 or not config.input
     assert min(plan.counts.values()) > 0
-    assert {"pages", "corrupt", "lines"} & set(plan.counts)
+    assert {"pages", "corrupt", "lines", "documents"} & set(plan.counts)
 
 
 def test_every_config_of_synthesize_is_tested() -> None:
@@ -97,6 +97,9 @@ def test_every_config_of_synthesize_is_tested() -> None:
         "hindi_lines",
         "devanagari_lines",
         "printed_lines",
+        "documents",
+        "invoices",
+        "slips",
     }
 
 

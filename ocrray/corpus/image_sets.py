@@ -28,7 +28,9 @@ Format = Literal["parquet", "csv", "jsonl"]
 
 COLUMNS = (
     Column("record_id", pa.string(), "unique: `line-` or `document-` and a number"),
-    Column("image", pa.struct([("bytes", pa.binary()), ("path", pa.string())]), "the image as a PNG file, and a name for it"),
+    Column(
+        "image", pa.struct([("bytes", pa.binary()), ("path", pa.string())]), "the image as a PNG or JPEG file, and a name for it"
+    ),
     Column("text", pa.string(), "what a reader must return: the line, or the fields of the document as JSON on one line"),
     Column("kind", pa.string(), "`line`, or the kind of document"),
     Column("font", pa.string(), "file name of the font"),
@@ -60,6 +62,7 @@ class ImageSetSummary:
     chars: Counter[str] = field(default_factory=Counter)  # of the texts, by part
     kinds: Counter[str] = field(default_factory=Counter)
     fonts: Counter[str] = field(default_factory=Counter)
+    examples: dict[str, str] = field(default_factory=dict)  # one text per kind
     dropped: Counter[str] = field(default_factory=Counter)
     drop_examples: dict[str, str] = field(default_factory=dict)  # one message per reason
     files: list[DataFile] = field(default_factory=list)  # Parquet files, by their names in `data`
@@ -115,7 +118,7 @@ class _ParquetFiles:
         file = f"{self.part}-{len(self.files):05d}.parquet"
         path = f"{self.folder.path}/{file}"
         filesystem = self.folder.filesystem
-        # PNG files cannot be compressed further, and readers of single rows want small groups.
+        # images cannot be compressed further, and readers of single rows want small groups.
         pq.write_table(rows, path, filesystem=filesystem, compression="zstd", row_group_size=_BATCH_ROWS)
         self.files.append(DataFile(file, rows.num_rows, filesystem.get_file_info(path).size))
         self.waiting = []
@@ -187,3 +190,5 @@ def _count(summary: ImageSetSummary, part: str, rows: pa.Table) -> None:
     summary.chars[part] += pc.sum(pc.utf8_length(rows["text"])).as_py() or 0
     for counter, column in ((summary.kinds, "kind"), (summary.fonts, "font")):
         counter.update(rows[column].to_pylist())
+    for kind, text in zip(rows["kind"].to_pylist(), rows["text"].to_pylist(), strict=True):
+        summary.examples.setdefault(kind, text)

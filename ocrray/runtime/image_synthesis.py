@@ -40,5 +40,6 @@ class MakeImages:
         origin = {"record_id": record_id, "part": row["part"], "source": row["source"], "seed": seed}
         if isinstance(made, RecordError):
             return {**origin, "drop_reason": made.kind, "drop_message": str(made)}
-        image = {"bytes": made.png(), "path": f"{record_id}.png"}
+        suffix, data = made.encoded()
+        image = {"bytes": data, "path": record_id + suffix}
         return {**origin, "image": image, "text": made.text, "kind": made.kind, "font": made.font, "severity": made.severity}

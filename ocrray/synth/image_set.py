@@ -17,6 +17,7 @@ from ocrray.synth.config import SeverityRange
 from ocrray.synth.render import Script, Style, fonts
 
 _DPI = (200, 200)
+_MAX_PNG_PIXELS = 300_000  # a noisy page is four times as large as PNG
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +33,15 @@ class LabelledImage:
     font: str
     severity: float
 
-    def png(self) -> bytes:
-        """Return the image as a PNG file."""
-        data = io.BytesIO()
-        self.image.save(data, "PNG", dpi=_DPI)
-        return data.getvalue()
+    def encoded(self) -> tuple[str, bytes]:
+        """Return file name suffix and file: a bilevel PNG for black and white, a JPEG for large grey scans, else a grey PNG."""
+        grey, data = self.image, io.BytesIO()
+        bilevel = not any(grey.histogram()[1:255])
+        if grey.width * grey.height > _MAX_PNG_PIXELS and not bilevel:
+            grey.save(data, "JPEG", dpi=_DPI, quality=85)
+            return ".jpg", data.getvalue()
+        (grey.convert("1", dither=Image.Dither.NONE) if bilevel else grey).save(data, "PNG", dpi=_DPI)
+        return ".png", data.getvalue()
 
 
 class ImageSetConfig(StrictModel):

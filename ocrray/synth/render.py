@@ -88,6 +88,12 @@ def fonts(script: Script = "latin", styles: Sequence[Style] = ("period",)) -> li
     return [found[name] for name in sorted(found)]
 
 
+def is_period(font_path: Path) -> bool:
+    """Return whether this is a font of old print."""
+    files = (names for (_, style), packages in _FONT_FILES.items() if style == "period" for names in packages.values())
+    return any(font_path.name in names for names in files)
+
+
 def render_page(
     text: str,
     *,
@@ -110,7 +116,7 @@ def render_page(
     ValueError: when the page is narrower than ten font sizes.
     """
     font = load_font(str(font_path), font_size_px)
-    _require_settable(str(font_path), text)
+    require_settable(str(font_path), text)
     if width_px < 10 * font_size_px:
         raise ValueError(f"a page {width_px} px wide is too narrow for type of {font_size_px} px")
     margin_px = round(font_size_px * rng.uniform(1.5, 3.0))
@@ -146,7 +152,7 @@ def render_line(
     Raises: as `render_page`; RecordError `too_long` when the line would be wider than MAX_WIDTH_PX.
     """
     font = load_font(str(font_path), font_size_px)
-    _require_settable(str(font_path), text)
+    require_settable(str(font_path), text)
     margin_px = round(font_size_px * rng.uniform(0.3, 0.8))
     width_px = 2 * margin_px + math.ceil(font.getlength(text))
     if width_px > MAX_WIDTH_PX:
@@ -251,7 +257,11 @@ def load_font(path: str, size_px: int) -> ImageFont.FreeTypeFont:
         raise ConfigError(f"{path}: not a readable font: {err}") from None
 
 
-def _require_settable(font_path: str, text: str) -> None:
+def require_settable(font_path: str, text: str) -> None:
+    """Check that the font has all characters of `text`.
+
+    Raises: RecordError: `missing_glyph` when it lacks one, `too_long` for a word of more than MAX_WORD_CHARS.
+    """
     if max(map(len, text.split()), default=0) > MAX_WORD_CHARS:
         raise RecordError(f"a word of more than {MAX_WORD_CHARS:,} characters; is this text?", kind="too_long")
     missing = sorted(char for char in set(text) if not char.isspace() and not _has_glyph(font_path, char))

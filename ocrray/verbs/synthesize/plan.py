@@ -16,6 +16,7 @@ from ocrray.storage import Location
 from ocrray.synth.config import NoiseConfig, PagesConfig
 from ocrray.synth.corrupt_config import CorruptConfig, CorruptHfConfig
 from ocrray.synth.corrupt_prompt import TEMPLATE_VERSION
+from ocrray.synth.documents.config import DocumentsConfig
 from ocrray.synth.image_set import ImageSetConfig
 from ocrray.synth.lines import LinesConfig
 from ocrray.synth.noise import NoiseModel
@@ -56,6 +57,8 @@ class SynthesizeConfig(StrictModel):
     """Pairs by a language model that is asked to corrupt texts, behind a server (`engine: http`) or loaded (`hf`); null: none."""
     lines: LinesConfig | None = None
     """A set of images of single lines, to train a reader on; null: none. A run makes either pairs or one set of images."""
+    documents: DocumentsConfig | None = None
+    """A set of images of made-up documents and their fields as JSON, to train a reader on; null: none."""
     output: PairsOutputConfig
     """Location of the pairs."""
     seed: int = Field(1, ge=0)

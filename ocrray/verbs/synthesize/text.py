@@ -22,9 +22,9 @@ from ocrray.synth.config import FitConfig
 WORK_SCHEMA = pa.schema([("record_id", pa.string()), ("text", pa.string()), ("source", pa.string())])
 IMAGE_WORK_SCHEMA = pa.schema([*WORK_SCHEMA, ("part", pa.string())])
 PAIR_PHASES = ("pages", "noise", "corrupt")
-IMAGE_PHASES = ("lines",)
+IMAGE_PHASES = ("lines", "documents")
 PHASES = (*PAIR_PHASES, *IMAGE_PHASES)
-_ID_PREFIXES = {"pages": "page", "noise": "noise", "corrupt": "model", "lines": "line"}
+_ID_PREFIXES = {"pages": "page", "noise": "noise", "corrupt": "model", "lines": "line", "documents": "document"}
 _PART_ROWS = 8192
 _ROUNDING = 1e-9
 _MAX_TEXT_CHARS = 1 << 26  # a row may hold a whole book
