@@ -15,7 +15,6 @@ from pypdf.generic import (
     ArrayObject,
     BooleanObject,
     ContentStream,
-    DecodedStreamObject,
     DictionaryObject,
     IndirectObject,
     NameObject,
@@ -102,7 +101,7 @@ def _add_image_page(writer: PdfWriter, font: IndirectObject, source: PdfSource, 
     resources[NameObject("/XObject")] = DictionaryObject({NameObject("/Scan"): writer._add_object(_image_object(picture))})
     if page is not None:
         matrix = (width / size.width, 0, 0, -height / size.height, 0, height)
-        content += text_content(page.lines, matrix, size.height)
+        content += text_content(page.lines, matrix, size.width, size.height)
         resources[NameObject("/Font")] = DictionaryObject({NameObject(FONT_NAME): font})
     sheet[NameObject("/Resources")] = resources
     sheet[NameObject("/Contents")] = writer._add_object(compressed_stream(content))
@@ -140,14 +139,12 @@ def _add_layer(writer: PdfWriter, font: IndirectObject, source: PdfSource, numbe
     assert size.to_pdf is not None
     sheet = writer.pages[number]
     _remove_invisible_text(writer, sheet)
-    layer = writer._add_object(compressed_stream(text_content(page.lines, size.to_pdf, size.height)))
-    before, behind = DecodedStreamObject(), DecodedStreamObject()
-    before.set_data(b"q\n")
-    behind.set_data(b"\nQ\n")
+    layer = writer._add_object(compressed_stream(text_content(page.lines, size.to_pdf, size.width, size.height)))
     contents = sheet.get("/Contents")
     resolved = contents.get_object() if contents is not None else None
     streams = list(resolved) if isinstance(resolved, ArrayObject) else [contents] if resolved is not None else []
-    sheet[NameObject("/Contents")] = ArrayObject([writer._add_object(before), *streams, writer._add_object(behind), layer])
+    # In front: nothing that the page's own content does to the state of graphics may move the text.
+    sheet[NameObject("/Contents")] = ArrayObject([layer, *streams])
     inherited = sheet.get("/Resources")  # also of the page tree
     resources = DictionaryObject(inherited.get_object()) if inherited is not None else DictionaryObject()
     known = resources.get("/Font")
@@ -184,7 +181,8 @@ def _remove_invisible_text(writer: PdfWriter, sheet: PageObject) -> None:
 
 def _describe(writer: PdfWriter, pages: list[ScanPage]) -> None:
     steps = "; ".join(dict.fromkeys(step.description for page in pages for step in page.steps))
-    entries = {"/OCR": "; ".join(filter(None, (steps, f"text layer: ocrray {ocrray.__version__}")))}
+    unplaced = "places of lines unknown" if any(line.box is None for page in pages for line in page.lines) else ""
+    entries = {"/OCR": "; ".join(filter(None, (steps, f"text layer: ocrray {ocrray.__version__}", unplaced)))}
     if not writer.incremental:
         entries["/Producer"] = f"ocrray {ocrray.__version__}"
         if pages:

@@ -1,7 +1,9 @@
 """Text layer of a PDF page: invisible words, each as wide as its box on the scan."""
 
-from collections.abc import Iterable, Iterator
+import unicodedata
+from collections.abc import Iterator, Sequence
 from importlib import resources
+from itertools import zip_longest
 
 from pypdf import PdfWriter
 from pypdf.generic import (
@@ -44,44 +46,63 @@ end
 """
 
 
-def text_content(lines: Iterable[PlacedLine], matrix: Matrix, height: int) -> bytes:
+def text_content(lines: Sequence[PlacedLine], matrix: Matrix, width: int, height: int) -> bytes:
     """Return the content stream of a text layer.
 
-    `matrix` maps pixels, y downwards, to the page's coordinates; `height` is the page's in pixels. Lines without a box are
-    left out.
+    `matrix` maps pixels, y downwards, to the page's coordinates; `width` and `height` are the page's in pixels. A line without a
+    box gets a strip of the page, so that the page is found at least.
     """
     a, b, c, d, e, f = matrix
     upwards = (a, b, -c, -d, e + c * height, f + d * height)  # pixels, y upwards: in them text stands upright
     operators = [f"q {' '.join(map(_number, upwards))} cm BT 3 Tr"]
-    for line in lines:
-        operators += _line_operators(line, height)
+    for index, line in enumerate(lines):
+        top, bottom = (height * part / len(lines) for part in (index, index + 1))
+        operators += _line_operators(line, line.box or Box(0, top, width, bottom), height)
     return " ".join([*operators, "ET Q\n"]).encode("ascii")
 
 
-def _line_operators(line: PlacedLine, height: int) -> Iterator[str]:
+def _line_operators(line: PlacedLine, line_box: Box, height: int) -> Iterator[str]:
     words = [word for word in line.words if word.box]
     if len(words) < len(line.words) or not words:
-        if line.box is None:
-            return
-        words = [PlacedWord(line.text, line.box)]
-    direction = direction_of([word.box for word in words if word.box], line.text)
-    for index, word in enumerate(words):
-        if word.box is None:
-            continue
-        box = _as_high_as_its_line(word.box, line.box, direction)
-        text = word.text + " " * (word.is_spaced and index + 1 < len(words))
+        words = [PlacedWord(line.text, line_box)]
+    boxes = [word.box for word in words if word.box]
+    direction = direction_of(boxes, line.text)
+    boxes = _as_high_as_the_line(boxes, line_box, direction)
+    for index, (word, box) in enumerate(zip(words, _apart(boxes, direction), strict=True)):
+        text = _in_visual_order(word.text)
+        if word.is_spaced and index + 1 < len(words) and not (direction.axis == 0 and direction.backwards):
+            text += " "  # towards the left a reader finds it by the gap
         yield _word_operators(text, len(_units(word.text)), box, direction, height)
 
 
-def _as_high_as_its_line(box: Box, line: Box | None, direction: Direction) -> Box:
-    """Return the box with the line's extent across the text, so that what a reader marks is even, unless the line is skewed."""
-    if line is None:
-        return box
-    if direction.axis:
-        is_even = line.right - line.left <= _MAX_LINE_HEIGHT * max(1, box.right - box.left)
-        return Box(line.left, box.top, line.right, box.bottom) if is_even else box
-    is_even = line.bottom - line.top <= _MAX_LINE_HEIGHT * max(1, box.bottom - box.top)
-    return Box(box.left, line.top, box.right, line.bottom) if is_even else box
+def _in_visual_order(word: str) -> str:
+    """Return the characters from left to right, as PDF has them: readers turn words of scripts that run to the left around."""
+    kinds = set(map(unicodedata.bidirectional, word))
+    return word[::-1] if kinds & {"R", "AL"} and not kinds & {"L", "EN", "AN"} else word
+
+
+def _as_high_as_the_line(boxes: Sequence[Box], line: Box, direction: Direction) -> list[Box]:
+    """Return the boxes with the line's extent across the text, so that what a reader marks is even, unless the line is skewed."""
+    low, high = (1, 3) if direction.axis == 0 else (0, 2)
+    if line[high] - line[low] > _MAX_LINE_HEIGHT * max(1, *(box[high] - box[low] for box in boxes)):
+        return list(boxes)
+    if direction.axis == 0:
+        return [Box(box.left, line.top, box.right, line.bottom) for box in boxes]
+    return [Box(line.left, box.top, line.right, box.bottom) for box in boxes]
+
+
+def _apart(boxes: Sequence[Box], direction: Direction) -> list[Box]:
+    """Cut a box off where the next one begins: readers drop the space between words that overlap."""
+    low, high = direction.axis, direction.axis + 2
+    apart: list[Box] = []
+    for box, following in zip_longest(boxes, boxes[1:]):
+        edges = list(box)
+        if following is not None and direction.backwards and box[low] < following[high] < box[high]:
+            edges[low] = following[high]
+        elif following is not None and not direction.backwards and box[low] < following[low] < box[high]:
+            edges[high] = following[low]
+        apart.append(Box(*edges))
+    return apart
 
 
 def _word_operators(text: str, units: int, box: Box, direction: Direction, height: int) -> str:
