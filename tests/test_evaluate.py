@@ -323,6 +323,7 @@ def test_evaluate_every_registered_metric_is_in_all_outputs(run, tmp_path: Path,
         assert (f"<bdi>{metric.name}</bdi>" in report) == (metric.column != "raw")
     assert [panel.name for panel in PANELS if f'id="{panel.name}-heading"' in report] == [
         "metrics",
+        "published",
         "groups",
         "confusions",
         "comparison",

@@ -22,11 +22,12 @@ SCRIPT = "</script><script>document.title='owned'</script>"
 def evaluate(tmp_path: Path) -> Callable[..., tuple[int, dict[str, Any]]]:
     """Runs the verb on this input; returns the exit code and what it says of fields."""
 
-    def run(config: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+    def run(config: dict[str, Any], section: str | None = "fields") -> tuple[int, dict[str, Any]]:
         keys = {"bootstrap": {"resamples": 100}, "bleu_ter_words": 0, "output": {"path": str(tmp_path / "out")}, "fields": {}}
         (tmp_path / "config.yaml").write_text(yaml.safe_dump(keys | config))
         code = main(["evaluate", str(tmp_path / "config.yaml")])
-        return code, json.loads((tmp_path / "out" / "evaluation.json").read_text())["fields"] if not code else {}
+        found = json.loads((tmp_path / "out" / "evaluation.json").read_text()) if not code else {section: {}}
+        return code, found[section] if section else found
 
     return run
 
@@ -75,28 +76,60 @@ def test_evaluate_fields_truth_without_fields_is_one_line(evaluate, tmp_path: Pa
     assert "r1" in capsys.readouterr().err
 
 
-def test_evaluate_fields_without_them_need_a_raw_column(evaluate, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Only answers that hold fields may come from nothing."""
-    assert evaluate(answers(tmp_path / "a.jsonl", ("a: 1", "a: 1")) | {"fields": None})[0] == 2
-    assert "raw_column" in capsys.readouterr().err
+def test_evaluate_answers_alone_are_scored_without_raw_columns(
+    evaluate, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What a reader read is measured by itself, and beside another reader: no reduction, nothing made worse, none dropped."""
+    lines = [("the cat", "the cat"), ("the bat", "the cat"), (None, "the cat"), ("", "the cat")]
+    table = answers(tmp_path / "a.jsonl", *lines)
+    other = answers(tmp_path / "b.jsonl", *([("the cat", "the cat")] * 4))
+    _, found = evaluate(table | {"fields": None, "baseline": other["input"], "bleu_ter_words": 100}, None)
+    metrics = found["overall"]["metrics"]
+    assert metrics["micro_corrected_cer"]["value"] == pytest.approx(15 / 28)
+    assert metrics["micro_corrected_wer"]["value"] == pytest.approx(5 / 8)
+    assert metrics["exact_frac"]["value"] == 0.25
+    assert {"micro_raw_cer", "micro_cer_reduction", "made_worse_frac"}.isdisjoint(metrics)
+    assert found["comparison"]["differences"]["micro_corrected_cer"]["value"] == pytest.approx(15 / 28)
+    assert (found["records"]["scored"], found["records"]["without_output"]) == (4, 1)
+    assert found["published_format"]["ter"] == {"score": 62.5, "num_edits": 5, "ref_length": 8.0}
+    printed = capsys.readouterr().out
+    assert "1 records without an answer" in printed
+    assert not {"raw", "reduction", "outcome"} & set(printed.split())
+
+
+def test_evaluate_fields_beside_another_system_are_compared(evaluate, tmp_path: Path) -> None:
+    """Each document against the same one of the other system, whichever comes first."""
+    truth = '{"no": "1", "rows": [{"a": "x"}, {"a": "y"}]}'
+    table = answers(tmp_path / "a.jsonl", *([(truth, truth)] * 3), ("{", truth))
+    other = answers(tmp_path / "b.jsonl", *([(truth.replace("x", "z"), truth)] * 4))
+    _, found = evaluate(table | {"baseline": other["input"]}, "comparison")
+    differences = {name: value["value"] for name, value in found["documents"]["differences"].items()}
+    assert differences["records_exact"] == 0.75
+    assert differences["field_recall"] == pytest.approx(9 / 12 - 8 / 12)
 
 
 def test_evaluate_fields_of_a_run_are_those_it_extracted(evaluate, tmp_path: Path) -> None:
     """A run with `extract:` is read by its own columns; where it got no well-formed answer everything is missed."""
-    empty = dict.fromkeys(("description", "title", "agency", "photographer", "date"))
     row = {"raw_text": "PA 1894 Leith", "corrected_text": "title: not this", "status": "corrected"}
+    fields = {"title": "Leith", "agency": None, "prices": [{"net": 1.1}, {"net": 20.0}]}
+    truth = '{"title": "Leith", "prices": [{"net": 20}, {"net": 1.10}]}'
     rows = [
-        row
-        | {"record_id": "a", "ground_truth": '{"title": "Leith"}', "fields": empty | {"title": "Leith"}, "field_candidates": []},
-        row | {"record_id": "b", "ground_truth": '{"title": "not this"}', "fields": None, "field_candidates": []},
+        row | {"record_id": "a", "ground_truth": truth, "fields": fields, "answers": [truth, "second"]},
+        row | {"record_id": "b", "ground_truth": '{"title": "not this"}', "fields": None},
+        {"record_id": "c", "ground_truth": '{"title": "failed"}', "status": "failed"},
     ]
     (tmp_path / "run" / "data").mkdir(parents=True)
-    schema = schema_for(pa.struct([(name, pa.string()) for name in empty]))
+    prices = pa.list_(pa.struct([("net", pa.float64())]))
+    schema = schema_for(pa.struct([("title", pa.string()), ("agency", pa.string()), ("prices", prices)]))
     table = pa.Table.from_pylist([dict.fromkeys(schema.names) | one for one in rows], schema=schema)
     pq.write_table(table, tmp_path / "run" / "data" / "0.parquet")
-    _, scores = evaluate({"input": {"run": str(tmp_path / "run")}})
-    assert scores["by_name"]["title"] | {"exact": 1, "missed": 1, "both": 1} == scores["by_name"]["title"]
-    assert scores["unreadable"] == 1
+    _, found = evaluate({"input": {"run": str(tmp_path / "run")}}, None)
+    scores = found["fields"]
+    assert scores["by_name"]["title"] | {"exact": 1, "missed": 2, "both": 1} == scores["by_name"]["title"]
+    assert scores["by_name"]["prices.net"]["exact"] == 2
+    assert (scores["records"], scores["unreadable"], scores["right_in_all"]) == (3, 2, 1)
+    assert scores["documents"]["valid_frac"]["value"] == pytest.approx(1 / 3)
+    assert found["overall"]["sums"]["exact"] == 1  # the answer as the model wrote it, not the text of the photograph
 
 
 def test_report_fields_are_listed_filtered_and_harmless(evaluate, tmp_path: Path, browser) -> None:

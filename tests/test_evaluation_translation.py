@@ -1,9 +1,14 @@
-"""BLEU and TER: sacrebleu's own figures, with a tokenizer that fits the script."""
+"""BLEU and TER: sacrebleu's own figures, with a tokenizer that fits the script, and the form of published systems."""
+
+import json
+import math
+from collections import Counter
 
 import pytest
 from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.ter import TER
 
+from ocrray.evaluation.published_format import published_scores
 from ocrray.evaluation.translation import SampledTexts, tokenizer_name, translation_scores
 
 ENGLISH = [
@@ -72,3 +77,32 @@ def test_translation_scores_of_mixed_scripts_name_every_tokenizer() -> None:
 def test_tokenizer_name_follows_script_then_language(truth: str, language: str | None, expected: str) -> None:
     """The script decides; the language only tells Chinese from Japanese in Han characters."""
     assert tokenizer_name(truth, language) == expected
+
+
+def test_published_scores_are_counts_of_the_texts_as_they_stand() -> None:
+    """JSON answers by hand: n-grams of all records together, no smoothing, one edit for each wrong word."""
+    truths = [json.dumps({"invoice": f"A-{n}", "products": [{"description": "tea bags", "cases": str(n)}]}) for n in range(5)]
+    answers = [truths[0], truths[1].replace("bags", "BAGS"), truths[2].replace("tea bags", "tea big bags"), "", *truths[4:]]
+    found = published_scores(answers, truths)
+    tokenize = BLEU().tokenizer
+    matched, total = Counter(), Counter()
+    for answer, truth in zip(answers, truths, strict=True):
+        for size in range(1, 5):
+            grams = [
+                Counter(zip(*(words[n:] for n in range(size)), strict=False))
+                for words in (tokenize(answer).split(), tokenize(truth).split())
+            ]
+            matched[size] += (grams[0] & grams[1]).total()
+            total[size] += grams[0].total()
+    assert found.bleu.precisions == pytest.approx([matched[size] / total[size] for size in range(1, 5)])
+    length = [sum(len(tokenize(text).split()) for text in texts) for texts in (answers, truths)]
+    assert [found.bleu.translation_length, found.bleu.reference_length] == length
+    assert found.bleu.length_ratio == pytest.approx(length[0] / length[1])
+    assert found.bleu.brevity_penalty == pytest.approx(math.exp(1 - length[1] / length[0]))
+    geometric = math.exp(sum(map(math.log, found.bleu.precisions)) / 4)
+    assert found.bleu.bleu == pytest.approx(found.bleu.brevity_penalty * geometric)
+    words = len(truths[0].split())
+    assert (found.ter.num_edits, found.ter.ref_length) == (1 + words, 5 * words)  # case is no edit; nothing is one for each word
+    assert found.ter.score == pytest.approx(100 * found.ter.num_edits / found.ter.ref_length)
+    assert published_scores([], []) is None
+    assert published_scores([""], ["a b"]).bleu.bleu == 0

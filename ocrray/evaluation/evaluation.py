@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ocrray.evaluation.comparison import Comparison
 from ocrray.evaluation.hipe import HipeScores
 from ocrray.evaluation.normalisation import Normalisation
+from ocrray.evaluation.published_format import PublishedScores
 from ocrray.evaluation.report_records import ReportRecord
-from ocrray.evaluation.results import Comparison, MetricValue, Results
+from ocrray.evaluation.results import MetricValue, Results
 from ocrray.evaluation.sampling import CheckedSample
 from ocrray.evaluation.scoring import Scores
 from ocrray.evaluation.translation import TranslationScores
@@ -18,6 +20,7 @@ _TALLY_NOTES = {
     "without_text": "records with ground truth but no raw text, in no metric",
     "unreadable": "rows that cannot be read, in no metric",
 }
+_ANSWER_NOTES = {"without_output": "records without an answer, scored as empty"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +34,12 @@ class Evaluation:
     scores: Scores | None = None
     sample: CheckedSample | None = None
     has_raw_text: bool = True
-    """False where there are only answers, whose fields are scored."""
+    """False where answers are scored, not corrections: the raw texts are the answers, once more."""
     documents: dict[str, MetricValue] | None = None
     """DOCUMENT_METRICS, where fields are scored."""
     translation: TranslationScores | None = None
+    published: PublishedScores | None = None
+    """Of the same records as `translation`."""
     hipe: HipeScores | None = None
     baseline_name: str | None = None
     comparison: Comparison | None = None
@@ -58,11 +63,10 @@ class Evaluation:
     def notes(self) -> list[str]:
         """Sentences on what limits the results."""
         tally = self.tally
-        notes = [f"{tally[name]:,} {words}" for name, words in _TALLY_NOTES.items() if tally.get(name)]
+        named = _TALLY_NOTES if self.has_raw_text else _TALLY_NOTES | _ANSWER_NOTES
+        notes = [f"{tally[name]:,} {words}" for name, words in named.items() if tally.get(name)]
         if self.scores and self.scores.first_problem:
             notes.append(f"unreadable: {self.scores.first_problem}")
-        if not self.has_raw_text:
-            notes.append("without a raw_column raw metrics and reductions are those of empty texts")
         if self.results.units < _MIN_UNITS:
             notes.append(f"{self.results.units:,} {self.unit} are too few for reliable intervals")
         return notes

@@ -3,7 +3,7 @@
 `anls` is ANLS* of Peer et al. (2024, https://arxiv.org/abs/2402.03848), which assigns the rows of lists in the same way.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -91,13 +91,19 @@ def _of_items(guesses: Sequence[Item], truths: Sequence[Item]) -> Likeness:
     shape = len(guesses), len(truths)
     values = np.maximum(*np.meshgrid([_size(item) for item in guesses], [_size(item) for item in truths], indexing="ij"))
     found = Likeness(np.zeros(shape), values.astype(np.float64), np.zeros(shape))
-    for kind, compare in ((str, _of_texts), (dict, _of_documents)):
-        rows, columns = ([n for n, item in enumerate(items) if isinstance(item, kind)] for items in (guesses, truths))
-        if rows and columns:
-            part = compare([guesses[n] for n in rows], [truths[n] for n in columns])
-            for whole, piece in zip(found, part, strict=True):
-                whole[np.ix_(rows, columns)] = piece
+    rows, columns = ({n: item for n, item in enumerate(items) if isinstance(item, str)} for items in (guesses, truths))
+    if rows and columns:
+        _put(found, rows, columns, _of_texts(list(rows.values()), list(columns.values())))
+    below, true = ({n: item for n, item in enumerate(items) if isinstance(item, dict)} for items in (guesses, truths))
+    if below and true:
+        _put(found, below, true, _of_documents(list(below.values()), list(true.values())))
     return found
+
+
+def _put(whole: Likeness, rows: Iterable[int], columns: Iterable[int], part: Likeness) -> None:
+    where = np.ix_(list(rows), list(columns))
+    for into, values in zip(whole, part, strict=True):
+        into[where] = values
 
 
 def _of_texts(guesses: Sequence[str], truths: Sequence[str]) -> Likeness:
@@ -127,9 +133,7 @@ def _of_lists(guesses: Sequence[list[Item]], truths: Sequence[list[Item]]) -> Li
         return found
     single = all(len(items) <= 1 for items in (*guesses, *truths))
     if single:  # rows of a table: all pairs at once
-        part = _of_items([guesses[n][0] for n in rows], [truths[n][0] for n in columns])
-        for whole, piece in zip(found, part, strict=True):
-            whole[np.ix_(rows, columns)] = piece
+        _put(found, rows, columns, _of_items([guesses[n][0] for n in rows], [truths[n][0] for n in columns]))
         return found
     for row in rows:
         for column in columns:

@@ -92,8 +92,14 @@ def _spelled(value: object) -> str:
 
 
 def _parse_json(text: str, numbers_as_written: bool) -> dict[str, object] | None:
-    spelled = {"parse_float": str, "parse_int": str} if numbers_as_written else {}
-    document = json.loads(text, **spelled, parse_constant=_refuse_constant, object_pairs_hook=_without_repetition)
+    spelled = str if numbers_as_written else None
+    document = json.loads(
+        text,
+        parse_float=spelled,
+        parse_int=spelled,
+        parse_constant=_refuse_constant,
+        object_pairs_hook=_without_repetition,
+    )
     return document if isinstance(document, dict) else None
 
 

@@ -34,10 +34,11 @@ FIELD_COLUMNS = ("fields",)
 """Column of a run with the fields of documents."""
 _MAX_NAMED_FILES = 5  # of those with problems; a corpus has thousands with the same columns
 _RUN_EXTRAS = (*GUARD_COLUMNS, *FIELD_COLUMNS, "source_uri", "page")
+_ANSWERS = "answers"
 
 
 class SystemConfig(StrictModel):
-    """Outputs of one corrector: give `run` or `paths`; the columns of a run are known, those of tables are named here."""
+    """Outputs of one corrector or reader: give `run` or `paths`; a run's columns are known, those of tables are named here."""
 
     run: str | None = None
     """Output folder of `ocrray restore`, local, `s3://` or `gs://`; null where `paths` are given."""
@@ -48,9 +49,9 @@ class SystemConfig(StrictModel):
     id_column: str | None = None
     """Column of record ids; null: file name and row number."""
     raw_column: str | None = None
-    """Column of the text before correction; may be null where `fields` are scored, which need no raw text."""
+    """Column of the text before correction; null, or the same as `corrected_column`: answers are scored, not corrections."""
     corrected_column: str | None = None
-    """Column of the corrected text, or of the answers whose `fields` are scored."""
+    """Column of the corrected text, or of the answers: what a reader read, or JSON whose `fields` are scored."""
     ground_truth_column: str | None = None
     """Column of the true text; not needed with `sample`."""
     language_column: str | None = None
@@ -101,6 +102,7 @@ class Batch:
 
     ids: list[str]
     raw: list[str | None]
+    """Texts before correction; where answers are scored, the answers."""
     corrected: list[str | None]
     truth: list[str | None]
     problems: dict[int, str]  # by row: why it cannot be read
@@ -125,8 +127,12 @@ class System:
     Raises: ConfigError: with one line for each problem found.
     """
 
-    def __init__(self, config: SystemConfig, key: str) -> None:
+    def __init__(self, config: SystemConfig, key: str, *, documents: bool = False) -> None:
         self.config = config
+        self._documents = documents
+        raw = config.raw_column if documents else config.column("raw_column")  # a run's text is no raw form of its fields
+        self.raw_column = None if raw == config.column("corrected_column") else raw
+        """Column of the text before correction; None where answers are scored."""
         self._encoding = TextEncoding(config.encoding, f"{key}.encoding")
         self.files = self._locate(key)
         problems = Problems()
@@ -154,7 +160,7 @@ class System:
                 columns, run_columns = self._columns(table)
                 for texts in table.batches(columns):
                     _require_whole(found, texts)
-                    batch = _batch(self.config, found, texts, columns, run_columns, left)
+                    batch = _batch(self, found, texts, columns, run_columns, left)
                     yield batch
                     if left is not None:
                         left -= len(batch)
@@ -195,11 +201,12 @@ class System:
 
     def _columns(self, table: Table) -> tuple[Columns, list[str]]:
         config = self.config
-        run_columns = [name for name in _RUN_EXTRAS if config.run and name in table.schema.names]
+        extras = (*_RUN_EXTRAS, *([_ANSWERS] if self._documents else []))
+        run_columns = [name for name in extras if config.run and name in table.schema.names]
         others = [config.column(key) for key in ("corrected_column", "language_column", "source_column", "document_column")]
         passthrough = tuple(dict.fromkeys([*filter(None, others), *run_columns]))
         truth = config.column("ground_truth_column")
-        text = config.column("raw_column") or truth
+        text = self.raw_column or truth
         if text is None:
             raise ConfigError("neither a raw text nor a ground truth is named")  # excluded by `require_complete`
         return Columns(text, config.column("id_column"), truth, passthrough, optional=frozenset(passthrough)), run_columns
@@ -211,9 +218,8 @@ def _require_whole(found: Found, texts: Texts) -> None:
             raise ConfigError(f"{found.name}: {message}")
 
 
-def _batch(
-    config: SystemConfig, found: Found, texts: Texts, columns: Columns, run_columns: list[str], limit: int | None
-) -> Batch:
+def _batch(system: System, found: Found, texts: Texts, columns: Columns, run_columns: list[str], limit: int | None) -> Batch:
+    config = system.config
     arrays = dict(zip(columns.passthrough, texts.passthrough, strict=True))
     size = len(texts.texts) if limit is None else min(limit, len(texts.texts))
 
@@ -226,12 +232,16 @@ def _batch(
         except pa.ArrowException:
             raise ConfigError(f"{found.name}: column {name} holds {arrays[name].type} that is no text in UTF-8") from None
 
+    corrected: list[str | None] = clean(strings("corrected_column")).to_pylist()
+    if _ANSWERS in arrays:  # of a run that read documents: the answer as the model wrote it
+        written = arrays[_ANSWERS].slice(0, size).to_pylist()
+        corrected = [answers[0] if answers else text for answers, text in zip(written, corrected, strict=True)]
     problems: dict[int, tuple[str, str]] = dict(texts.problems)
     ids = record_ids(found, texts, problems)
     return Batch(
         ids=ids.slice(0, size).to_pylist(),
-        raw=clean(texts.texts).slice(0, size).to_pylist() if config.column("raw_column") else [""] * size,
-        corrected=clean(strings("corrected_column")).to_pylist(),
+        raw=clean(texts.texts).slice(0, size).to_pylist() if system.raw_column else [text or "" for text in corrected],
+        corrected=corrected,
         truth=[None] * size if texts.ground_truths is None else clean(texts.ground_truths).slice(0, size).to_pylist(),
         problems={row: message for row, (_, message) in problems.items() if row < size},
         languages=strings("language_column").to_pylist(),

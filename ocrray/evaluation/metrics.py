@@ -38,6 +38,11 @@ class Metric:
     headline: bool = False
     """Shown in the terminal's comparison with a baseline; the report shows all whose column is not `raw`."""
 
+    @property
+    def is_of_answers(self) -> bool:
+        """True where it needs no raw text."""
+        return self.table != "outcomes" and self.column == "corrected"
+
     def compute(self, sums: Sums) -> np.ndarray:
         """Return the metric for each entry of the sums, NaN where the denominator is 0."""
         numerator, denominator = (np.asarray(sums[name], dtype=np.float64) for name in (self.numerator, self.denominator))

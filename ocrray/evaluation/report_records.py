@@ -51,10 +51,14 @@ class TopRecords:
 
 
 class RecordSelection:
-    """Selects at most `size` records: up to 30 % made worst, up to 20 % with a refused correction, the rest at random."""
+    """Selects at most `size` records: up to 30 % made worst, up to 20 % with a refused correction, the rest at random.
 
-    def __init__(self, size: int) -> None:
+    Of `answers_only` the worst ones take the place of those made worst.
+    """
+
+    def __init__(self, size: int, *, answers_only: bool = False) -> None:
         self._size = size
+        self._answers_only = answers_only
         self._made_worse = TopRecords(size * 3 // 10)
         self._refused = TopRecords(size * 2 // 10)
         self._any = TopRecords(size)
@@ -62,7 +66,8 @@ class RecordSelection:
     def offer(self, record: ReportRecord, random_key: float) -> None:
         """Consider a record; `random_key`, uniform in 0..1, decides among equals."""
         self._any.offer(0, random_key, record)
-        added_errors = record.counts["corrected_distance"] - record.counts["raw_distance"]
+        errors = record.counts["corrected_distance"]
+        added_errors = errors if self._answers_only else errors - record.counts["raw_distance"]
         if added_errors > 0:
             self._made_worse.offer(added_errors, random_key, record)
         if record.is_refused:

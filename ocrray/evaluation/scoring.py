@@ -83,13 +83,16 @@ def score(
     seed: int,
     count_batches: CountBatches = count_in_process,
     fields: FieldScoring | None = None,
+    answers_only: bool = False,
 ) -> Scores:
     """Count every record that has a raw text and a truth; without a corrected text the raw one is scored.
 
     `report_records` records are kept for the report. Random records of about `sample_words` words of truth in all are kept for
-    metrics that need texts. `fields`, where given, scores the fields of answers.
+    metrics that need texts. `fields`, where given, scores the fields of answers. With `answers_only` the raw texts
+    are the answers.
     """
-    scoring = _Scoring(normalise, report_records, sample_words, seed, fields)
+    selection = RecordSelection(report_records, answers_only=answers_only)
+    scoring = _Scoring(normalise, selection, sample_words, seed, fields)
     tally = Counter(dict.fromkeys(_TALLY, 0))
     scorable = (_scorable(batch, tally) for batch in batches)
     for texts, counted in count_batches(scorable, normalise):
@@ -101,7 +104,7 @@ class _Scoring:
     """Accumulates `Scores` batch by batch."""
 
     def __init__(
-        self, normalise: Normalisation, report_records: int, sample_words: int, seed: int, fields: FieldScoring | None
+        self, normalise: Normalisation, selection: RecordSelection, sample_words: int, seed: int, fields: FieldScoring | None
     ) -> None:
         self._normalise, self._fields = normalise, fields
         self._rng = np.random.default_rng(seed)
@@ -115,7 +118,7 @@ class _Scoring:
         self._refused = 0
         self._guard_spans = GuardSpans()
         self._confusions = Confusions()
-        self._selection = RecordSelection(report_records)
+        self._selection = selection
         self._sample = _TextSample(sample_words)
 
     def add(self, texts: ScorableBatch, counted: Counted) -> None:

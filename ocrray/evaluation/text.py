@@ -1,4 +1,4 @@
-"""Metrics of corrected texts that are reported during training."""
+"""Metrics of texts that are reported during training."""
 
 from collections.abc import Sequence
 
@@ -20,11 +20,13 @@ def correction_metrics(raw: Sequence[str], corrected: Sequence[str], truth: Sequ
     return {name: value for name, value in metrics.items() if value is not None}
 
 
-def reading_metrics(read: Sequence[str], truth: Sequence[str]) -> dict[str, float]:
-    """Return `cer` and `wer` (micro) and `exact_frac` as fractions, after `for_scoring`."""
-    scored = [for_scoring(text) for text in truth]
+def reading_metrics(answers: Sequence[str | None], truths: Sequence[str]) -> dict[str, float]:
+    """Return `cer` and `wer` (micro) and `exact_frac` of texts that were read, after `for_scoring`; None is an empty answer."""
+    read, true = ([for_scoring(text or "") for text in texts] for texts in (answers, truths))
+    if not true:
+        return {}
     return {
-        "cer": int(distances(read, truth).sum()) / max(1, sum(map(len, scored))),
-        "wer": int(word_distances(read, truth).sum()) / max(1, sum(len(words(text)) for text in scored)),
-        "exact_frac": sum(for_scoring(one) == text for one, text in zip(read, scored, strict=True)) / max(1, len(scored)),
+        "cer": int(distances(read, true, str).sum()) / max(1, sum(map(len, true))),
+        "wer": int(word_distances(read, true, str).sum()) / max(1, sum(len(words(text)) for text in true)),
+        "exact_frac": sum(map(str.__eq__, read, true)) / len(true),
     }

@@ -49,7 +49,7 @@ def _relabelling(left: Postorder, right: Postorder) -> np.ndarray:
     """Return the cost of making each node of one tree each of the other: of a text another node, its length and 1."""
     sides = [np.array(tree.labels, dtype=object) for tree in (left, right)]
     is_text = [np.array([label.startswith(_LEAF) for label in tree.labels]) for tree in (left, right)]
-    costs = (sides[0][:, None] != sides[1]).astype(np.int64)
+    costs: np.ndarray = (sides[0][:, None] != sides[1]).astype(np.int64)
     costs += np.where(is_text[0], _costs(left), 0)[:, None] + np.where(is_text[1], _costs(right), 0)
     texts = np.ix_(*is_text)
     costs[texts] = process.cdist(*(side[text] for side, text in zip(sides, is_text, strict=True)), scorer=Levenshtein.distance)

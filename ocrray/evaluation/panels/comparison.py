@@ -1,14 +1,18 @@
 """Panel of the comparison with a baseline, record by record."""
 
+from dataclasses import asdict
+
+from ocrray.evaluation.comparison import ComparedMetrics, Comparison
+from ocrray.evaluation.documents import DOCUMENT_METRICS
 from ocrray.evaluation.evaluation import Evaluation
 from ocrray.evaluation.metrics import METRICS, Metric
 from ocrray.evaluation.panels.base import NumberFormat, Panel, Row, Table
-from ocrray.evaluation.results import Comparison, as_json
+from ocrray.evaluation.results import as_json
 
 _DIGITS = {"score": 3}
 
 
-def _row(metric: Metric, comparison: Comparison, numbers: NumberFormat) -> Row:
+def _row(metric: Metric, comparison: Comparison | ComparedMetrics, numbers: NumberFormat) -> Row:
     digits = _DIGITS.get(metric.kind, 2)
     difference = comparison.differences[metric.name]
     values = (comparison.baseline[metric.name].value, comparison.system[metric.name].value, difference.value)
@@ -20,7 +24,11 @@ def _row(metric: Metric, comparison: Comparison, numbers: NumberFormat) -> Row:
 def _tables(evaluation: Evaluation, numbers: NumberFormat) -> list[Table]:
     if not (comparison := evaluation.comparison):
         return []
-    rows = [_row(metric, comparison, numbers) for metric in METRICS.values() if metric.column != "raw"]
+    has_raw = evaluation.has_raw_text
+    compared = [metric for metric in METRICS.values() if metric.is_of_answers or (has_raw and metric.column != "raw")]
+    rows = [_row(metric, comparison, numbers) for metric in compared]
+    if comparison.documents:
+        rows = [_row(metric, comparison.documents, numbers) for metric in DOCUMENT_METRICS.values()] + rows
     return [Table("metric", ("baseline", "this", "difference", "interval"), rows)]
 
 
@@ -43,8 +51,11 @@ def _lead(evaluation: Evaluation, numbers: NumberFormat) -> str:
 
 
 def _as_json(evaluation: Evaluation) -> dict[str, object]:
-    comparison = evaluation.comparison
-    return {"baseline": evaluation.baseline_name, "comparison": as_json(comparison) if comparison else None}
+    comparison, answers_only = evaluation.comparison, not evaluation.has_raw_text
+    return {
+        "baseline": evaluation.baseline_name,
+        "comparison": as_json(asdict(comparison), answers_only=answers_only) if comparison else None,
+    }
 
 
 PANEL = Panel("comparison", "Comparison with the baseline", _tables, _as_json, _lead)

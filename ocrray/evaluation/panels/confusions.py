@@ -16,18 +16,19 @@ _CAPTION = (
 
 
 def _tables(evaluation: Evaluation, numbers: NumberFormat) -> list[Table]:
-    if not (scores := evaluation.scores) or not evaluation.has_raw_text:
+    if not (scores := evaluation.scores):
         return []
     rows = []
     for rank, ((true, read), before, after) in enumerate(scores.confusions.most_frequent(_IN_REPORT)):
         removed = numbers.percent(1 - after / before, 1) if before else ""
-        cells = (f"{before:,}", f"{after:,}", removed)
+        cells = (f"{before:,}", f"{after:,}", removed) if evaluation.has_raw_text else (f"{after:,}",)
         rows.append(Row(f"{_shown(true)} → {_shown(read)}", cells, detail=rank >= _IN_TERMINAL))
-    return [Table("confusion (truth → text)", ("raw", "corrected", "removed"), rows, _CAPTION)] if rows else []
+    columns = ("raw", "corrected", "removed") if evaluation.has_raw_text else ("times",)
+    return [Table("confusion (truth → text)", columns, rows, _CAPTION)] if rows else []
 
 
 def _as_json(evaluation: Evaluation) -> dict[str, object]:
-    if not (scores := evaluation.scores) or not evaluation.has_raw_text:
+    if not (scores := evaluation.scores):
         return {"confusions": None}
     found = scores.confusions
     listed = [

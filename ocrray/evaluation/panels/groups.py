@@ -1,6 +1,7 @@
 """Panel of the main metrics by raw CER, language and source."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 
 from ocrray.evaluation.evaluation import Evaluation
 from ocrray.evaluation.metrics import METRICS
@@ -13,13 +14,21 @@ _RAW, _CORRECTED, _REDUCTION, _MADE_WORSE = (
 )
 
 
+_OF_ANSWERS = ("records", "CER", "interval", "exact")
+_EXACT = METRICS["exact_frac"]
+
+
 def _groups(evaluation: Evaluation) -> dict[str, Sequence[Group]]:
     results = evaluation.results
-    return {"raw CER": results.by_raw_cer, "language": results.by_language, "source": results.by_source}
+    by_cer = "raw CER" if evaluation.has_raw_text else "CER"
+    return {by_cer: results.by_raw_cer, "language": results.by_language, "source": results.by_source}
 
 
-def _row(group: Group, numbers: NumberFormat) -> Row:
+def _row(group: Group, numbers: NumberFormat, *, has_raw_text: bool) -> Row:
     values = group.metrics
+    if not has_raw_text:
+        rates = numbers.estimate(_CORRECTED, values[_CORRECTED.name])
+        return Row(group.name, (f"{group.records:,}", *rates, numbers.metric(_EXACT, values[_EXACT.name].value)))
     return Row(
         group.name,
         (
@@ -32,13 +41,19 @@ def _row(group: Group, numbers: NumberFormat) -> Row:
 
 
 def _tables(evaluation: Evaluation, numbers: NumberFormat) -> list[Table]:
-    groups = _groups(evaluation).items()
-    return [Table(kind, _COLUMNS, [_row(group, numbers) for group in of_kind]) for kind, of_kind in groups if of_kind]
+    has_raw_text = evaluation.has_raw_text
+    columns = _COLUMNS if has_raw_text else _OF_ANSWERS
+    return [
+        Table(kind, columns, [_row(group, numbers, has_raw_text=has_raw_text) for group in of_kind])
+        for kind, of_kind in _groups(evaluation).items()
+        if of_kind
+    ]
 
 
 def _as_json(evaluation: Evaluation) -> dict[str, object]:
+    answers_only = not evaluation.has_raw_text
     return {
-        f"by_{kind.lower().replace(' ', '_')}": [as_json(group) for group in of_kind]
+        f"by_{kind.lower().replace(' ', '_')}": [as_json(asdict(group), answers_only=answers_only) for group in of_kind]
         for kind, of_kind in _groups(evaluation).items()
     }
 

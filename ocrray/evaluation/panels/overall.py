@@ -1,7 +1,7 @@
 """Panel of all metrics over all records, as METRICS registers them, with BLEU and TER."""
 
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from ocrray.evaluation.evaluation import Evaluation
 from ocrray.evaluation.metrics import METRICS, Metric
@@ -21,6 +21,10 @@ def _error_rate_rows(evaluation: Evaluation, numbers: NumberFormat) -> Iterator[
         if metric.table == "error_rates":
             rows.setdefault(metric.row, {})[metric.column] = metric
     values = evaluation.results.overall.metrics
+    if not evaluation.has_raw_text:
+        answers = [(label, columns["corrected"]) for label, columns in rows.items() if "corrected" in columns]
+        yield from (Row(label, numbers.estimate(metric, values[metric.name]), metric.meaning) for label, metric in answers)
+        rows = {}
     for label, by_column in rows.items():
         main = by_column.get("reduction") or by_column["corrected"]
         cells = (
@@ -30,7 +34,8 @@ def _error_rate_rows(evaluation: Evaluation, numbers: NumberFormat) -> Iterator[
         note = by_column.get("corrected", main).meaning
         yield Row(label, (*cells, numbers.interval(main, values[main.name].interval)), note)
     if scores := evaluation.translation:
-        yield from _translation_rows(scores, numbers)
+        for row in _translation_rows(scores, numbers):
+            yield row if evaluation.has_raw_text else replace(row, cells=row.cells[1:3])
 
 
 def _translation_rows(scores: TranslationScores, numbers: NumberFormat) -> Iterator[Row]:
@@ -57,6 +62,8 @@ def _outcome_rows(evaluation: Evaluation, numbers: NumberFormat) -> Iterator[Row
 
 
 def _tables(evaluation: Evaluation, numbers: NumberFormat) -> list[Table]:
+    if not evaluation.has_raw_text:
+        return [Table("error rate", ("value", "interval"), list(_error_rate_rows(evaluation, numbers)))]
     rates = ("raw", "corrected", "reduction", "interval")
     return [
         Table("error rate", rates, list(_error_rate_rows(evaluation, numbers)), _ERROR_RATES),
@@ -68,7 +75,7 @@ def _as_json(evaluation: Evaluation) -> dict[str, object]:
     translation = evaluation.translation
     return {
         "meanings": {metric.name: metric.meaning for metric in METRICS.values()},
-        "overall": as_json(evaluation.results.overall),
+        "overall": as_json(asdict(evaluation.results.overall), answers_only=not evaluation.has_raw_text),
         "bleu_ter": asdict(translation) if translation else None,
     }
 

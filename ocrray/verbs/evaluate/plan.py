@@ -63,7 +63,7 @@ class EvaluateConfig(StrictModel):
         for key, system in (("input", self.input), ("baseline", self.second_system)):
             if system:
                 try:
-                    system.require_complete(raw=not self.fields, truth=not self.sample)
+                    system.require_complete(raw=bool(self.sample), truth=not self.sample)
                 except ValueError as error:
                     raise ValueError(f"{key}: {error}") from None
         return self
@@ -101,9 +101,10 @@ def make_plan(config: EvaluateConfig, limit: int | None, problems: Problems, *, 
     Raises: ConfigError: with one line for each problem.
     """
     problems.checked(_require_own_report, Location.at(config.output.path))
-    system = problems.checked(System, config.input, "input")
+    documents = config.fields is not None
+    system = problems.checked(System, config.input, "input", documents=documents)
     second = config.second_system
-    baseline = problems.checked(System, second, "baseline") if second else None
+    baseline = problems.checked(System, second, "baseline", documents=documents) if second else None
     problems.raise_if_any()
     assert system is not None
     return EvaluatePlan(config=config, limit=limit, system=system, baseline=baseline, settings={})

@@ -10,13 +10,15 @@ from typing import Any
 import ocrray
 from ocrray.errors import ConfigError
 from ocrray.evaluation import sheet
+from ocrray.evaluation.comparison import compare
 from ocrray.evaluation.documents import DOCUMENT_METRICS
 from ocrray.evaluation.evaluation import Evaluation
 from ocrray.evaluation.field_scoring import FieldScoring
 from ocrray.evaluation.hipe import hipe_scores
 from ocrray.evaluation.panels import PANELS
+from ocrray.evaluation.published_format import published_scores
 from ocrray.evaluation.report import write_report
-from ocrray.evaluation.results import compare, compute_results, estimate_results, metrics_with_intervals
+from ocrray.evaluation.results import compute_results, estimate_results, metrics_with_intervals
 from ocrray.evaluation.sampling import check_sample, draw_sample
 from ocrray.evaluation.scoring import CountBatches, count_in_process, score
 from ocrray.evaluation.sheet_page import write_sheet_page
@@ -45,16 +47,23 @@ def run(plan: EvaluatePlan, folder: Location) -> Result:
 def _evaluated(plan: EvaluatePlan) -> Evaluation:
     config = plan.config
     shown, seed = config.output.report_records, config.bootstrap.seed
+    has_raw_text = plan.system.raw_column is not None
     with _counting(config.workers) as counting:
-        measure = partial(score, normalise=config.normalise, seed=seed, count_batches=counting)
-        fields = FieldScoring(config.fields, config.normalise) if config.fields else None
-        scores = measure(plan.system.batches(plan.limit), report_records=shown, sample_words=config.bleu_ter_words, fields=fields)
-        baseline = measure(plan.baseline.batches(plan.limit), report_records=0, sample_words=0) if plan.baseline else None
+        measure = partial(score, normalise=config.normalise, seed=seed, count_batches=counting, answers_only=not has_raw_text)
+        scores = measure(
+            plan.system.batches(plan.limit),
+            report_records=shown,
+            sample_words=config.bleu_ter_words,
+            fields=_field_scoring(config),
+        )
+        baseline = None
+        if plan.baseline:
+            batches, fields = plan.baseline.batches(plan.limit), _field_scoring(config)
+            baseline = measure(batches, report_records=0, sample_words=0, fields=fields)
     if not len(scores):
         raise ConfigError(f"input: nothing can be measured: {_why_nothing(scores.tally, scores.first_problem)}")
-    has_raw_text = config.input.column("raw_column") is not None
     documents = scores.document_scores
-    texts = [sampled.normalised(config.normalise) for sampled in scores.text_sample]
+    sampled = scores.text_sample
     return Evaluation(
         name=config.input.label,
         results=compute_results(scores, config.bootstrap),
@@ -65,11 +74,16 @@ def _evaluated(plan: EvaluatePlan) -> Evaluation:
         documents=metrics_with_intervals(documents.summands(), scores.units, config.bootstrap, DOCUMENT_METRICS)
         if documents
         else None,
-        translation=translation_scores(texts),
+        translation=translation_scores([texts.normalised(config.normalise) for texts in sampled]),
+        published=published_scores([texts.corrected for texts in sampled], [texts.truth for texts in sampled]),
         hipe=hipe_scores(scores, config.bootstrap) if has_raw_text else None,
         baseline_name=plan.baseline.config.label if plan.baseline else None,
         comparison=compare(scores, baseline, config.bootstrap) if baseline is not None else None,
     )
+
+
+def _field_scoring(config: EvaluateConfig) -> FieldScoring | None:
+    return FieldScoring(config.fields, config.normalise) if config.fields else None
 
 
 @contextmanager
