@@ -16,7 +16,15 @@ from ocrray.config import FolderOrName
 from ocrray.decoding import Generation, Request
 from ocrray.engines.base import CorrectionResult, CorrectorConfig, EngineInfo, engine_errors
 from ocrray.errors import ConfigError
-from ocrray.models.folders import adapter_problems, has_encoder, model_problems, warn_of_another_base, weights_revision
+from ocrray.models.chat import ADVICE
+from ocrray.models.folders import (
+    adapter_problems,
+    has_encoder,
+    lacks_chat_template,
+    model_problems,
+    warn_of_another_base,
+    weights_revision,
+)
 from ocrray.models.generator import Generator
 from ocrray.models.loading import Device, Dtype, load_generator
 from ocrray.text.edits import written_probabilities
@@ -46,6 +54,10 @@ class HfConfig(CorrectorConfig):
     """PEFT adapter: a folder or a hub id; safetensors only. `hf` merges it into the model when it loads. Null: none."""
     prompt: str | None = None
     """Name of a prompt in `ocrray/prompts`, or a template that holds `{text}`; null: the default model's own."""
+    chat: bool | None = None
+    """Show the prompt as messages in the tokenizer's own chat template; null: where there is a system message (`chat_ocr`)."""
+    system: str | None = None
+    """System message of the chat; null: the prompt's own, empty: none."""
     dtype: Dtype = "auto"
     """Number format of the weights; auto: float32 on a CPU, the checkpoint's own on a GPU."""
     device: Device = "auto"
@@ -63,12 +75,19 @@ class HfConfig(CorrectorConfig):
     def _require_prompt(self) -> Self:
         if self.prompt is None and self.model != "default":
             raise ValueError("prompt: which one the model was trained with must be said for any model but the default one")
+        if self.system and self.chat is False:
+            raise ValueError("system: a system message is part of a chat; leave out chat: false")
         return self
 
     @property
     def max_concurrent_batches(self) -> int:
         # With several batches, a text that ends makes room for one of another batch: no batch's tail is decoded alone.
         return 4 if self.engine == "hf" else 1
+
+    @property
+    def uses_chat(self) -> bool:
+        """True when the prompt is shown in the model's chat template."""
+        return bool(_prompt(self).instruction) if self.chat is None else self.chat
 
     @property
     def location(self) -> str:
@@ -85,6 +104,9 @@ class HfConfig(CorrectorConfig):
         version = ""
         try:
             version = _prompt(self).prompt_version
+            if self.uses_chat:
+                version += "+chat"
+                problems += self._chat_problems(section)
         except ConfigError as err:
             problems.append(f"{section}.{err}")
         if problems:
@@ -96,6 +118,11 @@ class HfConfig(CorrectorConfig):
             adapter=f"{self.adapter}@{weights_revision(self.adapter)}" if self.adapter else "",
             prompt_version=version,
         )
+
+    def _chat_problems(self, section: str) -> list[str]:
+        if lacks_chat_template(self.location, self.adapter):
+            return [f"{section}.chat: the tokenizer of {self.model} has no chat template: {ADVICE}"]
+        return []
 
     def open(self) -> "HfCorrector":
         return HfCorrector(self)
@@ -117,6 +144,7 @@ class HfCorrector:
                 dtype=config.dtype,
                 device=config.device,
                 trust_remote_code=config.trust_remote_code,
+                chat=config.uses_chat,
             )
             self._decoder = _open_decoder(config, self._generator, self._shared_prefix())
 
@@ -143,7 +171,7 @@ class HfCorrector:
 
     def requests(self, texts: Sequence[str]) -> list[Request]:
         """Return the decoding request of each text, whether it fits or not."""
-        prompts_ids = self._generator.encode_prompts([self._prompt.render(text) for text in texts], self._prompt.template)
+        prompts_ids = self._encoded(texts)
         sources = self._generator.encode_texts(texts)
         return [
             Request(prompt, math.ceil(self._config.max_output_ratio * len(source)) + 16, source)
@@ -154,9 +182,14 @@ class HfCorrector:
         short_enough = self._prompt.fits(text) and len(request.source) <= self._config.max_source_tokens
         return short_enough and self._decoder.fits(request)
 
+    def _encoded(self, texts: Sequence[str]) -> list[list[int]]:
+        if self._generator.chat:
+            return self._generator.encode_chats([self._prompt.messages(text) for text in texts])
+        return self._generator.encode_prompts([self._prompt.render(text) for text in texts], self._prompt.template)
+
     def _shared_prefix(self) -> list[int]:
         """Return the tokens that every prompt begins with."""
-        one, other = self._generator.encode_prompts([self._prompt.render(text) for text in ("A", "é 1")], self._prompt.template)
+        one, other = self._encoded(["A", "é 1"])
         return [token for token, _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False))]
 
     def _result(self, source: str, request: Request, generation: Generation | None) -> CorrectionResult:
@@ -184,4 +217,4 @@ def _open_decoder(config: HfConfig, generator: Generator, shared_prefix: Sequenc
 
 
 def _prompt(config: HfConfig) -> prompts.Prompt:
-    return prompts.resolve(DEFAULT_PROMPT if config.prompt is None else config.prompt)
+    return prompts.resolve(DEFAULT_PROMPT if config.prompt is None else config.prompt, config.system)

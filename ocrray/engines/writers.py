@@ -151,7 +151,9 @@ class LoadedWriter:
             return self._generator.encode_prompts(prompts, template="")
         tokenizer: Any = self._generator.tokenizer
         chats = [[{"role": "user", "content": prompt}] for prompt in prompts]
-        ids = tokenizer.apply_chat_template(chats, add_generation_prompt=True, tokenize=True, return_dict=False)
+        ids = tokenizer.apply_chat_template(
+            chats, add_generation_prompt=True, tokenize=True, return_dict=False, sanitize_control_tokens=True
+        )
         return cast("list[list[int]]", ids)
 
     def _request(self, task: WritingTask, prompt: list[int]) -> Request:

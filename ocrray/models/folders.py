@@ -18,6 +18,7 @@ _PROMPT_LEARNING = {
     "CARTRIDGE": "cartridge",
 }
 """Kinds of adapters that put trained vectors in front of the text, by peft's names; what they write depends on padding."""
+_WITHOUT_TEMPLATE = ("bytes", "characters")  # tokenizers of this project
 _HUB_ID = re.compile(r"[\w-][\w.-]*(/[\w.-]+)?")
 _HASH_BLOCK_BYTES = 1 << 20
 
@@ -88,6 +89,23 @@ def has_encoder(model: str) -> bool:
         return bool(json.loads((Path(model) / "config.json").read_text(encoding="utf-8")).get("is_encoder_decoder"))
     except (OSError, ValueError, AttributeError):
         return False  # reported by `model_problems` and by loading
+
+
+def lacks_chat_template(*folders: str | None) -> bool:
+    """Return True if none of these model or adapter folders holds a chat template; False where one is a hub id."""
+    named = [folder for folder in folders if folder]
+    return all(
+        folder in _WITHOUT_TEMPLATE or (Path(folder).is_dir() and not _has_chat_template(Path(folder))) for folder in named
+    )
+
+
+def _has_chat_template(folder: Path) -> bool:
+    if any((folder / name).is_file() for name in ("chat_template.jinja", "chat_template.json")):
+        return True
+    try:
+        return bool(json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8")).get("chat_template"))
+    except (OSError, ValueError, AttributeError):
+        return False
 
 
 def weights_revision(model: str, revision: str | None = None) -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import TYPE_CHECKING
 
+from ocrray.models.chat import Chat, ChatTemplate
 from ocrray.models.encoding import prompt_ids, special_tokens, text_ids
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ class Generator:
     pad_id: int
     context_tokens: int | None
     """Maximum of prompt and output tokens together (of each for a sequence-to-sequence model); None: unlimited."""
+    chat: ChatTemplate | None = None
+    """Chat template of the model, where it was loaded to be used."""
     # A fast tokenizer is reconfigured on every call (special tokens split or not), so calls must not overlap.
     _tokenizer_lock: Lock = field(default_factory=Lock, init=False, repr=False, compare=False)
 
@@ -35,6 +38,12 @@ class Generator:
         """
         with self._tokenizer_lock:
             return prompt_ids(self.tokenizer, prompts, template, end_ids=() if self.is_seq2seq else self.eos_ids)
+
+    def encode_chats(self, chats: Sequence[Chat]) -> list[list[int]]:
+        """Return the token ids of each chat, up to where the model answers, by the template that `chat` holds."""
+        assert self.chat is not None
+        with self._tokenizer_lock:
+            return self.chat.prompt_ids(chats)
 
     def encode_texts(self, texts: Sequence[str]) -> list[list[int]]:
         """Return the token ids of each text without special tokens."""

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ocrray.errors import EngineError, OcrrayError
 from ocrray.models.adapters import attach_adapter, embedding_rows, find_adapter
+from ocrray.models.chat import ChatTemplate
 from ocrray.models.generator import Generator
 from ocrray.models.limits import context_tokens, padding_id, token_rows, unknown_token, without_impossible_padding
 from ocrray.models.vocabulary import add_rows
@@ -41,15 +42,18 @@ def load_generator(
     dtype: Dtype = "auto",
     device: Device = "auto",
     trust_remote_code: bool = False,
+    chat: bool = False,
 ) -> Generator:
     """Load a model with its adapter onto a device, in evaluation mode and configured for greedy generation.
 
     `merge_adapter` adds the adapter's weights to the model's, which then runs at the speed of the bare model. A tokenizer in
     the adapter's folder replaces the model's, and the model gets a row for each token that it adds. `dtype` "auto" is float32
-    on a CPU and the checkpoint's own on a GPU.
+    on a CPU and the checkpoint's own on a GPU. With `chat` the token that ends an answer in the tokenizer's chat template ends a
+    text, too.
 
     Raises:
-        EngineError: when weights or the GPU asked for are missing. Errors of transformers, peft and torch pass unchanged.
+        EngineError: when weights, a chat template or the GPU asked for are missing. Errors of transformers, peft and torch pass
+            unchanged.
     """
     from transformers.utils import logging
 
@@ -64,7 +68,9 @@ def load_generator(
     rows = token_rows(network)
     if problem := unknown_token(tokenizer, rows):
         raise EngineError(f"{model}: {problem}")
-    eos_ids = end_tokens(network, tokenizer)
+    template = ChatTemplate(tokenizer) if chat else None
+    ends = end_tokens(network, tokenizer)
+    eos_ids = tuple(dict.fromkeys((template.end_id, *ends))) if template else ends
     pad_id = padding_id(tokenizer, rows, eos_ids[0])
     network.generation_config = greedy(network.generation_config, eos_ids, pad_id)
     network = network.to(placed).eval()
@@ -77,6 +83,7 @@ def load_generator(
         eos_ids=eos_ids,
         pad_id=pad_id,
         context_tokens=context_tokens(config, tokenizer),
+        chat=template,
     )
 
 

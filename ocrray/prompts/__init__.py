@@ -1,7 +1,7 @@
 """Prompts of correctors: what a model is shown and how its answer is read; training and inference use the same objects."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ocrray.errors import ConfigError
 
@@ -89,12 +89,16 @@ PROMPTS = {
 }
 
 
-def resolve(name_or_template: str) -> Prompt:
-    """Return the prompt of this name, or a prompt made of the user's own template.
+def resolve(name_or_template: str, system: str | None = None) -> Prompt:
+    """Return the prompt of this name, or a prompt made of the user's own template; `system` replaces its system message.
 
     Raises:
         ConfigError: when it is neither.
     """
+    if system is not None:
+        prompt = resolve(name_or_template)
+        digest = hashlib.sha256(f"{prompt.prompt_version} {system}".encode("utf-8", "surrogatepass")).hexdigest()
+        return replace(prompt, name=f"{prompt.name}_system", version=digest[:12], instruction=system)
     if name_or_template in PROMPTS:
         return PROMPTS[name_or_template]
     if "{text}" in name_or_template:

@@ -15,6 +15,9 @@ _LATER = (
     ("model", "pad_token"),
     ("model", "adapter"),
     ("data", "image_root"),
+    ("data", "messages_column"),
+    ("task", "chat"),
+    ("task", "system"),
     ("evaluation", "per_epoch"),
     ("evaluation", "early_stopping"),
 )

@@ -84,6 +84,9 @@ class DataConfig(StrictModel):
     instruction_column: str | None = None
     """Column with an instruction. A text to correct (Alpaca data) is dropped where it is not the prompt's; an image is read
     with it. Null: none; that of images is found as the image is."""
+    messages_column: str | None = None
+    """Column of dialogues (lists of messages), instead of source, target and instruction; all answers of the assistant are
+    learned. Null: none; that of images is found by itself where it is called `messages` or `conversations`."""
     image_root: LocationPath | None = None
     """Folder that the paths of images lead from, and must stay below; null: the folder of their table."""
     max_length_tokens: PositiveInt = 1_024

@@ -13,6 +13,9 @@ CONTEXT = ("system", "history")
 """Columns of ms-swift's `query, response` tables; what they hold cannot be trained yet."""
 
 
+_KEYS = ("source_column", "target_column", "instruction_column", "messages_column")
+
+
 @dataclass(frozen=True, slots=True)
 class Roles:
     """Names of the columns of one table, null for a role that no column has."""
@@ -49,15 +52,9 @@ def assign(names: Collection[str], data: DataConfig) -> tuple[Roles, list[str]]:
         return found[0] if found else None
 
     image = choose("source_column", IMAGES, "the image")
-    if "target_column" not in named:
-        dialogues = [name for name in DIALOGUES if name in names]
-        if len(dialogues) > 1:
-            problems.append(f"{' and '.join(dialogues)} may both hold the dialogue; set data.target_column")
-        if dialogues:
-            return Roles(image=image, dialogue=dialogues[0]), problems
+    if "target_column" not in named and (dialogue := choose("messages_column", DIALOGUES, "the dialogue")):
+        return Roles(image=image, dialogue=dialogue), problems
     answer = choose("target_column", ANSWERS, "the answer")
-    if named.get("target_column") in DIALOGUES:
-        return Roles(image=image, dialogue=answer), problems
     if not image:
         problems.append(f"no column with images ({', '.join(IMAGES)}); set data.source_column")
     if not answer:
@@ -70,5 +67,5 @@ def assign(names: Collection[str], data: DataConfig) -> tuple[Roles, list[str]]:
 def _configured(data: DataConfig) -> dict[str, str]:
     """Return the columns that the config names itself, by their keys."""
     fields = type(data).model_fields
-    chosen = {key: getattr(data, key) for key in ("source_column", "target_column", "instruction_column")}
+    chosen = {key: getattr(data, key) for key in _KEYS}
     return {key: name for key, name in chosen.items() if name != fields[key].default}

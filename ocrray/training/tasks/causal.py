@@ -9,13 +9,16 @@ import numpy as np
 import pyarrow as pa
 
 from ocrray.errors import ConfigError
+from ocrray.models.chat import ADVICE, Chat, ChatTemplate
 from ocrray.models.encoding import prompt_ids, text_ids
+from ocrray.models.folders import lacks_chat_template
 from ocrray.models.limits import token_rows, unknown_token
 from ocrray.models.vocabulary import extend_tokenizer, extend_vocabulary
 from ocrray.training.packing import keeps_boundaries
 from ocrray.training.samples import NO_LOSS, SAMPLES, Facts
 from ocrray.training.tasks.architecture import known_settings
 from ocrray.training.tasks.base import Collator, Sample
+from ocrray.training.tasks.chats import encode_chat
 from ocrray.training.tasks.pretrained import PretrainedTask
 from ocrray.training.tokenizers import load_tokenizer
 
@@ -39,6 +42,8 @@ class Example:
     target: str
     prompt: str = ""
     completion: str = ""
+    chat: Chat = ()
+    """Messages to a chat model with its answers, instead of prompt and completion."""
     dropped: str | None = None
 
 
@@ -50,9 +55,18 @@ class CausalTask(PretrainedTask):
         """Tags of the prompts that become tokens of their own."""
         return ()
 
+    @property
+    def uses_chat(self) -> bool:
+        """True when samples are chats in the tokenizer's chat template."""
+        return False
+
     def problems(self) -> list[str]:
         """Return reasons why the model cannot be trained as configured, as far as its files tell; a line each."""
-        return super().problems() + self._packing_problems(known_settings(self._run).get("model_type"))
+        model = self._run.model
+        found = super().problems() + self._packing_problems(known_settings(self._run).get("model_type"))
+        if self.uses_chat and lacks_chat_template(model.tokenizer or model.name):
+            found.append(f"task.chat: the tokenizer of {model.tokenizer or model.name} has no chat template: {ADVICE}")
+        return found
 
     def model_class(self) -> Any:
         """Return AutoModelForCausalLM."""
@@ -71,6 +85,11 @@ class CausalTask(PretrainedTask):
             raise ConfigError(f"model.tokenizer: {problem}")
         if self.added_tokens:
             extend_vocabulary(cast("LanguageModel", model), tokenizer, self.added_tokens)
+        if self.uses_chat:  # for users of transformers; the engine asks the template
+            ends = model.generation_config.eos_token_id
+            known = ends if isinstance(ends, list) else [ends]
+            end_ids = dict.fromkeys((ChatTemplate(tokenizer).end_id, *known, tokenizer.eos_token_id))
+            model.generation_config.eos_token_id = [end for end in end_ids if end is not None]
         return model, tokenizer
 
     def collator(self, pad_id: int, facts: Facts) -> Collator:
@@ -79,20 +98,22 @@ class CausalTask(PretrainedTask):
         return RightPadding(pad_id)
 
     def _to_samples(self, examples: Sequence[Example], template: str) -> pa.Table:
-        """Return SAMPLES of the examples, in order: loss on the completion and the end-of-text token."""
+        """Return SAMPLES of the examples, in order: loss on the completion and the token that ends it."""
         tokenizer = self._tokenizer
         end = tokenizer.eos_token_id
-        kept = [example for example in examples if not example.dropped]
+        kept = [example for example in examples if not (example.dropped or example.chat)]
         prompts = iter(prompt_ids(tokenizer, [example.prompt for example in kept], template, (end,)))
         answers = iter(text_ids(tokenizer, [example.completion for example in kept]))
         rows = []
         for example in examples:
             row = {"row": example.row, "source": example.source, "target": example.target, "dropped": example.dropped}
-            if not example.dropped:
-                prompt, answer = next(prompts), [*next(answers), end]
-                fits = len(prompt) + len(answer) <= self._limit_tokens
-                row |= _tokens(prompt, answer) if fits else {"dropped": "too_long"}
-            rows.append(row)
+            encoded: list[dict[str, Any]] = [{}]
+            if example.chat and not example.dropped:
+                encoded = encode_chat(self._chat_template, example.chat)
+            elif not example.dropped:
+                encoded = [_tokens(next(prompts), [*next(answers), end])]
+            fits = [tokens.get("length", 0) <= self._limit_tokens for tokens in encoded]
+            rows += [row | (tokens if fit else {"dropped": "too_long"}) for tokens, fit in zip(encoded, fits, strict=True)]
         return pa.Table.from_pylist(rows, schema=SAMPLES)
 
     @cached_property
@@ -101,6 +122,10 @@ class CausalTask(PretrainedTask):
         if self.added_tokens:
             extend_tokenizer(tokenizer, self.added_tokens)
         return tokenizer
+
+    @cached_property
+    def _chat_template(self) -> ChatTemplate:
+        return ChatTemplate(self._tokenizer)
 
     def _packing_problems(self, model_type: str | None) -> list[str]:
         if self._run.data.grouping != "packed" or model_type is None or keeps_boundaries(model_type):

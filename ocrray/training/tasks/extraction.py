@@ -116,7 +116,7 @@ class ExtractionTask(CausalTask):
             dropped = "bad_language"
         prompt = self._prompt.render(back=back, front=front, language=language)
         completion = self._prompt.completion(fields, language=language)
-        return Example(number, _SIDE_END.join((language, back, front)), completion, prompt, completion, dropped)
+        return Example(number, _SIDE_END.join((language, back, front)), completion, prompt, completion, dropped=dropped)
 
     def _fields(self, row: dict[str, str | None]) -> Fields:
         """Return the fields of a row; raise RecordError when they do not fit the schema."""
