@@ -20,6 +20,10 @@ from ocrray.corpus.image_set_card import Origin, read_manifest, write_card, writ
 from ocrray.corpus.image_sets import MADE_SCHEMA, SCHEMA, write_set
 from ocrray.errors import ConfigError, OcrrayError, Problems
 from ocrray.storage import Location
+from ocrray.training.data import Reader
+from ocrray.training.image_rows import ImageRows
+from ocrray.training.images import open_image
+from ocrray.training.settings import DataConfig
 from ocrray.verbs.synthesize.plan import SynthesizeConfig, make_plan
 
 
@@ -91,6 +95,21 @@ def test_set_as_files_has_images_beside_its_tables(made: Location, tmp_path: Pat
         with Image.open(tmp_path / part / path) as image:
             assert f'say "{image.getpixel((0, 0))}", twice' == text or "1004" in text
     assert summary.files == []
+
+
+def test_set_in_every_form_gives_training_the_same_samples(made: Location, tmp_path: Path) -> None:
+    """What `synthesize` writes is what `train` reads, without a key that names a column."""
+    samples = []
+    for form, table in (("parquet", "data/train-00000.parquet"), ("csv", "train/lines.csv"), ("jsonl", "train/lines.jsonl")):
+        out = tmp_path / form
+        out.mkdir()
+        write_set(made, Location.at(out), "lines", form, "Read this")
+        path = str(out / table)
+        rows = pa.concat_tables(Reader(ImageRows(DataConfig(train=[path]), json_answers=False)).read(path, 0)).to_pylist()
+        assert [row["problem"] for row in rows] == [None] * 3
+        samples.append([(row["answer"], open_image(row["image"]).tobytes()) for row in rows])
+    assert samples[0] == samples[1] == samples[2]
+    assert [answer for answer, _ in samples[0]] == [f'say "{number}", twice' for number in (0, 3, 1004)]
 
 
 @pytest.mark.parametrize("form", ["parquet", "csv"])

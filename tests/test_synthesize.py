@@ -142,6 +142,11 @@ def test_synthesize_makes_the_same_pairs_whatever_the_workers(tmp_path: Path) ->
     assert one == three
     assert [row["record_id"] for row in one] == [f"noise-{number:09d}" for number in range(200)]
 
+    common = ("pages=null", "noise=null", "lines.count=200", "lines.chars=[1,12]")
+    one, three = (made_from_demo(tmp_path / f"lines_{setting}", setting, *common) for setting in ("workers=1", "workers=3"))
+    assert one == three
+    assert len({row["image"]["bytes"] for row in one}) == 200
+
 
 @pytest.mark.usefixtures("on_cluster")
 def test_synthesize_lines_makes_a_set_that_is_finished_once(run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -49,7 +49,7 @@ MADE_SCHEMA = pa.schema(
 """Rows as workers write them, one for every requested image; one with a `drop_reason` has a message instead of image and text."""
 
 _BATCH_ROWS = 256
-_FILE_BYTES = 512 << 20
+_FILE_BYTES = 256 << 20
 _IMAGES_A_FOLDER = 1000
 _CONCURRENT_WRITES = 16
 

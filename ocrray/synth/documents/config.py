@@ -46,7 +46,7 @@ class DocumentsConfig(ImageSetConfig):
         face, sheet, fields = _set_in_type(kind, faces, rng)
         low, high = self.severity
         severity = low + (high - low) * float(rng.beta(1.2, 1.8))
-        image = scanned(sheet.image, severity, rng, folded=kind in ("invoice", "letter"))
+        image = scanned(sheet.image, severity, rng, folded=kind in ("invoice", "letter"), lid=kind != "slip")
         if self.width_px:
             height_px = max(1, round(image.height * self.width_px / image.width))
             image = image.resize((self.width_px, height_px), Image.Resampling.LANCZOS)

@@ -8,16 +8,16 @@ from ocrray.synth.degrade import degrade
 _FOLD_PX = 4  # standard deviation of the shadow beside a fold
 
 
-def scanned(sheet: Image.Image, severity: float, rng: np.random.Generator, *, folded: bool) -> Image.Image:
+def scanned(sheet: Image.Image, severity: float, rng: np.random.Generator, *, folded: bool, lid: bool) -> Image.Image:
     """Return a scan (mode L) of a clean sheet; `severity` (0..1) is that of the damage, and of how carelessly it was scanned.
 
-    `folded`: the sheet may have been folded, as letters are.
+    `folded`: the sheet may have been folded, as letters are. `lid`: the dark lid of the scanner may be seen around it.
     """
     scan = degrade(sheet, severity=severity, rng=rng)
     grey = scan.convert("L")
     if folded and scan.mode == "L" and rng.random() < 0.4:
         grey = _folded(grey, int(rng.integers(1, 3)), severity, rng)
-    if rng.random() >= 0.6 * severity:
+    if not lid or rng.random() >= 0.6 * severity:
         return grey
     return _on_lid(grey, 0 if scan.mode == "1" else int(rng.integers(5, 70)), severity, rng)
 

@@ -40,7 +40,7 @@ from ocrray.verbs.synthesize.text import (
 class PairsOutputConfig(OutputConfig):
     """Location of the pairs or images, and metadata for their card."""
 
-    title: str = "Synthetic OCR pairs"
+    title: str = "Synthetic OCR data"
     """Title of the card."""
 
 
