@@ -15,9 +15,12 @@ from pathlib import Path
 
 import pytest
 import tiny_models
+import tiny_vision
 import transformers
+from PIL import Image
 
 from ocrray.engines.http import HttpConfig, HttpCorrector
+from ocrray.engines.http_reader import HttpReaderConfig
 from ocrray.errors import ConfigError, EngineError
 
 ANSWERED = json.dumps({"choices": [{"text": "Hi", "finish_reason": "stop"}]}).encode()
@@ -32,15 +35,15 @@ def _free_port() -> int:
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory):
-    """The address of a server and the model that it serves, which answers ANSWER to everything."""
+    """The address of a server and a model that it serves, which answers ANSWER to everything."""
     folder = tiny_models.save_writing(tmp_path_factory.mktemp("served"), after="\x1e", answer=ANSWER)
     words = transformers.AutoTokenizer.from_pretrained(folder)
     words.chat_template = "{% for message in messages %}{{ message['content'] }}\n{% endfor %}\x1e"
     words.save_pretrained(folder)
     port = _free_port()
-    command = [str(Path(sys.executable).with_name("transformers")), "serve", str(folder), "--port", str(port), "--device", "cpu"]
+    command = [str(Path(sys.executable).with_name("transformers")), "serve", "--port", str(port), "--device", "cpu"]
     with (folder / "server.log").open("wb") as log:
-        server = subprocess.Popen(command, stdout=log, stderr=log)
+        server = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, "HF_HUB_OFFLINE": "1"})
     try:
         _wait_until_up(server, f"http://localhost:{port}/health", folder / "server.log")
         yield f"http://localhost:{port}/v1", str(folder)
@@ -58,6 +61,27 @@ def _wait_until_up(server, url, log):
         except OSError:
             time.sleep(0.2)
     raise AssertionError(log.read_text())
+
+
+def test_recognize_by_a_real_server_reads_images(served, tmp_path):
+    """The same server shows pages to a vision-language model: grey, colour, two colours and larger than is sent."""
+    model = str(tiny_vision.save_writing(tmp_path, ["Harbour", " at", "\nLeith"]))
+    settings = {"engine": "http", "base_url": served[0], "model": model, "max_retries": 0, "max_wait_s": 0, "max_side_px": 300}
+    reader = HttpReaderConfig.model_validate({**settings, "max_new_tokens": 20, "concurrency": 2}).open()
+    page = Image.new("L", (400, 120), 255)
+    page.paste(0, (20, 30, 200, 60))
+    pages = [page, page.convert("CMYK"), page.convert("1"), Image.new("L", (400, 120), 255)]
+
+    read = reader.recognize_pages(pages)
+    reader.close()
+
+    assert [one.text for one in read] == ["Harbour at\nLeith"] * 3 + [""]
+    assert [line.text for line in read[0].lines] == ["Harbour at", "Leith"]
+    assert reader.info == reader._config.check("recognize")
+    unfinished = HttpReaderConfig.model_validate({**settings, "max_new_tokens": 2, "stop_after_refusals": None}).open()
+    (cut,) = unfinished.recognize_pages([page])
+    unfinished.close()
+    assert (cut.problem.kind, cut.text) == ("unfinished", "Harbour at")
 
 
 @contextmanager

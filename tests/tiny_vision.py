@@ -1,5 +1,6 @@
 """Tiny random vision-language models of the real architectures with real processors, saved as folders like a user's."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -196,6 +197,34 @@ def save(folder: Path, kind: Kind, wide: float = 1.0) -> Path:
     """Write model and processor as safetensors and JSON, and return the folder."""
     processor = _PROCESSORS[kind]()
     model = _MODELS[kind](processor.tokenizer, wide)
+    model.save_pretrained(folder)
+    processor.save_pretrained(folder)
+    return folder
+
+
+def save_writing(folder: Path, pieces: Sequence[str], *, ends: bool = True) -> Path:
+    """A PaliGemma with a chat template that writes `pieces` to every image and ends, or begins again where `ends` is False.
+
+    Each piece is one token, none comes twice, and none is the line feed that ends the prompt. The model's layers add nothing, so
+    the next token hangs on the last one alone.
+    """
+    processor = paligemma_processor([*ASCII, *pieces])
+    processor.chat_template = "<image>{% for part in messages[0].content %}{{ part.text }}{% endfor %}"
+    words = processor.tokenizer
+    model = paligemma_model(words)
+    model.config.tie_word_embeddings = model.config.text_config.tie_word_embeddings = False
+    model.lm_head.weight = torch.nn.Parameter(model.lm_head.weight.detach().clone())
+    chain = words.convert_tokens_to_ids(["\n", *pieces])
+    chain.append(words.eos_token_id if ends else chain[1])
+    with torch.no_grad():
+        text = model.model.language_model
+        for layer in text.layers:
+            layer.self_attn.o_proj.weight.zero_()
+            layer.mlp.down_proj.weight.zero_()
+        logits = torch.zeros(len(words), len(chain) - 1)
+        logits[torch.tensor(chain[1:]), torch.arange(len(chain) - 1)] = 30
+        before = text.norm(text.embed_tokens(torch.tensor(chain[:-1])))
+        model.lm_head.weight.copy_(logits @ torch.linalg.pinv(before.T))
     model.save_pretrained(folder)
     processor.save_pretrained(folder)
     return folder

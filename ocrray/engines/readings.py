@@ -55,8 +55,7 @@ def _unanswered(answer: Answer) -> RecordError:
 def _problem(text: str, answer: Answer, config: "ReaderConfig") -> RecordError | None:
     finished = answer.text is not None
     if loop := find_loop(text, finished=finished):
-        shown = " ".join(loop.unit.split())
-        shown = shown if len(shown) <= _SHOWN_CHARS else f"{shown[:_SHOWN_CHARS]}..."
+        shown = loop.unit if len(loop.unit) <= _SHOWN_CHARS else f"{loop.unit[:_SHOWN_CHARS]}..."
         return RecordError(f"the answer repeats {shown!r} {loop.repeats:,} times to its end; the page is not read", kind="loop")
     if finished or (config.close_json and close_json(text.strip())):
         return None

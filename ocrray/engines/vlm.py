@@ -165,7 +165,7 @@ class VlmReader(Reader):
         context = self._model.context_tokens
         room = self._config.max_new_tokens if context is None else min(self._config.max_new_tokens, context - len(prompt.ids))
         request = ImageRequest(prompt, room, self._drafted(image))
-        if room < _MIN_ANSWER_TOKENS or not self._decoder.fits(request):
+        if room < min(_MIN_ANSWER_TOKENS, self._config.max_new_tokens) or not self._decoder.fits(request):
             return RecordError(f"an image of {len(prompt.ids):,} tokens leaves no room for an answer", kind="too_long")
         return request
 
