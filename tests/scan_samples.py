@@ -1,7 +1,8 @@
 """Corpora of scans whose text and boxes are made up, as a run leaves them."""
 
 import hashlib
-from collections.abc import Sequence
+import pickle
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -53,13 +54,25 @@ def failed_row(path: Path, **columns: Any) -> dict[str, Any]:
 
 
 def export_scans(folder: Path, rows: Sequence[dict[str, Any]], *scans: str, **config: Any) -> tuple[Exported, Path]:
-    """Write the rows as a corpus, export it in these formats; return the counts and the folder of the export."""
+    """Write the rows as a corpus, two a data file, export it in these formats as tasks of other processes do; return the counts
+    and the folder of the export.
+    """
     output = Location.at(folder / "out")
     Path(output.path, "data").mkdir(parents=True)
-    pq.write_table(pa.Table.from_pylist(list(rows), SCHEMA), f"{output.path}/data/000000.parquet")
+    for start in range(0, len(rows), 2):
+        table = pa.Table.from_pylist(list(rows[start : start + 2]), SCHEMA)
+        pq.write_table(table, f"{output.path}/data/{start:06d}.parquet")
     settings = ExportConfig(scans=list(scans), **config)  # type: ignore[arg-type]  # pydantic checks them
-    exported = export_corpus(output, settings, finished=FINISHED, max_file_bytes=1 << 24, max_pixels=10**8)
+    limits = {"max_file_bytes": 1 << 24, "max_pixels": 10**8}
+    exported = export_corpus(output, settings, finished=FINISHED, documents_per_task=1, in_order=pickled, **limits)
     return exported, Path(output.path, "export")
+
+
+def pickled(function: Callable[[Any], Any], arguments: Iterable[Any], /) -> Iterator[Any]:
+    """Apply a function as tasks of other processes do: a pickled copy of it, and pickled arguments and results."""
+    for argument in arguments:
+        call = pickle.loads(pickle.dumps((function, argument)))
+        yield pickle.loads(pickle.dumps(call[0](call[1])))
 
 
 def outcomes(export: Path) -> list[dict[str, Any]]:

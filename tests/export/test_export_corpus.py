@@ -1,16 +1,15 @@
 """A corpus's documents written out: which, under what names, and what becomes of those that cannot be."""
 
 import json
-import pickle
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import hostile
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from scan_samples import pickled
 from worklist_samples import write_work_list
 
 from ocrray.corpus.blocks import FOOTER_KEY
@@ -57,13 +56,6 @@ def export(output: Location, *, in_order: InOrder = map, documents_per_task: int
         documents_per_task=documents_per_task,
         in_order=in_order,
     )
-
-
-def pickled(function: Callable[[Any], Any], arguments: Iterable[Any], /) -> Iterator[Any]:
-    """Apply a function as tasks of other processes do: a pickled copy of it, and pickled arguments and results."""
-    for argument in arguments:
-        call = pickle.loads(pickle.dumps((function, argument)))
-        yield pickle.loads(pickle.dumps(call[0](call[1])))
 
 
 def exported_files(output: Location) -> dict[str, bytes]:

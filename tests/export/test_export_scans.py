@@ -1,7 +1,9 @@
 """New ALTO, PAGE and hOCR files of scans: valid, with the corrected words in the boxes of what was recognized."""
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
+from random import Random
 
 import pytest
 from lxml import etree
@@ -10,10 +12,14 @@ from scan_samples import BOXLESS, LINES, export_scans, failed_row, outcomes, sca
 
 from ocrray.corpus.export.boxes import Box
 from ocrray.corpus.export.corpus import ExportConfig, Exported
-from ocrray.corpus.export.scans.page import blocks_of
+from ocrray.corpus.export.projection import corrected_lines
+from ocrray.corpus.export.scans import alto, hocr, page_xml
+from ocrray.corpus.export.scans.page import ScanPage, blocks_of
 from ocrray.corpus.export.scans.words import PlacedLine, placed_line, text_of
 from ocrray.records import Line, Word
 from ocrray.sources.ocr_files import markup
+from ocrray.text.edits import edits_between
+from ocrray.text.normalise import sanitise
 
 FORMATS = ("alto", "page", "hocr")
 EXTENSIONS = {"alto": "xml", "page": "xml", "hocr": "hocr"}
@@ -134,8 +140,9 @@ def words(*texts: str, glued: bool = False) -> Line:
         (words("th", "e", "cat"), "the cat", [("the", 0, 40, None), ("cat", 50, 80, 0.9)]),
         (words("the", "cat"), "the", [("the", 0, 30, 0.9)]),
         (words("the", "cat"), "the big cat", [("the", 0, 30, 0.9), ("big", 30, 40, None), ("cat", 40, 70, 0.9)]),
-        (words("東京", "都", glued=True), "東京都", [("東京", 0, 20, 0.9), ("都", 20, 30, 0.9)]),
-        (words("東京", "部", glued=True), "東京都", [("東京", 0, 20, 0.9), ("都", 20, 30, None)]),
+        (words("東京", "都", glued=True), "東京都", [("東京都", 0, 30, 0.9)]),
+        (words("東京", "部", glued=True), "東京都", [("東京都", 0, 30, None)]),
+        (words("a", "b"), "c d e", [("c", 0, 10, None), ("d", 20, 23, None), ("e", 27, 30, None)]),
     ],
 )
 def test_placed_words_share_the_boxes_of_what_they_replace(line: Line, new: str, expected: list[tuple[object, ...]]):
@@ -145,6 +152,32 @@ def test_placed_words_share_the_boxes_of_what_they_replace(line: Line, new: str,
     found = [(word.text, word.box and word.box.left, word.box and word.box.right, word.confidence) for word in placed.words]
     assert found == expected
     assert text_of(placed.words) == placed.text == new
+
+
+ALPHABET = [*"aāb東ש́ر-—.,;'<>&]¬=\u00a0\u200b\u00ad\t\ufeff\ufffe\U0001d504\u3000\u2028", *"      "]
+
+
+def garbled(random: Random, length: int) -> str:
+    return "".join(random.choices(ALPHABET, k=length))
+
+
+def test_page_of_any_characters_reads_as_corrected_in_every_format():
+    """Lines of odd characters, words that touch, edits anywhere; words are those of the text, and each file is well-formed."""
+    random = Random(17)
+    for _ in range(60):
+        parts = [[sanitise(garbled(random, 4).strip()) or "x" for _ in range(3)] for _ in range(3)]
+        lines = [words(*texts, glued=random.random() < 0.3) for texts in parts]
+        raw = "\n".join(line.text for line in lines)
+        start = random.randrange(len(raw))
+        new = raw[:start] + garbled(random, 3) + raw[start + random.randrange(6) :]
+        texts = corrected_lines([line.text for line in lines], edits_between(raw, new))
+        placed = [placed_line(line, text) for line, text in zip(lines, texts, strict=True)]
+        page = ScanPage("a.png", "hash", 0, 300, 200, None, blocks_of(placed), [], datetime(2026, 1, 1, tzinfo=UTC))
+
+        assert all(not line.words or text_of(line.words) == line.text for line in placed)
+        for kind, writer in {"alto": alto, "page": page_xml, "hocr": hocr}.items():
+            read = markup.read_page(kind, writer.write(page), 0).lines
+            assert [line.text.split() for line in read] == [line.text.split() for line in page.lines if line.text.split()]
 
 
 def test_placed_line_whose_words_are_not_its_text_has_no_words():

@@ -95,11 +95,11 @@ def _add_block(space: etree._Element, number: int, block: Block, *, is_last: boo
 
 
 def _words(line: PlacedLine) -> Iterator[tuple[PlacedWord, dict[str, str] | None]]:
-    """Yield each word with the attributes of the space behind it; None where there is none."""
+    """Yield each word with the attributes of the space behind it; None behind the last."""
     words = line.words or [PlacedWord(text) for text in line.text.split(" ")]
     for index, word in enumerate(words):
         following = words[index + 1] if index + 1 < len(words) else None
-        yield word, _gap(word.box, following.box) if following and word.is_spaced else None
+        yield word, _gap(word.box, following.box) if following else None
 
 
 def _gap(before: Box | None, behind: Box | None) -> dict[str, str]:

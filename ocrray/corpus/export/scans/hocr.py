@@ -64,7 +64,7 @@ def _add_line(paragraph: etree._Element, name: str, line: PlacedLine) -> None:
             title += f"; x_wconf {round(100 * word.confidence)}"
         span = _add(element, "span", id=f"word_{name[5:]}_{index}", title=title, **{"class": "ocrx_word"})
         span.text = word.text
-        span.tail = " " if word.is_spaced and index < len(line.words) else None
+        span.tail = " " if index < len(line.words) else None
 
 
 def _title(box: Box | None) -> str:

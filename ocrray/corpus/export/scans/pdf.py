@@ -53,6 +53,7 @@ def write_images(source: PdfSource, pages: Mapping[int, ScanPage | None]) -> byt
     Raises: RecordError: when a page with text cannot be decoded.
     """
     writer = PdfWriter()
+    writer.pdf_header = "%PDF-1.7"
     font = add_font(writer)
     for number, page in sorted(pages.items()):
         try:

@@ -70,7 +70,7 @@ def _line_operators(line: PlacedLine, line_box: Box, height: int) -> Iterator[st
     boxes = _as_high_as_the_line(boxes, line_box, direction)
     for index, (word, box) in enumerate(zip(words, _apart(boxes, direction), strict=True)):
         text = _in_visual_order(word.text)
-        if word.is_spaced and index + 1 < len(words) and not (direction.axis == 0 and direction.backwards):
+        if index + 1 < len(words) and not (direction.axis == 0 and direction.backwards):
             text += " "  # towards the left a reader finds it by the gap
         yield _word_operators(text, len(_units(word.text)), box, direction, height)
 

@@ -1,11 +1,14 @@
 """Words of a corrected line in the boxes of the words that were recognized."""
 
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from ocrray.corpus.export.boxes import Box, bounding_box, direction_of, gap_between, split_box
+from ocrray.corpus.export.boxes import Box, Direction, bounding_box, direction_of, gap_between, split_box
 from ocrray.corpus.export.projection import Change, changes_of, collapsed
 from ocrray.records import Line, Word
+
+_SPACE = re.compile(r"[ \t\n]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,13 +18,11 @@ class PlacedWord:
     text: str
     box: Box | None = None
     confidence: float | None = None
-    is_spaced: bool = True
-    """A space follows, unless the line ends."""
 
 
 @dataclass(frozen=True, slots=True)
 class PlacedLine:
-    """One line as it is written: its words joined, where there are some, are its text."""
+    """One line as it is written: its words, where there are some, joined by spaces are its text."""
 
     text: str
     box: Box | None = None
@@ -39,15 +40,16 @@ def placed_line(line: Line, new: str) -> PlacedLine:
     """Return `line` with the text `new` (one line).
 
     A word that did not change keeps box and confidence. A corrected word keeps its box. Where a correction splits or joins words,
-    the boxes are divided in proportion to the characters, or joined; an inserted word stands in the gap. A line whose recognized
-    words are not its text has no words.
+    the boxes are divided in proportion to the characters, or joined; an inserted word stands in the gap. Words without a space
+    between them, as in Chinese, are one, because readers of the formats would put one there. A line whose recognized words are
+    not its text has no words.
     """
     text = collapsed(new)
     box = box_of(line)
     spans = _spans(line)
     if not text or not spans:
         return PlacedLine(text, box)
-    words = _words(line, spans)
+    spans, words = _joined(line, spans)
     if text != collapsed(line.text):
         words = _corrected(line, words, spans, text, box)
     return PlacedLine(text, box, words)
@@ -55,7 +57,7 @@ def placed_line(line: Line, new: str) -> PlacedLine:
 
 def text_of(words: Sequence[PlacedWord]) -> str:
     """Return the text of words in a line."""
-    return "".join(word.text + " " * word.is_spaced for word in words).rstrip(" ")
+    return " ".join(word.text for word in words)
 
 
 def _spans(line: Line) -> list[tuple[int, int]]:
@@ -64,50 +66,54 @@ def _spans(line: Line) -> list[tuple[int, int]]:
     end = 0
     for word in line.words:
         start = line.text.find(word.text, end)
-        if start < 0 or not word.text or line.text[end:start].strip() or " " in word.text:
+        if start < 0 or collapsed(line.text[end:start]) or not word.text or _SPACE.search(word.text):
             return []
         end = start + len(word.text)
         spans.append((start, end))
-    return [] if line.text[end:].strip() else spans
+    return [] if collapsed(line.text[end:]) else spans
 
 
-def _words(line: Line, spans: Sequence[tuple[int, int]]) -> list[PlacedWord]:
-    starts = [start for start, _ in spans[1:]]
-    spaced = [end < start for (_, end), start in zip(spans, starts, strict=False)]
-    return [
-        PlacedWord(word.text, box_of(word), word.confidence, is_spaced)
-        for word, is_spaced in zip(line.words, [*spaced, True], strict=True)
-    ]
+def _joined(line: Line, spans: Sequence[tuple[int, int]]) -> tuple[list[tuple[int, int]], list[PlacedWord]]:
+    """Return the words with their spans, those that touch as one with the lowest of their confidences."""
+    joined: list[tuple[int, int]] = []
+    words: list[PlacedWord] = []
+    for (start, end), word in zip(spans, line.words, strict=True):
+        box, confidence = box_of(word), word.confidence
+        if joined and joined[-1][1] == start:
+            start, last = joined.pop()[0], words.pop()
+            box = bounding_box([last.box, box]) if last.box and box else None
+            confidence = None if last.confidence is None or confidence is None else min(last.confidence, confidence)
+        joined.append((start, end))
+        words.append(PlacedWord(line.text[start:end], box, confidence))
+    return joined, words
 
 
 def _corrected(
     line: Line, words: list[PlacedWord], spans: Sequence[tuple[int, int]], text: str, box: Box | None
 ) -> list[PlacedWord]:
-    direction = direction_of([word.box for word in words if word.box], line.text)
+    known = [word.box for word in words if word.box]
+    direction = direction_of(known, line.text)
 
-    def made(change: Change) -> list[PlacedWord]:
+    def new_words(change: Change) -> list[PlacedWord]:
         old = words[change.first : change.last]
         parts = change.text.split(" ") if change.text else []
-        known = [word.box for word in old if word.box]
         if old:
-            place = bounding_box(known) if known else None
+            boxes = [word.box for word in old if word.box]
+            place = bounding_box(boxes) if boxes else None
         else:
             before = words[change.first - 1].box if change.first else None
             behind = words[change.first].box if change.first < len(words) else None
             place = gap_between(before, behind, box, direction)
-        boxes = split_box(parts, place, direction) if place else [None] * len(parts)
-        new = [PlacedWord(part, part_box) for part, part_box in zip(parts, boxes, strict=True)]
-        if new and old:
-            new[-1] = replace(new[-1], is_spaced=old[-1].is_spaced)
-        return new
+        return _divided(parts, place, direction)
 
     corrected = list(words)
     for change in reversed(changes_of(line.text, spans, text)):
-        corrected[change.first : change.last] = made(change)
-        if change.first == change.last and change.first:  # an inserted word is a word of its own
-            corrected[change.first - 1] = replace(corrected[change.first - 1], is_spaced=True)
+        corrected[change.first : change.last] = new_words(change)
     if text_of(corrected) == text:
         return corrected
-    whole = box or bounding_box([word.box for word in words if word.box] or [Box(0, 0, 0, 0)])
-    parts = text.split(" ")
-    return [PlacedWord(part, place) for part, place in zip(parts, split_box(parts, whole, direction), strict=True)]
+    return _divided(text.split(" "), bounding_box(known) if known else box, direction)
+
+
+def _divided(parts: Sequence[str], place: Box | None, direction: Direction) -> list[PlacedWord]:
+    boxes = split_box(parts, place, direction) if place else [None] * len(parts)
+    return [PlacedWord(part, part_box) for part, part_box in zip(parts, boxes, strict=True)]
