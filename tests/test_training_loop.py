@@ -342,12 +342,12 @@ def test_adapter_trains_and_saves_the_rows_of_new_tokens(tmp_path: Path, archite
 @given(st.lists(st.integers(1, 300), min_size=1, max_size=300), st.integers(1, 9), st.booleans(), st.integers(0, 5))
 def test_order_has_every_sample_once_and_counts_its_tokens(lengths: list[int], step_samples: int, grouped: bool, epoch: int):
     """In every epoch, in another order in each, and the same whenever it is iterated again."""
-    order = SampleOrder(np.array(lengths), step_samples, seed=3, grouped=grouped)
+    order = SampleOrder(np.array(lengths), step_samples, seed=3, grouping="length" if grouped else "none")
     order.set_epoch(epoch)
     positions = list(order)
 
     assert sorted(positions) == list(range(len(lengths)))
-    again = SampleOrder(np.array(lengths), step_samples, seed=3, grouped=grouped)
+    again = SampleOrder(np.array(lengths), step_samples, seed=3, grouping="length" if grouped else "none")
     again.set_epoch(epoch)
     assert list(again) == positions
     first = order.steps_per_epoch * epoch
@@ -363,7 +363,7 @@ def test_order_by_length_puts_like_to_like_and_the_longest_first():
     """The samples of a step differ little in length; steps of long and short samples come in no order."""
     rng = np.random.default_rng(1)
     lengths = rng.integers(1, 1_000, 400)
-    order = SampleOrder(lengths, step_samples=8, seed=1, grouped=True)
+    order = SampleOrder(lengths, step_samples=8, seed=1, grouping="length")
     steps = lengths[list(order)].reshape(-1, 8)
 
     assert steps.max() in steps[0]

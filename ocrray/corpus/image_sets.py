@@ -135,7 +135,7 @@ class _Folder:
 
     def add(self, rows: pa.Table) -> None:
         images = rows["image"].to_pylist()
-        paths = [f"images/{_number(image['path']) // _IMAGES_A_FOLDER:06d}/{image['path']}" for image in images]
+        paths = [f"images/{record_number(image['path']) // _IMAGES_A_FOLDER:06d}/{image['path']}" for image in images]
         for path in {path.rpartition("/")[0] for path in paths} - self.made_folders:
             self.folder.filesystem.create_dir(self.folder.child(path).path)
             self.made_folders.add(path)
@@ -171,7 +171,8 @@ def json_lines(rows: Iterable[tuple[str, str]], instruction: str) -> str:
 _Sink = _ParquetFiles | _Folder
 
 
-def _number(name: str) -> int:
+def record_number(name: str) -> int:
+    """Return the number in a record id, or in the name of its file."""
     return int(name.rpartition("-")[2].partition(".")[0])
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from ocrray.corpus.image_sets import MADE_SCHEMA
+from ocrray.corpus.image_sets import MADE_SCHEMA, record_number
 from ocrray.errors import ConfigError, RecordError
 from ocrray.runtime.blocks import reporting_errors
 from ocrray.runtime.monitor import MonitorHandle
@@ -36,7 +36,10 @@ class MakeImages:
     def _make(self, row: dict[str, Any]) -> dict[str, Any]:
         record_id = row["record_id"]
         seed = record_seed(self.seed, record_id)
-        made = attempt(partial(self.config.make, row["text"], self.fonts, np.random.default_rng(seed)), record_id)
+        # Images that measure a reader are as difficult as those at the end.
+        progress = min(1.0, record_number(record_id) / self.config.count) if row["part"] == "train" else 1.0
+        make = partial(self.config.make_at, progress, row["text"], self.fonts, np.random.default_rng(seed))
+        made = attempt(make, record_id)
         origin = {"record_id": record_id, "part": row["part"], "source": row["source"], "seed": seed}
         if isinstance(made, RecordError):
             return {**origin, "drop_reason": made.kind, "drop_message": str(made)}

@@ -16,6 +16,7 @@ from ocrray.synth.degrade import degrade
 from ocrray.synth.image_set import ImageSetConfig, LabelledImage
 from ocrray.synth.made_up import made_up
 from ocrray.synth.render import RenderedPage, Script, render_line
+from ocrray.synth.spaced import draw_evenness, render_spaced
 
 _FONT_SIZES_PX = (24, 44)
 _CAPITALS_FRAC = 0.05  # of the lines
@@ -39,6 +40,11 @@ class LinesConfig(ImageSetConfig):
     """Lines less than so many times as wide as high are continued with empty paper on the right, so that a reader with a fixed
     image size sees all letters about equally wide; 0: none."""
 
+    spaced_frac: float = Field(0, ge=0, le=1)
+    """Fraction (0..1) of the lines, from the first on, that have spaced letters: at first each in a cell half as wide as the line
+    is high, then ever closer to its natural place. From them a new reader learns to follow a line, if it sees them in this order
+    (`data.grouping: rows` of `train`)."""
+
     @model_validator(mode="after")
     def _no_page(self) -> Self:
         if self.chars[1] > _MAX_CHARS:
@@ -61,7 +67,13 @@ class LinesConfig(ImageSetConfig):
         Raises: RecordError: `missing_glyph` when no font has all characters, `no_text` when the excerpt is empty, `too_long` when
             the line is wider than any scan.
         """
-        font, page = _set_in_type(self._text(passage, rng), faces, rng)
+        return self.make_at(1.0, passage, faces, rng)
+
+    def make_at(self, progress: float, passage: str, faces: Sequence[Path], rng: np.random.Generator) -> LabelledImage:
+        """Make an image as `make` does; with spaced letters, if `progress` in the set is below `spaced_frac`."""
+        evenness = draw_evenness(progress / self.spaced_frac, rng) if progress < self.spaced_frac else None
+        text = self._text(passage, self._chars(evenness), rng)
+        font, page = _set_in_type(text, faces, rng, evenness)
         low, high = self.severity
         severity = low + (high - low) * float(rng.beta(1.2, 1.8))
         image = degrade(_widened(page.image, self.min_aspect), severity=severity, rng=rng).convert("L")
@@ -70,10 +82,17 @@ class LinesConfig(ImageSetConfig):
             image = image.resize((width_px, self.height_px), Image.Resampling.BICUBIC)
         return LabelledImage(image, page.lines[0], "line", font.name, round(severity, 3))
 
-    def _text(self, passage: str, rng: np.random.Generator) -> str:
+    def _chars(self, evenness: float | None) -> tuple[int, int]:
+        """Return the range of lengths; spaced letters are so few that a line of `min_aspect` holds them."""
+        low, high = self.chars
+        if evenness is None or not self.min_aspect:
+            return low, high
+        return low, max(low, min(high, round(2 * self.min_aspect)))
+
+    def _text(self, passage: str, chars: tuple[int, int], rng: np.random.Generator) -> str:
         if not passage or rng.random() < self.made_up_frac:
-            return made_up(int(rng.integers(self.chars[0], self.chars[1] + 1)), self.script, rng)
-        text = unicodedata.normalize("NFC", " ".join(excerpt(passage, self.chars, rng).split()))
+            return made_up(int(rng.integers(chars[0], chars[1] + 1)), self.script, rng)
+        text = unicodedata.normalize("NFC", " ".join(excerpt(passage, chars, rng).split()))
         if not text:
             raise RecordError("the passage has no text of this length", kind="no_text")
         return text.upper() if rng.random() < _CAPITALS_FRAC else text
@@ -86,13 +105,18 @@ def _widened(image: Image.Image, aspect: float) -> Image.Image:
     return wide
 
 
-def _set_in_type(text: str, faces: Sequence[Path], rng: np.random.Generator) -> tuple[Path, RenderedPage]:
-    """Return a random font of those that have all characters of the text, and the line rendered in it."""
+def _set_in_type(
+    text: str, faces: Sequence[Path], rng: np.random.Generator, evenness: float | None
+) -> tuple[Path, RenderedPage]:
+    """Return a random font of those that have all characters of the text, and the line rendered in it, spaced or not."""
     size_px = int(rng.integers(*_FONT_SIZES_PX))
     problem = RecordError("no font was given", kind="missing_glyph")
     for index in rng.permutation(len(faces)).tolist():
         try:
-            return faces[index], render_line(text, font_path=faces[index], font_size_px=size_px, rng=rng, tight=True)
+            face = faces[index]
+            if evenness is None:
+                return face, render_line(text, font_path=face, font_size_px=size_px, rng=rng, tight=True)
+            return face, render_spaced(text, font_path=str(face), font_size_px=size_px, evenness=evenness, rng=rng)
         except RecordError as err:
             if err.kind != "missing_glyph":
                 raise

@@ -166,11 +166,11 @@ def render_line(
         draw.text((x_px, y_px), word, fill=0, font=font, anchor="ls")
         x_px += font.getlength(word) + space_px
     if tight:
-        image = _cropped(image, margin_px + ascent_px, font_size_px, rng)
+        image = cropped_line(image, margin_px + ascent_px, font_size_px, rng)
     return RenderedPage(image, [" ".join(text.split())])
 
 
-def _cropped(image: Image.Image, baseline_px: int, font_size_px: int, rng: np.random.Generator) -> Image.Image:
+def cropped_line(image: Image.Image, baseline_px: int, font_size_px: int, rng: np.random.Generator) -> Image.Image:
     """Return the line of text in its full width, with a narrow margin above and below."""
     rows = np.flatnonzero((np.asarray(image) < 128).any(axis=1)).tolist() or [baseline_px]
     above_px, below_px = (font_size_px * rng.uniform(0.1, 0.4, size=2)).tolist()

@@ -165,7 +165,12 @@ def _measured(run: TrainedRun, step: int) -> tuple[list[str], list[dict[str, flo
 def _hyperparameters(config: TrainConfig, text: CardText) -> list[tuple[str, Any]]:
     optimizer = config.optimizer
     betas, decay = _joined(optimizer.betas), f"weight decay {optimizer.weight_decay:g}"
-    composition = {"none": "any samples", "length": "samples of similar length", "packed": "packed samples"}
+    composition = {
+        "none": "any samples",
+        "length": "samples of similar length",
+        "packed": "packed samples",
+        "rows": "samples in the order of the rows",
+    }
     return [
         ("method", config.method.kind),
         *_adapter_rows(config),

@@ -158,7 +158,7 @@ def _order(config: TrainConfig, layout: StepLayout, train_data: Any) -> SampleOr
         train_data.lengths if isinstance(train_data, Packed) else train_data.with_format("arrow")["length"][:].to_numpy()
     )
     step_samples = config.batch.size * layout.accumulation * layout.workers
-    return SampleOrder(lengths, step_samples, config.seed, grouped=config.data.grouping == "length")
+    return SampleOrder(lengths, step_samples, config.seed, config.data.grouping)
 
 
 def _build(config: TrainConfig, task: Task, facts: Facts, weights: Path | None) -> tuple[Any, Preprocessor]:

@@ -6,6 +6,8 @@ from typing import Any, overload
 
 import torch
 
+from ocrray.training.muon import FullPrecisionMuon
+
 _IN_A_LAYER = re.compile(r"\.\d+\.")  # index in a list of layers, whatever the architecture calls the list
 _POSITIONS = re.compile(r"(^|\.)rel_pos_[hw]$")  # SAM's and GOT-OCR2's tables of relative positions: rows that are looked up
 
@@ -22,7 +24,7 @@ class MuonWithAdamW(torch.optim.Optimizer):
         ids = {id(weight) for weight in matrices}
         others = [weight for _, weight in named if id(weight) not in ids]
         self._parts: list[torch.optim.Optimizer] = [
-            torch.optim.Muon(matrices, lr=lr, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw"),
+            FullPrecisionMuon(matrices, lr=lr, weight_decay=weight_decay),
             torch.optim.AdamW(others, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay),
         ]
         super().__init__([group for part in self._parts for group in part.param_groups], {"lr": lr})

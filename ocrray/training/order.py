@@ -11,15 +11,16 @@ _STEPS_SORTED_TOGETHER = 50
 class SampleOrder(Sampler[int]):
     """Positions of all samples in the order of one epoch, a pure function of seed and epoch, so that a run can be resumed.
 
-    With `grouped`, the samples of one optimizer step are of similar length, and the longest come first, so that too little memory
-    is noticed at once. `lengths` are in tokens; `step_samples` is the number of samples of one optimizer step over all workers.
+    With `grouping` "length", the samples of one optimizer step are of similar length, and the longest come first, so that too
+    little memory is noticed at once; with "rows", they stay in their order but for a shuffle of a few steps; else their order is
+    random. `lengths` are in tokens; `step_samples` is the number of samples of one optimizer step over all workers.
     """
 
-    def __init__(self, lengths: np.ndarray, step_samples: int, seed: int, grouped: bool) -> None:
+    def __init__(self, lengths: np.ndarray, step_samples: int, seed: int, grouping: str) -> None:
         self._lengths = lengths
         self._step_samples = step_samples
         self._seed = seed
-        self._grouped = grouped
+        self._grouping = grouping
         self._epoch = 0
         self._counted: tuple[int, np.ndarray] = (-1, lengths[:0])
 
@@ -49,8 +50,10 @@ class SampleOrder(Sampler[int]):
     def _positions(self, epoch: int) -> np.ndarray:
         rng = np.random.default_rng((self._seed, epoch))
         positions = rng.permutation(len(self._lengths))
-        if not self._grouped:
+        if self._grouping not in ("length", "rows"):
             return positions
+        if self._grouping == "rows":
+            return positions[np.argsort(positions // (_STEPS_SORTED_TOGETHER * self._step_samples), kind="stable")]
         span = np.arange(len(positions)) // (_STEPS_SORTED_TOGETHER * self._step_samples)
         positions = positions[np.lexsort((-self._lengths[positions], span))]
         full = len(positions) // self._step_samples * self._step_samples

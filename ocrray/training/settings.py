@@ -93,8 +93,9 @@ class DataConfig(StrictModel):
     """Most tokens of prompt and answer together; a longer sample, or one too long for the model, is dropped, never cut."""
     max_dropped_frac: float = Field(default=0.05, ge=0, le=1)
     """Most rows that may be dropped, 0 to 1; the run does not start above it. A row cut into pieces counts by piece."""
-    grouping: Literal["none", "length", "packed"] = "length"
-    """Composition of a batch: any samples, samples of similar length, or several end to end up to `max_length_tokens`."""
+    grouping: Literal["none", "length", "packed", "rows"] = "length"
+    """Composition of a batch: any samples, samples of similar length, several end to end up to `max_length_tokens`, or samples of
+    neighbouring rows, so that a set is learned from its first row to its last: for sets that grow more difficult."""
 
 
 class OptimizerConfig(StrictModel):
