@@ -17,7 +17,7 @@ from ocrray.models.vision.formats import (
     end_token,
     resolve_format,
 )
-from ocrray.models.vision.images import to_rgb
+from ocrray.models.vision.images import to_rgb, widened
 from ocrray.models.vision.prompts import ImagePrompt, make_batch
 
 if TYPE_CHECKING:
@@ -67,6 +67,7 @@ class ImageTextEncoder:
         self._options: dict[str, Any] = {} if image_tokens is None else {"num_image_tokens": image_tokens}
         if crop_to_patches:
             self._options |= {"crop_to_patches": True, "max_patches": max_patches}
+        self._aspect = _line_aspect(processor)
         self._answer_type = int(self.format == "paligemma")
         self._image_tokens: dict[tuple[int, int], int] = {}  # by image size: tokens beyond the one in the text
 
@@ -79,13 +80,16 @@ class ImageTextEncoder:
     def encode_prompt(self, image: "Image.Image", instruction: str) -> ImagePrompt:
         """Return the prompt of one image (any mode and size) and its instruction.
 
+        For a model whose images are wider than high, which reads lines, a narrower image is continued with paper on the right:
+        stretched, its letters would be wider than any that the model knows.
+
         Raises:
             ConfigError: when the instruction spells out a special token.
             RecordError: when the image cannot be prepared (kind `bad_image`).
         """
         text = self._filled(PROCESSOR_TEXTS.get(self.format, self._template), instruction)
         try:
-            inputs = self.processor(images=[to_rgb(image)], text=[text], return_tensors="pt", **self._options)
+            inputs = self.processor(images=[widened(to_rgb(image), self._aspect)], text=[text], return_tensors="pt", **self._options)
         except (ValueError, ZeroDivisionError, OverflowError) as error:
             reason = " ".join(str(error).split())[:200]
             size = f"{image.width} x {image.height}"
@@ -152,6 +156,13 @@ class ImageTextEncoder:
         if token is None or (number := self.tokenizer.get_vocab().get(token)) is None:
             raise EngineError(f"the tokenizer has no {token or 'end-of-text token'}, which ends answers of format {self.format}")
         return (number,)
+
+
+def _line_aspect(processor: Any) -> float:
+    """Return how many times the images of a processor of lines are as wide as high; 0 for any other."""
+    size: Any = processor.image_processor.size
+    height, width = (getattr(size, name, None) or 0 for name in ("height", "width"))
+    return width / height if width > height > 0 else 0.0
 
 
 def _chat_template(processor: Any) -> str:

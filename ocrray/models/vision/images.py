@@ -29,3 +29,14 @@ def to_rgb(image: Image.Image) -> Image.Image:
 def _grey(values: np.ndarray) -> Image.Image:
     """Return an RGB image of grey values (height, width) from 0 to 255."""
     return Image.fromarray(values.clip(0, 255).round().astype(np.uint8)).convert("RGB")
+
+
+def widened(image: Image.Image, aspect: float) -> Image.Image:
+    """Return an RGB image continued with paper on the right until it is `aspect` times as wide as high."""
+    width = round(aspect * image.height)
+    if width <= image.width:
+        return image
+    paper = tuple(np.median(np.asarray(image)[:, -1], axis=0).astype(np.uint8).tolist())
+    wide = Image.new("RGB", (width, image.height), paper)
+    wide.paste(image, (0, 0))
+    return wide
