@@ -42,6 +42,22 @@ def test_line_has_the_text_of_its_label_and_the_shape_asked_for(script: str, pas
     assert (again.text, again.font, again.encoded()) == (images[7].text, images[7].font, images[7].encoded())
 
 
+def test_spaced_letters_stand_in_cells_at_first_and_at_their_places_at_last() -> None:
+    """The first lines of a set have a letter every half height from the left edge on; behind the spaced ones, all is as ever."""
+    config = LinesConfig(count=1, chars=(12, 12), made_up_frac=0, height_px=32, min_aspect=12, spaced_frac=0.5)
+    fonts = config.font_files()
+    for seed in range(5):
+        line = config.make_at(0.0, "aeo" * 200, fonts, np.random.default_rng(seed))
+        ink = np.asarray(line.image, float).min(axis=0)
+        dark = ink < (ink.min() + ink.max()) / 2
+        cells = dark[: 16 * len(line.text)].reshape(-1, 16)
+        assert (line.image.size, len(line.text)) == ((384, 32), 12)
+        assert cells[:, 5:11].any(axis=1).all()
+        assert not dark[16 * len(line.text) :].any()
+    first, last = (config.make_at(at, PROSE, fonts, np.random.default_rng(1)) for at in (0.0, 0.5))
+    assert last.png() == config.make(PROSE, fonts, np.random.default_rng(1)).png() != first.png()
+
+
 def test_lines_are_made_up_in_the_fraction_asked_for() -> None:
     """Half of the lines are no piece of the passage."""
     config = LinesConfig(count=1, chars=(5, 20), made_up_frac=0.5)

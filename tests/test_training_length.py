@@ -12,6 +12,7 @@ from ocrray.config import load
 from ocrray.errors import ConfigError, Problems
 from ocrray.storage import Location
 from ocrray.training.config import TrainConfig
+from ocrray.training.muon import FullPrecisionMuon
 from ocrray.training.optimizers import MuonWithAdamW
 from ocrray.training.settings import EarlyStoppingConfig
 from ocrray.training.stopping import stops_early
@@ -75,6 +76,27 @@ def test_muon_leaves_tables_of_positions_to_adamw():
 
     assert [tuple(weight.shape) for weight in muon["params"]] == [(3, 4)]
     assert sorted(tuple(weight.shape) for weight in adamw["params"]) == [(2,), (2, 3), (3,), (5, 4)]
+
+
+@pytest.mark.parametrize("shape", [(6, 4), (4, 6), (5, 5)])
+def test_muon_does_the_steps_of_torch_without_its_rounding(shape: tuple[int, int]):
+    """Weights after some steps differ from those of torch's Muon by what bfloat16 rounds; state and groups have its names."""
+    torch.manual_seed(0)
+    ours, theirs = (torch.nn.Parameter(weight) for weight in torch.randn(shape).repeat(2, 1, 1))
+    optimizers = [
+        FullPrecisionMuon([ours], lr=0.1, weight_decay=0.01),
+        torch.optim.Muon([theirs], lr=0.1, weight_decay=0.01, adjust_lr_fn="match_rms_adamw"),
+    ]
+    for _ in range(5):
+        gradient = torch.randn(shape)
+        for weight, optimizer in zip((ours, theirs), optimizers, strict=True):
+            weight.grad = gradient.clone()
+            optimizer.step()
+
+    assert torch.allclose(ours, theirs, atol=5e-3)
+    own, torchs = (optimizer.state_dict() for optimizer in optimizers)
+    assert own["param_groups"] == torchs["param_groups"]
+    assert torch.equal(own["state"][0]["momentum_buffer"], torchs["state"][0]["momentum_buffer"])
 
 
 @pytest.mark.parametrize(

@@ -339,15 +339,20 @@ def test_adapter_trains_and_saves_the_rows_of_new_tokens(tmp_path: Path, archite
     assert (merged.get_output_embeddings().weight[new] != before[new]).any()
 
 
-@given(st.lists(st.integers(1, 300), min_size=1, max_size=300), st.integers(1, 9), st.booleans(), st.integers(0, 5))
-def test_order_has_every_sample_once_and_counts_its_tokens(lengths: list[int], step_samples: int, grouped: bool, epoch: int):
+@given(
+    st.lists(st.integers(1, 300), min_size=1, max_size=300),
+    st.integers(1, 9),
+    st.sampled_from(["length", "none", "rows"]),
+    st.integers(0, 5),
+)
+def test_order_has_every_sample_once_and_counts_its_tokens(lengths: list[int], step_samples: int, grouping: str, epoch: int):
     """In every epoch, in another order in each, and the same whenever it is iterated again."""
-    order = SampleOrder(np.array(lengths), step_samples, seed=3, grouping="length" if grouped else "none")
+    order = SampleOrder(np.array(lengths), step_samples, seed=3, grouping=grouping)
     order.set_epoch(epoch)
     positions = list(order)
 
     assert sorted(positions) == list(range(len(lengths)))
-    again = SampleOrder(np.array(lengths), step_samples, seed=3, grouping="length" if grouped else "none")
+    again = SampleOrder(np.array(lengths), step_samples, seed=3, grouping=grouping)
     again.set_epoch(epoch)
     assert list(again) == positions
     first = order.steps_per_epoch * epoch
@@ -357,6 +362,17 @@ def test_order_has_every_sample_once_and_counts_its_tokens(lengths: list[int], s
     ]
     assert np.diff(seen).tolist() == in_steps
     assert seen[0] == epoch * sum(lengths)
+
+
+def test_order_of_rows_goes_from_the_first_to_the_last():
+    """Samples of one step come from places close to each other, later steps from later places."""
+    order = SampleOrder(np.ones(4_000), step_samples=8, seed=1, grouping="rows")
+    steps = np.array(list(order)).reshape(-1, 8)
+
+    assert np.ptp(steps) > 3_900
+    assert np.ptp(steps, axis=1).max() < 400
+    assert (np.diff(steps.mean(axis=1)[::50]) > 0).all()
+    assert list(order) != sorted(order)
 
 
 def test_order_by_length_puts_like_to_like_and_the_longest_first():

@@ -207,3 +207,17 @@ def _plain(mode: str, grey: int) -> Image.Image:
     if mode in ("I;16", "I", "F"):
         return Image.new(mode, (1, 1), grey * 257)
     return Image.new("RGB", (1, 1), (grey,) * 3).convert("RGBA" if mode == "LA" else "RGB").convert(mode)
+
+
+def test_image_of_a_line_is_continued_with_paper_by_a_model_of_lines_only():
+    """A model of wide images sees the letters of a short line as wide as those of a long one; one of square images stretches."""
+    line = Image.new("RGB", (30, 16), (90, 90, 90))
+    line.paste((240, 230, 220), (20, 0, 30, 16))
+    square, wide = got_processor(), got_processor()
+    wide.image_processor = type(wide.image_processor)(size={"height": 16, "width": 64})
+    readers = [ImageTextEncoder(one, model_type="got_ocr2", image_tokens=4) for one in (square, wide)]
+    stretched, continued = (reader.encode_prompt(line, "OCR: ").pixels["pixel_values"][0, 0] for reader in readers)
+
+    assert continued.shape == (16, 64)
+    assert continued[:, :20].unique().numel() == continued[:, 20:].unique().numel() == 1
+    assert (stretched[:, 40] == stretched[0, 0]).all()

@@ -16,7 +16,7 @@ from ocrray.synth.degrade import degrade
 from ocrray.synth.image_set import ImageSetConfig, LabelledImage
 from ocrray.synth.made_up import made_up
 from ocrray.synth.render import RenderedPage, Script, render_line
-from ocrray.synth.spaced import draw_evenness, render_spaced
+from ocrray.synth.spaced import draw_evenness, render_spaced, tone_lightly
 
 _FONT_SIZES_PX = (24, 44)
 _CAPITALS_FRAC = 0.05  # of the lines
@@ -74,13 +74,20 @@ class LinesConfig(ImageSetConfig):
         evenness = draw_evenness(progress / self.spaced_frac, rng) if progress < self.spaced_frac else None
         text = self._text(passage, self._chars(evenness), rng)
         font, page = _set_in_type(text, faces, rng, evenness)
+        image = _widened(page.image, self.min_aspect)
+        if evenness is not None:
+            return LabelledImage(tone_lightly(self._scaled(image), rng), page.lines[0], "line", font.name, 0.0)
         low, high = self.severity
         severity = low + (high - low) * float(rng.beta(1.2, 1.8))
-        image = degrade(_widened(page.image, self.min_aspect), severity=severity, rng=rng).convert("L")
-        if self.height_px:
-            width_px = max(1, round(image.width * self.height_px / image.height))
-            image = image.resize((width_px, self.height_px), Image.Resampling.BICUBIC)
+        image = self._scaled(degrade(image, severity=severity, rng=rng).convert("L"))
         return LabelledImage(image, page.lines[0], "line", font.name, round(severity, 3))
+
+    def _scaled(self, image: Image.Image) -> Image.Image:
+        """Return the image in the height that is configured, if one is."""
+        if not self.height_px:
+            return image
+        width_px = max(1, round(image.width * self.height_px / image.height))
+        return image.resize((width_px, self.height_px), Image.Resampling.BICUBIC)
 
     def _chars(self, evenness: float | None) -> tuple[int, int]:
         """Return the range of lengths; spaced letters are so few that a line of `min_aspect` holds them."""
@@ -105,9 +112,7 @@ def _widened(image: Image.Image, aspect: float) -> Image.Image:
     return wide
 
 
-def _set_in_type(
-    text: str, faces: Sequence[Path], rng: np.random.Generator, evenness: float | None
-) -> tuple[Path, RenderedPage]:
+def _set_in_type(text: str, faces: Sequence[Path], rng: np.random.Generator, evenness: float | None) -> tuple[Path, RenderedPage]:
     """Return a random font of those that have all characters of the text, and the line rendered in it, spaced or not."""
     size_px = int(rng.integers(*_FONT_SIZES_PX))
     problem = RecordError("no font was given", kind="missing_glyph")

@@ -1,7 +1,7 @@
 """Lines with spaced letters, from which a reader learns to follow a line before it reads print."""
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFilter
 
 from ocrray.synth.render import RenderedPage, cropped_line, load_font, require_settable
 
@@ -17,9 +17,7 @@ def draw_evenness(progress: float, rng: np.random.Generator) -> float:
     return float(rng.uniform(least, min(1.0, least + _EVENNESS_RANGE)))
 
 
-def render_spaced(
-    text: str, *, font_path: str, font_size_px: int, evenness: float, rng: np.random.Generator
-) -> RenderedPage:
+def render_spaced(text: str, *, font_path: str, font_size_px: int, evenness: float, rng: np.random.Generator) -> RenderedPage:
     """Render `text` letter by letter; with `evenness` 1, each in a cell half as wide as the line is high, with 0, at its place.
 
     The line begins at the left edge where it is even, and has a margin above and below as `render_line(tight=True)`.
@@ -41,3 +39,12 @@ def render_spaced(
     stretched = image.height / 2 / (_CELL_FONT_SIZES * font_size_px)
     width_px = max(1, round(image.width * (1 + evenness * (stretched - 1))))
     return RenderedPage(image.resize((width_px, image.height), Image.Resampling.BICUBIC), [text])
+
+
+def tone_lightly(image: Image.Image, rng: np.random.Generator) -> Image.Image:
+    """Return a line (mode L) on grey paper, with grey ink, a little blurred and noisy; far cheaper than `degrade`."""
+    paper, ink = rng.uniform(205, 255), rng.uniform(0, 80)
+    soft = image.filter(ImageFilter.GaussianBlur(rng.uniform(0, 0.7))) if rng.random() < 0.5 else image
+    pixels = ink + (paper - ink) / 255 * np.asarray(soft, np.float32)
+    pixels += rng.standard_normal(pixels.shape, dtype=np.float32) * rng.uniform(0, 10)
+    return Image.fromarray(pixels.clip(0, 255).astype(np.uint8))

@@ -89,7 +89,9 @@ class ImageTextEncoder:
         """
         text = self._filled(PROCESSOR_TEXTS.get(self.format, self._template), instruction)
         try:
-            inputs = self.processor(images=[widened(to_rgb(image), self._aspect)], text=[text], return_tensors="pt", **self._options)
+            inputs = self.processor(
+                images=[widened(to_rgb(image), self._aspect)], text=[text], return_tensors="pt", **self._options
+            )
         except (ValueError, ZeroDivisionError, OverflowError) as error:
             reason = " ".join(str(error).split())[:200]
             size = f"{image.width} x {image.height}"
