@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SHELL := /bin/bash
 
-.PHONY: demo test test-slow lint docs tagger causal guard install install-dev system system-dev clean
+.PHONY: demo test test-slow lint docs tagger causal reader guard reader-fonts install install-dev system system-dev clean
 
 demo: install
 	$(BIN)/ocrray restore configs/restore/demo.yaml
@@ -28,6 +28,11 @@ docs: install
 # An edit tagger and a small causal corrector from nothing: hours on a CPU. The clean texts are not part of the repository; configs/synthesize/ocr_pairs.yaml names them.
 tagger causal: install out/ocr_pairs/manifest.json
 	$(BIN)/ocrray train configs/train/$@_default.yaml
+
+# The reader of printed lines that ships, from nothing, in half an hour of two cores; and how well it reads lines held out.
+reader: install reader-fonts out/tiny_reader_lines/manifest.json out/tiny_reader_test/manifest.json
+	$(BIN)/ocrray train configs/train/tiny_reader.yaml
+	$(BIN)/python benchmarks/tiny_reader.py --model out/tiny_reader/model
 
 # The guard's default scorer, fitted on the corrections of misread novels and pages by simulated correctors and by those that ship: minutes.
 guard: install out/ocr_pairs/manifest.json out/guard_pages/manifest.json
@@ -57,6 +62,11 @@ FONTS := fonts-oldstandard fonts-gfs-didot fonts-ebgaramond fonts-century-catalo
 # scripts/system-packages installs what is missing through apt, and says in one sentence what to install where there is no apt.
 system:
 	@scripts/system-packages tesseract-ocr tesseract-ocr-eng $(FONTS)
+
+# Further typefaces, to learn from and, the last four, to be measured with.
+reader-fonts:
+	@scripts/system-packages $(FONTS) fonts-linuxlibertine fonts-junicode fonts-adf-baskervald fonts-goudybookletter fonts-liberation \
+		fonts-dejavu-core fonts-dejavu-extra fonts-texgyre fonts-crosextra-caladea fonts-cmu fonts-freefont-ttf
 
 system-dev:
 	@scripts/system-packages tesseract-ocr tesseract-ocr-eng tesseract-ocr-hin chromium chromium-driver $(FONTS) fonts-lohit-deva
