@@ -54,8 +54,8 @@ def test_spaced_letters_stand_in_cells_at_first_and_at_their_places_at_last() ->
         assert (line.image.size, len(line.text)) == ((384, 32), 12)
         assert cells[:, 5:11].any(axis=1).all()
         assert not dark[16 * len(line.text) :].any()
-    first, last = (config.make_at(at, PROSE, fonts, np.random.default_rng(1)) for at in (0.0, 0.5))
-    assert last.png() == config.make(PROSE, fonts, np.random.default_rng(1)).png() != first.png()
+    first, last = (config.make_at(at, PROSE, fonts, np.random.default_rng(1)).image for at in (0.0, 0.5))
+    assert last == config.make(PROSE, fonts, np.random.default_rng(1)).image != first
 
 
 def test_lines_are_made_up_in_the_fraction_asked_for() -> None:
