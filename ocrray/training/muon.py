@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
-from typing import overload
+from typing import Any, overload
 
 import torch
 
@@ -34,7 +34,7 @@ class FullPrecisionMuon(torch.optim.Muon):
                     self._update(weight, weight.grad, group)
         return None
 
-    def _update(self, weight: torch.Tensor, gradient: torch.Tensor, group: dict[str, float]) -> None:
+    def _update(self, weight: torch.Tensor, gradient: torch.Tensor, group: dict[str, Any]) -> None:
         state = self.state[weight]
         if "momentum_buffer" not in state:
             state["momentum_buffer"] = torch.zeros_like(gradient)
