@@ -25,10 +25,22 @@ def _in_the_checkout(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_config_that_ships_is_a_possible_run(path: Path, tmp_path: Path):
-    """Its keys, engines and input all check out; a tiny model stands for one that must be trained first, and a CPU for a GPU."""
-    overrides = [f"output.path={tmp_path / 'out'}", "workers.correct_gpus=0"]
+    """Its keys, engines and input all check out; a tiny model stands for one that must be trained first, and a CPU for a GPU.
+
+    Images that `synthesize` makes are scans of the demo here.
+    """
+    overrides = [f"output.path={tmp_path / 'out'}", "workers.correct_gpus=0", "workers.recognize_gpus=0"]
     if path.stem == "gptj_6b_photo_metadata":
         overrides.append(f"extract.model={tiny_models.save(tmp_path / 'model', 'gptj')}")
+    if path.stem in ("paligemma_invoices", "got_ocr2_hindi_lines"):
+        overrides.append("recognize.adapter=null")
+        section = load(path, RestoreConfig).input
+        header = {
+            section.image_column: str(ROOT / "configs/restore/demo/scans/advertisements.png"),
+            section.ground_truth_column: "x",
+        }
+        (tmp_path / "images.jsonl").write_text(json.dumps(header))
+        overrides.append(f"input.paths=[{tmp_path / 'images.jsonl'}]")
 
     plan = make_plan(load(path, RestoreConfig, overrides), None, Problems(), dry_run=True)
 
