@@ -79,16 +79,14 @@ def attach(model: LanguageModel, attention: PackedAttention) -> None:
         layers = [module for module in model.modules() if isinstance(module, GPTJAttention)]
         for layer in layers:
             layer._attn = _gptj_forward(layer)
-    elif hasattr(model.config, "vision_config"):  # its images keep the attention that they have
-        model.set_attn_implementation({"text_config": _NAME})
     else:
-        model.set_attn_implementation(_NAME)
+        decoder.set_attn_implementation(_NAME)
     for layer in layers:
         layer.ocrray_attention = attention
 
 
 def _text_decoder(model: LanguageModel) -> Any:
-    """Return the part of a model of text and images that writes; `model` itself if it has no such parts."""
+    """Return the part that writes of a model of text and images, whose images keep their attention; else `model` itself."""
     return model.get_decoder() if hasattr(model.config, "vision_config") else model
 
 

@@ -152,7 +152,7 @@ class Decoder:
 
     def _sequence(self, batch: int, request: Request) -> SequenceState:
         sampler = sampler_for(request)
-        drafter = None if sampler else Drafter(request.source, self._strings, self._end)
+        drafter = None if sampler or not request.source else Drafter(request.source, self._strings, self._end)
         return SequenceState(next(self._numbers), batch, request, list(request.prompt), drafter, sampler)
 
     def _advance(self) -> list[tuple[int, Generation]]:

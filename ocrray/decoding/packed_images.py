@@ -90,6 +90,8 @@ class PackedVisionModel(PackedModel):
         self._features = ImageFeatures(len(model.model.get_input_embeddings().weight))
         # Qwen-VL gives each image token a position in time, height and width.
         self._rope_index = getattr(getattr(model.model, "model", None), "get_rope_index", None)
+        self.shared_prefix: list[int] = []
+        """Token ids before the image, the same in all prompts; empty where prompts are read whole."""
         super().__init__(as_generator(model))
 
     def add(self, requests: Sequence[ImageRequest]) -> list[PackedImageRequest]:
@@ -166,6 +168,7 @@ class PackedVisionModel(PackedModel):
             given: Mapping[str, torch.Tensor] = {
                 name: self._placed(value) for name, value in inputs.items() if name not in ("labels", "logits_to_keep")
             }
+            self.shared_prefix = [] if self.whole_prompts else prompt.ids[: prompt.image_positions[0]]
             [request] = self.add([ImageRequest(prompt, len(answer))])
             probes.append(Probe(request, answer, given))
         return probes
@@ -174,13 +177,17 @@ class PackedVisionModel(PackedModel):
 class PackedImageDecoder:
     """Reads images with their tokens packed, drafted from `source`; serves several threads.
 
-    The model's attention is replaced permanently. While one thread computes the features of the next images, those before are
-    read.
+    The model's attention is replaced permanently.
     """
 
     def __init__(self, model: VisionModel, *, batch_size_tokens: int | None = None) -> None:
         self._packed = PackedVisionModel(model)
-        decoder = Decoder(as_generator(model), batch_size_tokens=batch_size_tokens, model=self._packed)
+        decoder = Decoder(
+            as_generator(model),
+            batch_size_tokens=batch_size_tokens,
+            shared_prefix=self._packed.shared_prefix,
+            model=self._packed,
+        )
         self.stats = decoder.stats
         self._scheduler = Scheduler(decoder)
         self._tower = threading.Lock()
@@ -198,7 +205,9 @@ class PackedImageDecoder:
                 with self._tower:
                     packed = self._packed.add(requests[start : start + _IMAGES_AT_ONCE])
                 added += packed
-                futures += self._scheduler.submit(packed)
+                if self._packed.device.type == "cuda":  # which reads the first images while it sees the next
+                    futures += self._scheduler.submit(packed)
+            futures += self._scheduler.submit(added[len(futures) :])
             return [future.result() for future in futures]
         finally:
             wait(futures)  # others still read their features where one has failed

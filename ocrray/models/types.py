@@ -36,8 +36,8 @@ class LanguageModel(Protocol):
     def named_modules(self) -> Iterator[tuple[str, "torch.nn.Module"]]:
         """Iterate over all modules with their names, this one first, without a name."""
 
-    def set_attn_implementation(self, name: str | dict[str, str]) -> None:
-        """Use the attention function registered under `name`, or one for each part of the config."""
+    def set_attn_implementation(self, name: str) -> None:
+        """Use the attention function registered under `name`."""
 
     def get_decoder(self) -> "torch.nn.Module":
         """Return the part that writes."""
