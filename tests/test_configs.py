@@ -6,6 +6,7 @@ from pathlib import Path
 import pyarrow.dataset
 import pytest
 import tiny_models
+from scan_samples import SCHEMAS, schema_errors
 
 from ocrray.cli import main
 from ocrray.config import load
@@ -60,6 +61,10 @@ def test_config_demo_makes_the_scans_better(tmp_path: Path):
     assert 0.04 < raw / chars < 0.07
     assert corrected < raw
     assert all(row["corrected_distance"] <= row["raw_distance"] for row in rows)
+    files = {kind: [path.read_bytes() for path in (tmp_path / "out" / "export" / kind).rglob("*.*ml")] for kind in SCHEMAS}
+    assert {kind: len(of_kind) for kind, of_kind in files.items()} == {"alto": 16, "page": 16}
+    assert [error for kind, of_kind in files.items() for data in of_kind for error in schema_errors(kind, data)] == []
+    assert len(list((tmp_path / "out" / "export" / "pdf").iterdir())) == 15
 
 
 @pytest.mark.usefixtures("on_cluster")

@@ -229,6 +229,17 @@ def test_restore_export_without_documents_is_refused(run, table, capsys: pytest.
     assert "export: the input holds no ALTO" in capsys.readouterr().err
 
 
+def test_restore_export_of_scans_needs_the_formats_of_their_files(run, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """`export: {}` of scans alone is refused with the key that is missing; with it the plan says what is written."""
+    Image.new("L", (300, 200), 255).save(tmp_path / "page.png")
+    config = {"input": {"paths": [str(tmp_path / "page.png")]}, "recognize": {"engine": "tesseract"}, "correct": None}
+
+    assert run(config, "--dry-run", "--set", "export={}")[0] == 2
+    assert "set export.scans" in capsys.readouterr().err
+    assert run(config, "--dry-run", "--set", "export={scans: [alto, pdf]}")[0] == 0
+    assert "scans as alto, pdf" in capsys.readouterr().out
+
+
 def test_restore_output_inside_the_input_is_not_read(run, tmp_path: Path):
     """A folder of texts whose corpus is written below it gives the same corpus again, when the run goes on or is repeated."""
     folder = tmp_path / "what? [1] ä 50%41"

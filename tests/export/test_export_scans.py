@@ -10,6 +10,7 @@ from lxml import etree
 from PIL import Image
 from scan_samples import BOXLESS, LINES, export_scans, failed_row, outcomes, scan_row, schema_errors
 
+import ocrray
 from ocrray.corpus.export.boxes import Box
 from ocrray.corpus.export.corpus import ExportConfig, Exported
 from ocrray.corpus.export.projection import corrected_lines
@@ -50,6 +51,26 @@ def test_export_of_scan_has_corrected_words_in_their_boxes(scan: Path, kind: str
     assert all(
         part in data for part in (b"300", b"120", b"tesseract", b"5.5.4-abc", b"tagger default 0123456789ab", b"03:04:05Z")
     )
+
+
+@pytest.mark.parametrize(
+    ("recognizer", "software", "version", "model"),
+    [
+        ("tesseract deu+eng 5.5.4-abc", "tesseract", "5.5.4-abc", "model: deu+eng"),
+        ("vlm org/reader 0a1b2c got/77", "ocrray", ocrray.__version__, "model: vlm org/reader 0a1b2c got/77"),
+        (None, "text layer of the file", None, None),
+    ],
+)
+def test_export_of_scan_names_what_recognized_it(
+    scan: Path, recognizer: str | None, software: str, version: str | None, model: str | None
+):
+    """Tesseract has a version of its own; other engines are ours, with a model."""
+    _, folder = export_scans(scan.parent.parent, [scan_row(scan, LINES, recognizer=recognizer)], "alto")
+
+    step = etree.parse(folder / "alto" / f"{scan.name}.xml").find(".//{*}Processing")
+    assert step is not None
+    names = ("softwareName", "softwareVersion", "processingStepSettings")
+    assert [step.findtext(f".//{{*}}{name}") for name in names] == [software, version, model]
 
 
 @pytest.mark.parametrize("kind", FORMATS)

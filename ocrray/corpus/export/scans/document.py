@@ -140,10 +140,12 @@ def _lines(row: DocumentPage) -> list[Line]:
 
 
 def _steps(row: DocumentPage) -> Iterator[Step]:
-    engine, _, rest = (row.recognizer or "").partition(" ")
-    model, _, revision = rest.rpartition(" ")
-    if engine:
-        yield Step("recognition", engine, revision, model)
+    engine, _, model = (row.recognizer or "").partition(" ")
+    if engine == "tesseract":  # engine, languages, version
+        languages, _, version = model.rpartition(" ")
+        yield Step("recognition", engine, version, languages)
+    elif engine:
+        yield Step("recognition", "ocrray", ocrray.__version__, f"{engine} {model}".strip())
     else:
         yield Step("recognition", "text layer of the file", "", "")
     if row.corrector:
