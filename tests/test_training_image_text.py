@@ -1,7 +1,9 @@
 """Training on images with text: which rows become samples, what a batch holds, and what is left behind."""
 
 import io
+import json
 import random
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +11,16 @@ import pyarrow as pa
 import pytest
 import tiny_runs
 import tiny_vision
+import torch
 from datasets import Dataset
 from PIL import Image, ImageDraw
+from pydantic import ValidationError
 
 from ocrray.models.vision.loading import load_vision_model
 from ocrray.training.config import TrainConfig, open_task
 from ocrray.training.export import export
 from ocrray.training.history import TrainedRun
+from ocrray.training.loop import _build
 from ocrray.training.samples import IMAGE
 
 NEW = {
@@ -182,3 +187,135 @@ def test_rows_become_samples_or_say_why_not(
         assert sample["length"] == len(prompt.ids) + len(sample["input_ids"])
         assert sample["images"] == [{"bytes": image, "path": None}]
         assert sample["source"] == (instruction or "OCR: ")
+
+
+def parts(config: TrainConfig) -> tuple[Any, set[str]]:
+    """The model that is trained, and the parts of it with trained weights."""
+    task = open_task(config)
+    model, _ = _build(config, task, {}, None)
+    named = (name.removeprefix("base_model.model.") for name, weight in model.named_parameters() if weight.requires_grad)
+    return model, {name.split(".")[1] for name in named}
+
+
+ATTENTION = ["q_proj", "k_proj", "v_proj", "o_proj"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "method", "vision", "trained_parts"),
+    [
+        ("paligemma", {"kind": "lora", "r": 2, "target_modules": ATTENTION}, "frozen", {"language_model"}),
+        ("paligemma", {"kind": "lora", "r": 2, "target_modules": ATTENTION}, "adapter", {"language_model", "vision_tower"}),
+        ("got", {"kind": "lora", "r": 2}, "frozen", {"language_model"}),
+        ("got", {"kind": "lora", "r": 2}, "adapter", {"language_model", "vision_tower", "multi_modal_projector"}),
+        ("got", {"kind": "lora", "r": 2}, "full", {"language_model", "vision_tower", "multi_modal_projector"}),
+        ("got", {"kind": "full"}, "frozen", {"language_model"}),
+        ("paligemma", {"kind": "full"}, "full", {"language_model", "vision_tower", "multi_modal_projector"}),
+    ],
+)
+def test_vision_says_which_parts_are_trained(tmp_path: Path, kind: Any, method: Any, vision: str, trained_parts: set[str]):
+    """And every trained weight gets a gradient from an image with its answer: DistributedDataParallel would wait for it."""
+    config = adapted(tmp_path, kind, method=method, task={"vision": vision})
+    task = open_task(config)
+    samples = task.encode(rows((png("12"), None, "12")), {})
+
+    model, found = parts(config)
+
+    assert found == trained_parts
+    model.train()(**task.collator(0, {})(samples.to_pylist())).loss.backward()
+    assert [name for name, weight in model.named_parameters() if weight.requires_grad and weight.grad is None] == []
+    names = [name for name, weight in model.named_parameters() if weight.requires_grad and "vision_tower" in name]
+    is_whole = any("lora" not in name for name in names)
+    assert is_whole == (vision == "full")
+
+
+@pytest.mark.parametrize(
+    ("kind", "targets", "vision", "problem"),
+    [
+        ("got", ATTENTION, "adapter", "names no layer of the vision tower; it has"),
+        ("got", ["qkv"], "frozen", "names layers of the vision tower alone"),
+        ("got", ["qkv", *ATTENTION], "adapter", ""),
+        ("paligemma", ATTENTION, "adapter", ""),
+        ("got", ["qkv", "nonsense"], "adapter", "named nonsense"),
+    ],
+)
+def test_plan_says_which_tower_the_targets_miss(tmp_path: Path, kind: Any, targets: list[str], vision: str, problem: str):
+    """Names of SigLIP's layers are also those of language models; names of GOT-OCR2's tower are its own."""
+    method = {"kind": "lora", "target_modules": targets}
+
+    found = open_task(adapted(tmp_path, kind, method=method, task={"vision": vision})).problems()
+
+    assert len(found) == bool(problem)
+    assert all(problem in line for line in found)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"task": {"vision": "adapter"}, "method": {"kind": "full"}}, "needs method.kind lora or qlora"),
+        ({"task": {"vision": "full"}, "method": {"kind": "qlora"}}, "in 4 bits"),
+        ({"task": {"fields": {"type": "object", "properties": {"a": {"type": "string"}}}}}, "set task.output to json"),
+        ({"data": {"train": ["x"], "grouping": "packed"}}, "not packed"),
+    ],
+)
+def test_settings_that_contradict_each_other_are_refused(tmp_path: Path, changes: dict[str, Any], reason: str):
+    """With the config, before anything is read."""
+    with pytest.raises(ValidationError, match=reason):
+        adapted(tmp_path, "got", **changes)
+
+
+def test_batch_has_the_loss_of_all_logits_and_hides_later_tokens(tmp_path: Path):
+    """Logits of the answers alone give the loss of all; a token of an answer changes no logits before it, of PaliGemma either."""
+    config = adapted(tmp_path, "paligemma")
+    task = open_task(config)
+    samples = task.encode(rows((png("1"), None, "12"), (png("2"), "read", "3456")), {}).to_pylist()
+    model, _ = _build(config, task, {}, None)
+    batch = task.collator(0, {})(samples)
+    everything = {name: value for name, value in batch.items() if name not in ("labels", "logits_to_keep")}
+
+    with torch.no_grad():
+        kept, whole = model.eval()(**batch), model(**everything).logits
+        changed = everything | {"input_ids": everything["input_ids"].clone()}
+        changed["input_ids"][:, -2] = 7
+        after = model(**changed).logits
+
+    assert kept.logits.shape[1] == batch["logits_to_keep"] == 6  # four characters, the end, and the position before them
+    labels = torch.nn.functional.pad(batch["labels"], (whole.shape[1] - 6, 0), value=-100)
+    assert torch.allclose(kept.loss, model.base_model.model.loss_function(whole, labels, whole.shape[-1]), atol=1e-5)
+    assert torch.equal(whole[:, :-2], after[:, :-2])
+    assert not torch.equal(whole[:, -2], after[:, -2])
+
+
+def test_adapter_is_trained_further_with_another_dropout(tmp_path: Path):
+    """It begins with the weights of the first run, and is exported with its processor, its parts named in the card."""
+    first = adapted(tmp_path, "got", optimizer={"learning_rate": 0.1, "warmup_steps": 0})
+    checkpoint, before, samples = trained(first, rows(*[(png("12"), None, "12")] * 8), tmp_path / "first")
+    method = {"kind": "lora", "r": 2, "dropout": 0.2}
+
+    again = adapted(tmp_path, "got", model={"adapter": str(checkpoint)}, method=method)
+    _, after, _ = trained(again, rows(*[(png("12"), None, "12")] * 8), tmp_path / "second")
+
+    assert after[0] == pytest.approx(before[-1], abs=0.02)
+    assert after[0] < before[0] - 0.05
+    export(first, checkpoint, tmp_path / "model", run=TrainedRun([{"step": 1, "loss": 1.0}]), held_out=samples)
+    assert "14 in model.language_model.layers" in (tmp_path / "model" / "README.md").read_text()
+    loaded = load_vision_model(first.model.pretrained, adapter=str(tmp_path / "model"), merge_adapter=True)
+    assert loaded.encoder.tokenizer.get_vocab()
+
+
+@pytest.mark.parametrize(
+    ("method", "problem"),
+    [
+        ({"kind": "lora", "r": 4, "alpha": 8}, r"method.r is 4, method.alpha is 8.0, .*set method.r: 2, method.alpha: 32"),
+        ({"kind": "full"}, "trains no adapter"),
+    ],
+)
+def test_adapter_of_other_settings_is_refused_with_what_to_set(tmp_path: Path, method: dict[str, Any], problem: str):
+    """Rank and alpha of an adapter cannot change: the config must name its own."""
+    settings = {"peft_type": "LORA", "r": 2, "lora_alpha": 32, "target_modules": ["q_proj"]}
+    (tmp_path / "adapter").mkdir()
+    (tmp_path / "adapter" / "adapter_config.json").write_text(json.dumps(settings))
+    (tmp_path / "adapter" / "adapter_model.safetensors").touch()
+
+    [found] = open_task(adapted(tmp_path, "got", model={"adapter": str(tmp_path / "adapter")}, method=method)).problems()
+
+    assert re.search(problem, found)

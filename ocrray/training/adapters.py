@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ocrray.errors import ConfigError, EngineError
 from ocrray.models.adapters import attach_adapter, find_adapter
 from ocrray.models.folders import ADAPTER_FILES
+from ocrray.models.vision.adapters import in_present_names
 from ocrray.training.settings import LoraMethod, RunSettings
 from ocrray.training.tokenizers import published_tokenizer
 from ocrray.training.unused import freeze, unused_modules
@@ -117,7 +118,8 @@ def _continued(model: Any, adapter: str, method: LoraMethod) -> Any:
         settings = json.loads((folder / ADAPTER_FILES[0]).read_text(encoding="utf-8"))
         if problem := continuation_problem(settings, method):
             raise ConfigError(f"model.adapter: {adapter}: {problem}")
-        adapted: Any = attach_adapter(model, folder, is_trainable=True)
+        with in_present_names(folder, model) as renamed:
+            adapted: Any = attach_adapter(model, renamed, is_trainable=True)
     except (EngineError, OSError, ValueError) as error:
         raise ConfigError(f"model.adapter: {' '.join(str(error).split())}") from error
     for name, settings in adapted.peft_config.items():

@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,6 +14,7 @@ import yaml
 from jinja2 import PackageLoader
 
 from ocrray.corpus.card import NAME, card_environment
+from ocrray.models.folders import ADAPTER_FILES
 from ocrray.training.config import TrainConfig
 from ocrray.training.history import TrainedRun
 from ocrray.training.plots import LOSSES_NAME
@@ -72,7 +74,7 @@ def write_card(
         losses=_losses(config, run, step),
         measured_columns=columns,
         measured=measured,
-        hyperparameters=_hyperparameters(config, text),
+        hyperparameters=_hyperparameters(config, text, _adapted_layers(folder)),
         versions=_versions(),
         pictures={"losses": LOSSES_NAME},
     )
@@ -162,7 +164,7 @@ def _measured(run: TrainedRun, step: int) -> tuple[list[str], list[dict[str, flo
     return columns, [by_step[at] for at in _thinned(by_step, keep={step})]
 
 
-def _hyperparameters(config: TrainConfig, text: CardText) -> list[tuple[str, Any]]:
+def _hyperparameters(config: TrainConfig, text: CardText, adapted: Mapping[str, int]) -> list[tuple[str, Any]]:
     optimizer = config.optimizer
     betas, decay = _joined(optimizer.betas), f"weight decay {optimizer.weight_decay:g}"
     composition = {
@@ -173,8 +175,9 @@ def _hyperparameters(config: TrainConfig, text: CardText) -> list[tuple[str, Any
     }
     return [
         ("method", config.method.kind),
-        *_adapter_rows(config),
+        *_adapter_rows(config, adapted),
         ("steps", config.max_steps) if config.max_steps else ("epochs", f"{config.epochs:g}"),
+        *([("greatest number of steps", config.step_limit)] if config.step_limit else []),
         ("batch: size × accumulation × workers", _step_samples(config)),
         ("optimizer", f"{optimizer.kind}, betas {betas}, eps {optimizer.eps:g}, {decay}"),
         ("learning rate", f"{optimizer.learning_rate:g}, {optimizer.schedule}, {optimizer.warmup_steps} steps of warm-up"),
@@ -188,7 +191,7 @@ def _hyperparameters(config: TrainConfig, text: CardText) -> list[tuple[str, Any
     ]
 
 
-def _adapter_rows(config: TrainConfig) -> list[tuple[str, Any]]:
+def _adapter_rows(config: TrainConfig, adapted: Mapping[str, int]) -> list[tuple[str, Any]]:
     method = config.method
     if not isinstance(method, LoraMethod):
         return []
@@ -197,7 +200,21 @@ def _adapter_rows(config: TrainConfig) -> list[tuple[str, Any]]:
         ("LoRA alpha", f"{method.alpha:g}"),
         ("LoRA dropout", f"{method.dropout:g}"),
         ("LoRA target modules", _joined(method.target_modules)),
+        *([("adapted layers", _joined([f"{count} in {part}" for part, count in adapted.items()]))] if adapted else []),
+        *([("adapter trained further", config.model.adapter)] if config.model.adapter else []),
     ]
+
+
+def _adapted_layers(folder: Path) -> dict[str, int]:
+    """Return the number of layers with a low-rank adapter in each part of the model, by its name."""
+    from safetensors import safe_open
+
+    file = folder / ADAPTER_FILES[1]
+    if not file.is_file():
+        return {}
+    with safe_open(file, framework="numpy") as tensors:
+        names = [name.removeprefix("base_model.model.") for name in tensors.keys() if ".lora_A." in name]  # noqa: SIM118 (not a dict)
+    return dict(Counter(re.split(r"\.\d+\.|\.[^.]*\.lora_A\.", name)[0] for name in sorted(names)))
 
 
 def _step_samples(config: TrainConfig) -> str:

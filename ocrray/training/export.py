@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from ocrray.errors import ConfigError
 from ocrray.models.folders import ADAPTER_FILES, adapter_problems, model_problems
-from ocrray.models.loading import Dtype, load_generator, load_weights
+from ocrray.models.loading import Dtype, load_weights
 from ocrray.training import delivery, plots
 from ocrray.training.card import write_card
 from ocrray.training.checkpoint import write_config
@@ -68,7 +68,7 @@ def save_model(config: TrainConfig, checkpoint: Path, folder: Path) -> None:
         if not weight.isfinite().all():
             raise ConfigError(f"{checkpoint}: {name} is not finite as {dtype}; set output.dtype: bfloat16 or float32")
     model.save_pretrained(folder)
-    task.processing_class().from_pretrained(checkpoint, trust_remote_code=trust).save_pretrained(folder)
+    task.load_preprocessor(checkpoint, trust_remote_code=trust).save_pretrained(folder)
 
 
 def save_adapter(config: TrainConfig, checkpoint: Path, folder: Path) -> None:
@@ -88,8 +88,8 @@ def save_adapter(config: TrainConfig, checkpoint: Path, folder: Path) -> None:
     }
     (folder / settings_name).write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     shutil.copyfile(checkpoint / weights_name, folder / weights_name)
-    preprocessors = open_task(config).processing_class()
-    preprocessors.from_pretrained(checkpoint, trust_remote_code=config.model.trust_remote_code).save_pretrained(folder)
+    preprocessor = open_task(config).load_preprocessor(checkpoint, trust_remote_code=config.model.trust_remote_code)
+    preprocessor.save_pretrained(folder)
 
 
 def merge(config: TrainConfig, adapter: Path, folder: Path) -> None:
@@ -100,17 +100,16 @@ def merge(config: TrainConfig, adapter: Path, folder: Path) -> None:
     settings = AutoConfig.from_pretrained(
         model.pretrained, revision=model.revision or "main", trust_remote_code=model.trust_remote_code
     )
-    generator = load_generator(
+    merged, preprocessor = open_task(config).load_merged(
         model.pretrained,
         revision=model.revision,
         adapter=str(adapter),
-        merge_adapter=True,
         dtype=_dtype_name(settings.dtype),
         device="cpu",
         trust_remote_code=model.trust_remote_code,
     )
-    generator.model.save_pretrained(folder)
-    generator.tokenizer.save_pretrained(folder)
+    merged.save_pretrained(folder)
+    preprocessor.save_pretrained(folder)
 
 
 def _dtype_name(dtype: object) -> Dtype:

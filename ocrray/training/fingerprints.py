@@ -21,6 +21,7 @@ _LATER = (
     ("evaluation", "per_epoch"),
     ("evaluation", "early_stopping"),
 )
+_READ_WITH = ("*token*", "config.json", "*processor*.json", "chat_template*")
 _FREE = {"workers", "output"}
 """Keys that may change when a run is resumed."""
 _AFTER_SAMPLES = _FREE | {
@@ -28,6 +29,7 @@ _AFTER_SAMPLES = _FREE | {
     "batch",
     "epochs",
     "max_steps",
+    "step_limit",
     "precision",
     "gradient_checkpointing",
     "deepspeed",
@@ -44,6 +46,7 @@ def run_settings(config: TrainConfig, files: Mapping[str, Sequence[Found]], limi
     return {
         **_without_later(config.model_dump(mode="json", exclude=_FREE)),
         "model_revision": model.name and weights_revision(model.name, model.revision),
+        **({"adapter_revision": weights_revision(model.adapter)} if model.adapter else {}),
         **_data(files, limit),
     }
 
@@ -64,6 +67,8 @@ def sample_settings(config: TrainConfig, files: Mapping[str, Sequence[Found]], l
 
 def _without_later(settings: dict[str, Any]) -> dict[str, Any]:
     """Remove keys that earlier versions did not have, where they are null: their runs can still be resumed."""
+    if settings.get("step_limit") is None:
+        settings.pop("step_limit", None)
     for section, key in _LATER:
         if section in settings and settings[section].get(key) is None:
             settings[section].pop(key, None)
@@ -83,5 +88,5 @@ def _file(file: Found) -> list[str | int]:
 def _model_files(config: TrainConfig) -> list[str]:
     """Return local files that decide on tokens and labels: their content may change under the same name."""
     folders = [Path(name) for name in (config.model.tokenizer, config.model.name) if name]
-    found = sorted(file for folder in folders for pattern in ("*token*", "config.json") for file in folder.glob(pattern))
+    found = sorted(file for folder in folders for pattern in _READ_WITH for file in folder.glob(pattern))
     return [f"{file.name} {file.stat().st_size} {file.stat().st_mtime_ns}" for file in found]

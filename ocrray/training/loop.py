@@ -64,7 +64,7 @@ def train(
     _set_up(config)
     layout, is_resized = _layout(config, resume_from)
     order = _order(config, layout, train_data)
-    steps = config.max_steps or math.ceil(config.epochs * order.steps_per_epoch)
+    steps = config.steps(order.steps_per_epoch)
     if resume_from and _is_over(config, read_state(resume_from), steps):
         return
     new_optimizer = is_resized and config.deepspeed is not None  # DeepSpeed's state fits the number of workers that saved it

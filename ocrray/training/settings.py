@@ -1,6 +1,7 @@
 """Settings of a training run that are the same for every task."""
 
 import importlib.util
+import math
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
@@ -258,6 +259,8 @@ class RunSettings(StrictModel):
     """Passes over the training data; `max_steps` overrides it."""
     max_steps: PositiveInt | None = None
     """Optimizer steps of the run; null: as many as `epochs` take."""
+    step_limit: PositiveInt | None = None
+    """Optimizer steps after which a run of `epochs` ends, should it take more; null: none."""
     seed: int = Field(default=1, ge=0, lt=2**32)
     """Seed of weights, dropout, held-out rows and order of samples."""
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
@@ -270,6 +273,11 @@ class RunSettings(StrictModel):
     checkpoint: CheckpointConfig = CheckpointConfig()
     output: TrainOutput
     workers: TrainWorkers = TrainWorkers()
+
+    def steps(self, steps_per_epoch: int) -> int:
+        """Return the optimizer steps of the run, unless it is stopped early."""
+        steps = self.max_steps or math.ceil(self.epochs * steps_per_epoch)
+        return min(steps, self.step_limit or steps)
 
     @property
     def trains_adapter(self) -> bool:

@@ -47,6 +47,21 @@ def target_problems(run: RunSettings, model_class: Callable[[], Any]) -> list[st
     return [problem] if problem else []
 
 
+def tower_problems(run: RunSettings, model_class: Callable[[], Any], *, reaches: bool) -> list[str]:
+    """Return a line where adapters are to reach the vision tower of a local model, or must not, and none is left that they do."""
+    method = run.method
+    if not isinstance(method, LoraMethod) or isinstance(method.target_modules, str):
+        return []
+    model = model_without_weights(run, model_class)
+    if model is None:
+        return []
+    from ocrray.training.adapters import tower_problem
+    from ocrray.training.unused import outside_decoder
+
+    problem = tower_problem(model, outside_decoder(model), method.target_modules, reaches=reaches)
+    return [problem] if problem else []
+
+
 def model_without_weights(run: RunSettings, model_class: Callable[[], Any]) -> Any:
     """Return the local model `model.name` on torch's meta device; None where it cannot be made, or is on the hub."""
     folder = Path(run.model.name or "")

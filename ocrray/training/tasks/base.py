@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, cast
 
 import pyarrow as pa
 
@@ -116,11 +116,19 @@ class Task(ABC):
     def model_class(self) -> Any:
         """Return the auto class of transformers that loads the model."""
 
-    def processing_class(self) -> Any:
-        """Return the auto class of transformers that loads what `build` returns beside the model."""
+    def load_preprocessor(self, folder: Path, *, trust_remote_code: bool) -> "Preprocessor":
+        """Return the tokenizer or processor that training saved in `folder`, a checkpoint."""
         from transformers import AutoTokenizer
 
-        return AutoTokenizer
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code)
+        return tokenizer
+
+    def load_merged(self, base: str, **settings: Any) -> "tuple[PreTrainedModel, Preprocessor]":
+        """Return a model with its adapter merged in, and its tokenizer or processor; `settings` are those of `load_generator`."""
+        from ocrray.models.loading import load_generator
+
+        generator = load_generator(base, merge_adapter=True, **settings)
+        return cast("PreTrainedModel", generator.model), generator.tokenizer
 
     def frozen_modules(self, model: Any) -> list[str]:
         """Return the names of modules that are not trained and get no adapter; by default those that text does not reach."""

@@ -6,6 +6,7 @@ import pyarrow as pa
 
 from ocrray.decoding import ImageRequest
 from ocrray.decoding.images import open_vision_decoder
+from ocrray.evaluation.documents import score_answers
 from ocrray.evaluation.text import reading_metrics
 from ocrray.models.vision.loading import load_vision_model
 from ocrray.training.images import open_image
@@ -27,6 +28,10 @@ def read_samples(location: str, samples: pa.Table, **options: Any) -> list[str]:
     return answers
 
 
-def measure(location: str, samples: pa.Table, **options: Any) -> dict[str, float]:
-    """Return `reading_metrics` of the answers to SAMPLES; `options` are those of `load_vision_model`."""
-    return reading_metrics(read_samples(location, samples, **options), samples["target"].to_pylist())
+def measure(location: str, samples: pa.Table, *, as_json: bool, **options: Any) -> dict[str, float]:
+    """Return `reading_metrics`, or with `as_json` those of documents, of the answers to SAMPLES.
+
+    `options` are those of `load_vision_model`.
+    """
+    answers, truth = read_samples(location, samples, **options), samples["target"].to_pylist()
+    return score_answers(zip(answers, truth, strict=True)).metrics() if as_json else reading_metrics(answers, truth)

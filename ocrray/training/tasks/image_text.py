@@ -8,6 +8,7 @@ import pyarrow as pa
 from pydantic import PositiveInt
 
 from ocrray.errors import ConfigError, RecordError
+from ocrray.models.folders import ADAPTER_FILES
 from ocrray.models.vision.checks import vision_problems
 from ocrray.models.vision.formats import PromptFormat, default_instruction, resolve_format
 from ocrray.prompts.fields import FieldSchema
@@ -15,10 +16,10 @@ from ocrray.training.image_rows import COLUMNS, ImageRows
 from ocrray.training.images import checked_image
 from ocrray.training.layouts import Layout
 from ocrray.training.samples import SAMPLES, Column, Facts
-from ocrray.training.settings import LoraMethod, RunSettings
+from ocrray.training.settings import RunSettings
 from ocrray.training.tasks import new_reader
-from ocrray.training.tasks.architecture import known_settings, model_without_weights
-from ocrray.training.tasks.base import BaseTaskConfig, CardText, Collator
+from ocrray.training.tasks.architecture import known_settings, tower_problems
+from ocrray.training.tasks.base import BaseTaskConfig, CardText, Collator, Preprocessor
 from ocrray.training.tasks.image_batches import ImageBatches
 from ocrray.training.tasks.pretrained import PretrainedTask
 
@@ -100,8 +101,7 @@ class ImageTextTask(PretrainedTask):
 
     def problems(self) -> list[str]:
         """Return reasons why the model cannot be trained as configured, as far as its files tell; a line each."""
-        found = super().problems()
-        return found or self._vision_problems()
+        return super().problems() or tower_problems(self._run, self.model_class, reaches=self._config.vision == "adapter")
 
     def survey(self, sample: Callable[[], pa.Table]) -> Facts:
         """Return the alphabet of a new tokenizer, else nothing."""
@@ -127,11 +127,26 @@ class ImageTextTask(PretrainedTask):
 
         return AutoModelForImageTextToText
 
-    def processing_class(self) -> Any:
-        """Return AutoProcessor."""
-        from transformers import AutoProcessor
+    def load_preprocessor(self, folder: Path, *, trust_remote_code: bool) -> "Preprocessor":
+        """Return the processor that training saved in `folder`."""
+        from transformers import AutoConfig
 
-        return AutoProcessor
+        from ocrray.models.vision.processors import load_processor
+
+        model = self._run.model
+        if (folder / ADAPTER_FILES[0]).is_file():  # an adapter has no config of the model
+            config = AutoConfig.from_pretrained(model.pretrained, revision=model.revision, trust_remote_code=trust_remote_code)
+        else:
+            config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
+        processor: ProcessorMixin = load_processor(folder, config, trust_remote_code=trust_remote_code)
+        return processor
+
+    def load_merged(self, base: str, **settings: Any) -> "tuple[PreTrainedModel, Preprocessor]":
+        """Return a model with its adapter merged in, and its processor; `settings` are those of `load_vision_model`."""
+        from ocrray.models.vision.loading import load_vision_model
+
+        loaded: Any = load_vision_model(base, merge_adapter=True, prompt_format=self._config.prompt, **settings)
+        return loaded.model, loaded.encoder.processor
 
     def build(self, facts: Facts) -> "tuple[PreTrainedModel, ProcessorMixin]":
         """Return the vision-language model to train, random or pretrained, and its processor."""
@@ -162,12 +177,12 @@ class ImageTextTask(PretrainedTask):
         return ImageBatches(self._encoder(facts))
 
     def measure(self, folder: Path, samples: pa.Table) -> dict[str, float]:
-        """Return the figures of greedy answers: CER, WER and the share of exact ones, or the scores of fields."""
+        """Return the figures of greedy answers: CER, WER and the share of exact ones, or the scores of documents."""
         from ocrray.training.tasks.image_measure import measure
 
         weights = {name: value for name, value in self._engine_weights(folder).items() if name != "model"}
         location = self._run.model.pretrained if "adapter" in weights else str(folder)
-        return measure(location, samples, **weights, **self._prompt_options())
+        return measure(location, samples, as_json=self._config.output == "json", **weights, **self._prompt_options())
 
     def card(self, weights: Mapping[str, Any]) -> CardText:
         """Return the parts of the card of a reader."""
@@ -221,6 +236,7 @@ class ImageTextTask(PretrainedTask):
 
     def _open_encoder(self, facts: Facts) -> "ImageTextEncoder":
         from ocrray.models.vision.loading import load_encoder, make_encoder
+        from ocrray.models.vision.processors import load_processor
 
         model = self._run.model
         if not self._run.from_scratch:
@@ -235,7 +251,7 @@ class ImageTextTask(PretrainedTask):
         if self._has_new_tokenizer:
             processor: Any = new_reader.new_processor(architecture, facts["alphabet"], self._config.image_processor)
         else:
-            processor = self.processing_class().from_pretrained(model.tokenizer, backend="pil")
+            processor = load_processor(str(model.tokenizer), self._new_config(None))
         return make_encoder(processor, self._new_config(processor), **self._prompt_options())
 
     def _new_config(self, processor: Any) -> Any:
@@ -269,20 +285,6 @@ class ImageTextTask(PretrainedTask):
             return sample | {"dropped": "too_long"}
         images = [{"bytes": data, "path": None}]
         return sample | {"input_ids": answer, "labels": answer, "length": length + len(answer), "images": images}
-
-    def _vision_problems(self) -> list[str]:
-        """Return a line where adapters on the vision tower are wanted, and `method.target_modules` names none of its layers."""
-        method = self._run.method
-        if self._config.vision == "full" or not isinstance(method, LoraMethod) or isinstance(method.target_modules, str):
-            return []
-        model = model_without_weights(self._run, self.model_class)
-        if model is None:
-            return []
-        from ocrray.training.adapters import tower_problem
-        from ocrray.training.unused import outside_decoder
-
-        problem = tower_problem(model, outside_decoder(model), method.target_modules, reaches=self._config.vision == "adapter")
-        return [problem] if problem else []
 
 
 def _fits(answer: str, fields: FieldSchema) -> bool:

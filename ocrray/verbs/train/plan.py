@@ -64,7 +64,7 @@ class TrainPlan(Plan):
             *rows,
             ("task", config.task.kind),
             ("method", f"{config.method.kind} of {model}"),
-            ("steps", f"{config.max_steps:,}" if config.max_steps else f"{config.epochs:g} epochs"),
+            ("steps", _steps(config)),
             *self._schedule_rows(),
             ("workers", f"{_workers(config)}, on {'GPUs' if config.workers.gpus else 'CPUs'}"),
         ]
@@ -116,6 +116,11 @@ def _extent(file: Found) -> str:
         return f"{file.stat.size:,} bytes" if isinstance(file.stat, FileStat) else "unreadable"
     with open_binary(file.location) as stream:
         return f"{pq.read_metadata(stream).num_rows:,} rows"
+
+
+def _steps(config: TrainConfig) -> str:
+    steps = f"{config.max_steps:,}" if config.max_steps else f"{config.epochs:g} epochs"
+    return f"{steps}, at most {config.step_limit:,}" if config.step_limit else steps
 
 
 def _workers(config: TrainConfig) -> str:

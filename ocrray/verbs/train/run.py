@@ -76,13 +76,11 @@ def _process(plan: TrainPlan, folder: Location) -> dict[str, Any]:
 
 def _steps(config: TrainConfig, parts: Sequence[DataPart]) -> int:
     """Return the optimizer steps of the run; packed samples are counted by their tokens, so that it may be a few more."""
-    if config.max_steps:
-        return config.max_steps
     train = next(part for part in parts if part.name == "train")
     is_packed = config.data.grouping == "packed"
     samples = -(-train.tokens // config.data.max_length_tokens) if is_packed else train.samples
     step_samples = config.batch.size * config.batch.accumulation * config.workers.most
-    return math.ceil(config.epochs * math.ceil(samples / step_samples))
+    return config.steps(math.ceil(samples / step_samples))
 
 
 def _summary(config: TrainConfig, run: TrainedRun, trained: "Trained") -> dict[str, Any]:
