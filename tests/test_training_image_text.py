@@ -287,17 +287,16 @@ def test_batch_has_the_loss_of_all_logits_and_hides_later_tokens(tmp_path: Path)
 
 def test_adapter_is_trained_further_with_another_dropout(tmp_path: Path):
     """It begins with the weights of the first run, and is exported with its processor, its parts named in the card."""
-    first = adapted(tmp_path, "got", optimizer={"learning_rate": 0.1, "warmup_steps": 0})
+    first = adapted(tmp_path, "got", optimizer={"learning_rate": 0.03, "warmup_steps": 0})
     checkpoint, before, samples = trained(first, rows(*[(png("12"), None, "12")] * 8), tmp_path / "first")
     method = {"kind": "lora", "r": 2, "dropout": 0.2}
 
     again = adapted(tmp_path, "got", model={"adapter": str(checkpoint)}, method=method)
     _, after, _ = trained(again, rows(*[(png("12"), None, "12")] * 8), tmp_path / "second")
 
-    assert after[0] == pytest.approx(before[-1], abs=0.02)
-    assert after[0] < before[0] - 0.05
+    assert after[0] == pytest.approx(before[-1], abs=1e-4) != pytest.approx(before[0], abs=1e-3)  # the first step is at rate 0
     export(first, checkpoint, tmp_path / "model", run=TrainedRun([{"step": 1, "loss": 1.0}]), held_out=samples)
-    assert "14 in model.language_model.layers" in (tmp_path / "model" / "README.md").read_text()
+    assert "14 in model.language" in (tmp_path / "model" / "README.md").read_text()
     loaded = load_vision_model(first.model.pretrained, adapter=str(tmp_path / "model"), merge_adapter=True)
     assert loaded.encoder.tokenizer.get_vocab()
 
