@@ -21,7 +21,7 @@ def test_training_config_that_ships_is_a_possible_run(path: Path, tmp_path: Path
     """All but the user's own data and GPUs checks out."""
     columns = [column.source for column in open_task(load(path, TrainConfig)).columns()]
     table = tmp_path / "data.jsonl"
-    table.write_text(json.dumps(dict.fromkeys([*columns, "source", "doc"], "x")), encoding="utf-8")
+    table.write_text(json.dumps(dict.fromkeys([*columns, "text", "source", "doc"], "x")), encoding="utf-8")
     given = [f"data.train=[{table}]", "data.validation=[]", f"output.path={tmp_path / 'out'}"]
     given += ["workers.gpus=0", "precision=bfloat16"]
     if load(path, TrainConfig).method.kind == "qlora":
@@ -62,3 +62,22 @@ def test_causal_corrector_that_ships_fits_its_prompt_and_its_file():
     assert 2 * sum(parameter.numel() for parameter in model.parameters()) < 10e6
     assert config.data.max_length_tokens <= model.config.max_position_embeddings
     assert max(config.task.piece_bytes) == resolve(config.task.prompt).width_bytes
+
+
+def test_training_configs_of_published_readers_keep_their_published_values():
+    """PaliGemma on invoices and GOT-OCR2 on lines of Hindi: instruction, adapter, optimizer, batch and steps."""
+    invoices, lines = (load(ROOT / f"{name}.yaml", TrainConfig) for name in ("paligemma_invoices", "got_ocr2_hindi_lines"))
+
+    for config, r, alpha, dropout, batch, prompt in (
+        (invoices, 8, 8, 0, (1, 8), "paligemma"),
+        (lines, 8, 32, 0.05, (1, 4), "got_swift"),
+    ):
+        assert (config.method.r, config.method.alpha, config.method.dropout) == (r, alpha, dropout)
+        assert (config.batch.size, config.batch.accumulation) == batch
+        assert (config.optimizer.kind, config.optimizer.learning_rate, config.precision) == ("adamw", 2e-5, "bfloat16")
+        assert config.task.prompt == prompt
+    assert (invoices.task.vision, invoices.task.output) == ("adapter", "json")
+    assert (invoices.optimizer.schedule, invoices.optimizer.warmup_steps, invoices.optimizer.weight_decay) == ("linear", 2, 1e-6)
+    assert (invoices.max_steps, invoices.checkpoint.every_steps, invoices.checkpoint.keep) == (900, 1000, 1)
+    assert (lines.evaluation.every_steps, lines.checkpoint.every_steps, lines.output.zip) == (200, 200, True)
+    assert [lines.steps(per_epoch) for per_epoch in (300, 5_000)] == [300, 1_000]
