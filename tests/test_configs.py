@@ -95,3 +95,11 @@ def test_config_evaluate_given_shows_the_harm(tmp_path: Path, capsys: pytest.Cap
     assert figures["micro_cer_reduction"]["value"] < -1
     assert figures["improved_frac"]["value"] > 0.7
     assert "made worse" in capsys.readouterr().out
+
+
+def test_config_evaluate_read_measures_answers_alone(tmp_path: Path):
+    """The demo's lines as they were read: the error rates of that text, and nothing about a correction."""
+    assert main(["evaluate", "configs/evaluate/read.yaml", "--set", f"output.path={tmp_path}"]) == 0
+    metrics = json.loads((tmp_path / "evaluation.json").read_text())["overall"]["metrics"]
+    assert metrics["micro_corrected_cer"]["value"] == pytest.approx(0.071, abs=0.001)
+    assert "micro_cer_reduction" not in metrics
