@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SHELL := /bin/bash
 
-.PHONY: demo test test-slow lint docs tagger causal reader guard reader-fonts install install-dev system system-dev clean
+.PHONY: demo test test-slow lint docs tagger causal reader reader-devanagari reader-json guard reader-fonts install install-dev system system-dev clean
 
 demo: install
 	$(BIN)/ocrray restore configs/restore/demo.yaml
@@ -33,6 +33,14 @@ tagger causal: install out/ocr_pairs/manifest.json
 reader: install reader-fonts out/tiny_reader_lines/manifest.json out/tiny_reader_test/manifest.json
 	$(BIN)/ocrray train configs/train/tiny_reader.yaml
 	$(BIN)/python benchmarks/tiny_reader.py --model out/tiny_reader/model
+
+# The same reader trained further, with another script and to write fields as JSON; the cards say how well they read.
+reader-devanagari: out/tiny_reader/manifest.json out/tiny_reader_devanagari_lines/manifest.json
+	$(BIN)/ocrray train configs/train/tiny_reader_devanagari.yaml
+reader-json: out/tiny_reader/manifest.json out/tiny_reader_entries/manifest.json
+	$(BIN)/ocrray train configs/train/tiny_reader_json.yaml
+out/tiny_reader/manifest.json:
+	$(MAKE) reader
 
 # The guard's default scorer, fitted on the corrections of misread novels and pages by simulated correctors and by those that ship: minutes.
 guard: install out/ocr_pairs/manifest.json out/guard_pages/manifest.json

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from ocrray.errors import ConfigError, RecordError
-from ocrray.synth.documents import index_card, invoice, letter, slip
+from ocrray.synth.documents import entry, index_card, invoice, letter, slip
 from ocrray.synth.documents.config import DocumentsConfig
 from ocrray.synth.documents.scanner import scanned
 from ocrray.synth.documents.sheet import Sheet, Type
@@ -19,7 +19,7 @@ from ocrray.synth.documents.words import date
 from ocrray.synth.image_set import LabelledImage
 from ocrray.synth.render import fonts, is_period
 
-MAKERS = {"invoice": invoice.make, "letter": letter.make, "index_card": index_card.make, "slip": slip.make}
+MAKERS = {"invoice": invoice.make, "letter": letter.make, "index_card": index_card.make, "slip": slip.make, "entry": entry.make}
 KEYS = {
     "invoice": ["invoice_number", "date", "supplier", "customer", "products", "total_cases"],
     "letter": ["sender", "recipient", "place", "date", "subject"],

@@ -71,6 +71,11 @@ def prose(tmp_path: Path) -> dict[str, list[str]]:
         pytest.param(DEMO.with_name("guard_pages.yaml"), marks=pytest.mark.shared),
         pytest.param(DEMO.with_name("hindi_lines.yaml"), marks=pytest.mark.shared),
         *(DEMO.with_name(f"{name}.yaml") for name in ("devanagari_lines", "documents", "invoices", "slips")),
+        *(DEMO.with_name(f"tiny_reader_{name}.yaml") for name in ("devanagari_lines", "entries")),
+        *(
+            pytest.param(DEMO.with_name(f"tiny_reader_{name}.yaml"), marks=(pytest.mark.shared, pytest.mark.slow))
+            for name in ("lines", "test")
+        ),
         pytest.param(DEMO.with_name("printed_lines.yaml"), marks=(pytest.mark.shared, pytest.mark.slow)),
     ],
     ids=lambda path: path.stem,

@@ -10,18 +10,19 @@ from PIL import Image
 from pydantic import Field
 
 from ocrray.errors import RecordError
-from ocrray.synth.documents import index_card, invoice, letter, slip
+from ocrray.synth.documents import entry, index_card, invoice, letter, slip
 from ocrray.synth.documents.scanner import scanned
 from ocrray.synth.documents.sheet import Sheet, Type
 from ocrray.synth.image_set import ImageSetConfig, LabelledImage
 from ocrray.synth.render import is_period
 
-Kind = Literal["invoice", "letter", "index_card", "slip"]
+Kind = Literal["invoice", "letter", "index_card", "slip", "entry"]
 _MAKERS: dict[Kind, Callable[[Type, np.random.Generator], tuple[Sheet, dict[str, Any]]]] = {
     "invoice": invoice.make,
     "letter": letter.make,
     "index_card": index_card.make,
     "slip": slip.make,
+    "entry": entry.make,
 }
 _TEXT_SIZES_PX = (22, 29)
 _ATTEMPTS = 4  # a document that is too long for its sheet, or that a font cannot set, is made anew
@@ -33,7 +34,8 @@ class DocumentsConfig(ImageSetConfig):
     instruction: str = "extract Document data in JSON format"
     kinds: list[Kind] = Field(default=["invoice", "letter", "index_card"], min_length=1)
     """Kinds of documents, each as often as the others: `invoice` (header fields and a list of products), `letter` (of 1840 to
-    1975), `index_card` (of a library), `slip` (three to five fields, small, for readers that are trained from nothing)."""
+    1975), `index_card` (of a library), `slip` (three to five fields, small, for readers that are trained from nothing), `entry` (of a day
+    book: three to five fields on one line)."""
     width_px: int | None = Field(None, ge=64, le=4000)
     """Width to which a document is scaled after it was degraded; null: as rendered, about 1000 px, a slip 512 px."""
 
@@ -46,7 +48,7 @@ class DocumentsConfig(ImageSetConfig):
         face, sheet, fields = _set_in_type(kind, faces, rng)
         low, high = self.severity
         severity = low + (high - low) * float(rng.beta(1.2, 1.8))
-        image = scanned(sheet.image, severity, rng, folded=kind in ("invoice", "letter"), lid=kind != "slip")
+        image = scanned(sheet.image, severity, rng, folded=kind in ("invoice", "letter"), lid=kind not in ("slip", "entry"))
         if self.width_px:
             height_px = max(1, round(image.height * self.width_px / image.width))
             image = image.resize((self.width_px, height_px), Image.Resampling.LANCZOS)
