@@ -34,7 +34,7 @@ def test_default_reader_is_small_and_reads_printed_lines() -> None:
 @pytest.mark.slow
 @pytest.mark.usefixtures("on_cluster")
 def test_recipe_of_the_reader_learns_to_follow_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a tenth of its set, with letters in cells and drawn together, a new model's loss falls far below that of a language model.
+    """On a tenth of its set, with letters in cells and drawn together, a new model's loss falls far below that of blind guesses.
 
     A model that sees nothing of the image stays above 3 nats a character on made-up strings.
     """

@@ -34,8 +34,8 @@ class DocumentsConfig(ImageSetConfig):
     instruction: str = "extract Document data in JSON format"
     kinds: list[Kind] = Field(default=["invoice", "letter", "index_card"], min_length=1)
     """Kinds of documents, each as often as the others: `invoice` (header fields and a list of products), `letter` (of 1840 to
-    1975), `index_card` (of a library), `slip` (three to five fields, small, for readers that are trained from nothing), `entry` (of a day
-    book: three to five fields on one line)."""
+    1975), `index_card` (of a library); for readers that are trained from nothing `slip` and `entry` (of a day book), three to
+    five fields on a small sheet and on one line."""
     width_px: int | None = Field(None, ge=64, le=4000)
     """Width to which a document is scaled after it was degraded; null: as rendered, about 1000 px, a slip 512 px."""
 
