@@ -5,13 +5,15 @@ import io
 import json
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pyarrow as pa
 import pyarrow.dataset
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
+from ray.exceptions import RayError
 
 from ocrray.config import load
 from ocrray.corpus import image_sets
@@ -19,12 +21,14 @@ from ocrray.corpus.about import About
 from ocrray.corpus.image_set_card import Origin, read_manifest, write_card, write_manifest
 from ocrray.corpus.image_sets import MADE_SCHEMA, SCHEMA, write_set
 from ocrray.errors import ConfigError, OcrrayError, Problems
+from ocrray.runtime.image_synthesis import MakeImages
 from ocrray.storage import Location
 from ocrray.training.data import Reader
 from ocrray.training.image_rows import ImageRows
 from ocrray.training.images import open_image
 from ocrray.training.settings import DataConfig
 from ocrray.verbs.synthesize.plan import SynthesizeConfig, make_plan
+from ocrray.verbs.synthesize.text import IMAGE_WORK_SCHEMA
 
 
 def png(grey: int) -> bytes:
@@ -183,3 +187,37 @@ def test_other_form_of_a_finished_set_is_another_run(tmp_path: Path) -> None:
     """A set is not written in another form into the same folder; the title may change."""
     plans = [make_plan(load_lines(tmp_path, **keys), None, Problems(), dry_run=True) for keys in ({}, {}, {"format": "csv"})]
     assert plans[0].fingerprint == plans[1].fingerprint != plans[2].fingerprint
+
+
+class Monitor:
+    """What a worker tells the monitor, called as an actor is."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+        self.finish = SimpleNamespace(remote=lambda counts, _: self.counts.update(counts))
+        self.report_waiting = self.report_error = SimpleNamespace(remote=self._gone)
+
+    def _gone(self, *_: object) -> None:
+        raise RayError
+
+
+def test_worker_makes_the_same_images_whatever_the_blocks(tmp_path: Path) -> None:
+    """Twelve rows at once, or in blocks as a resumed run has them; a text that no font can set is the row's own failure."""
+    rows = [
+        {"record_id": f"line-{n:09d}", "text": "漢字 " * 9 if n == 7 else "", "source": "", "part": "train"} for n in range(12)
+    ]
+    part = load_lines(tmp_path, chars=[1, 6], made_up_frac=0).lines
+    assert part is not None
+    found = []
+    for size in (12, 5):
+        monitor = Monitor()
+        worker = MakeImages(part, [path.name for path in part.font_files()], 3, cast("Any", monitor))
+        work = [pa.Table.from_pylist(rows[n : n + size], IMAGE_WORK_SCHEMA) for n in range(0, 12, size)]
+        found.append(pa.concat_tables(map(worker, work)))
+        assert monitor.counts == {"made": 11, "dropped": 1}
+    assert found[0].equals(found[1])
+    assert found[0].schema == MADE_SCHEMA
+    assert [row["record_id"] for row in found[0].to_pylist() if row["drop_reason"] == "missing_glyph"] == ["line-000000007"]
+    assert len(set(found[0]["seed"].to_pylist())) == 12
+    with pytest.raises(ConfigError, match="same fonts"):
+        MakeImages(part, ["gone.ttf"] * 99, 3, cast("Any", Monitor()))

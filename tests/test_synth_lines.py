@@ -82,7 +82,11 @@ def test_tight_line_shows_where_a_comma_stands() -> None:
     face = fonts("latin", ("period", "modern"))[0]
     heights = []
     for text in (",", "'"):
-        image = render_line(text, font_path=face, font_size_px=40, rng=np.random.default_rng(1), tight=True).image
+        image, loose = (
+            render_line(text, font_path=face, font_size_px=40, rng=np.random.default_rng(1), tight=tight).image
+            for tight in (True, False)
+        )
+        assert image.height < loose.height
         rows = np.flatnonzero((np.asarray(image) < 128).any(axis=1))
         assert 0 < rows[0] <= rows[-1] < image.height - 1
         heights.append((image.height, rows.mean() / image.height))
