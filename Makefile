@@ -29,18 +29,16 @@ docs: install
 tagger causal: install out/ocr_pairs/manifest.json
 	$(BIN)/ocrray train configs/train/$@_default.yaml
 
-# The reader of printed lines that ships, from nothing, in half an hour of two cores; and how well it reads lines held out.
+# The reader of printed lines that ships, from nothing, in an hour of one core; and how well it reads lines held out.
 reader: install reader-fonts out/tiny_reader_lines/manifest.json out/tiny_reader_test/manifest.json
 	$(BIN)/ocrray train configs/train/tiny_reader.yaml
 	$(BIN)/python benchmarks/tiny_reader.py --model out/tiny_reader/model
 
-# The same reader trained further, with another script and to write fields as JSON; the cards say how well they read.
-reader-devanagari: out/tiny_reader/manifest.json out/tiny_reader_devanagari_lines/manifest.json
+# The reader that ships trained further, with another script and to write fields as JSON; the cards say how well they read.
+reader-devanagari: install out/tiny_reader_devanagari_lines/manifest.json
 	$(BIN)/ocrray train configs/train/tiny_reader_devanagari.yaml
-reader-json: out/tiny_reader/manifest.json out/tiny_reader_entries/manifest.json
+reader-json: install reader-fonts out/tiny_reader_entries/manifest.json
 	$(BIN)/ocrray train configs/train/tiny_reader_json.yaml
-out/tiny_reader/manifest.json:
-	$(MAKE) reader
 
 # The guard's default scorer, fitted on the corrections of misread novels and pages by simulated correctors and by those that ship: minutes.
 guard: install out/ocr_pairs/manifest.json out/guard_pages/manifest.json

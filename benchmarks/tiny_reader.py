@@ -42,7 +42,7 @@ def main() -> int:
     images = [Image.open(io.BytesIO(row["image"]["bytes"])).convert("L") for row in rows]
     truth = [row["text"] for row in rows]
 
-    tesseract = Tesseract(TesseractConfig(psm=7))
+    tesseract = Tesseract(TesseractConfig(page_segmentation=7))
     tesseract_s, drafts = timed(lambda: [" ".join(line.text for line in tesseract.recognize(image)) for image in images])
     model = load_vision_model(arguments.model)
     decoder = open_vision_decoder(model, padded=False)

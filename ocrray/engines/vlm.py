@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 from PIL import Image
@@ -24,6 +25,7 @@ from ocrray.models.vision.formats import PromptFormat
 if TYPE_CHECKING:
     from ocrray.decoding.images import ImageDecoder
 
+DEFAULT_FOLDER = Path(__file__).parents[1] / "models" / "default_reader"
 _PROBE_PX = 64
 _MIN_ANSWER_TOKENS = 16
 _GOT_MARKDOWN = "OCR with format: "
@@ -41,8 +43,8 @@ class VlmConfig(ReaderConfig):
 
     engine: Literal["vlm", "vlm_padded"]
     """`vlm` reads many pages at once; `vlm_padded` uses transformers' `generate` in batches: the same text, slower."""
-    model: FolderOrName
-    """A folder or a hub id; safetensors only."""
+    model: FolderOrName = "default"
+    """`default` (ships with ocrray: reads images of one printed line), a folder or a hub id; safetensors only."""
     revision: str | None = None
     """Git revision on the hub; null: main."""
     adapter: FolderOrName | None = None
@@ -75,6 +77,11 @@ class VlmConfig(ReaderConfig):
         return self
 
     @property
+    def location(self) -> str:
+        """Folder or hub id to load from."""
+        return str(DEFAULT_FOLDER) if self.model == "default" else self.model
+
+    @property
     def max_concurrent_batches(self) -> int:
         # With several batches, images are opened while others are read, and a page that ends makes room for one of another.
         return 4 if self.engine == "vlm" else 1
@@ -88,16 +95,16 @@ class VlmConfig(ReaderConfig):
         return super().second_engines | ({"draft": self.draft} if self.draft else {})
 
     def check(self, section: str) -> EngineInfo:
-        problems = Problems(f"{section}.model: {problem}" for problem in vision_problems(self.model))
+        problems = Problems(f"{section}.model: {problem}" for problem in vision_problems(self.location))
         if self.adapter is not None:
             problems += [f"{section}.adapter: {problem}" for problem in adapter_problems(self.adapter)]
-            warn_of_another_base(self.adapter, self.model)
+            warn_of_another_base(self.adapter, self.location)
         problems += self.problems_of_second_engines(section)
         problems.raise_if_any()
         return EngineInfo(
             engine=self.engine,
             model=self.model,
-            revision=weights_revision(self.model, self.revision),
+            revision=weights_revision(self.location, self.revision),
             adapter=f"{self.adapter}@{weights_revision(self.adapter)}" if self.adapter else "",
             prompt_version=self.prompt_version(),
         )
@@ -119,7 +126,7 @@ class VlmReader(Reader):
         self._draft = PerThread(config.draft) if config.draft else None
         with engine_errors(f"{config.model} cannot be loaded"):
             self._model = load_vision_model(
-                config.model,
+                config.location,
                 revision=config.revision,
                 adapter=config.adapter,
                 merge_adapter=config.engine == "vlm",
