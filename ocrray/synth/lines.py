@@ -28,6 +28,7 @@ class LinesConfig(ImageSetConfig):
     """Images of single printed lines with their text, of a script that runs from left to right; nothing is recognized."""
 
     instruction: str = "Transcribe the text in this image"
+    """Instruction to the reader, the `prefix` of `format: jsonl`."""
     script: Script = "latin"
     """Script of the installed fonts and of made-up text; `ocrray/synth/render.py` lists the fonts and their Debian packages."""
     chars: CharsRange = (1, 60)

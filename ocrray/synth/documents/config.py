@@ -32,6 +32,7 @@ class DocumentsConfig(ImageSetConfig):
     """Images of made-up documents with their fields as JSON: all values as printed, null for what a document does not state."""
 
     instruction: str = "extract Document data in JSON format"
+    """Instruction to the reader, the `prefix` of `format: jsonl`."""
     kinds: list[Kind] = Field(default=["invoice", "letter", "index_card"], min_length=1)
     """Kinds of documents, each as often as the others: `invoice` (header fields and a list of products), `letter` (of 1840 to
     1975), `index_card` (of a library); for readers that are trained from nothing `slip` and `entry` (of a day book), three to
