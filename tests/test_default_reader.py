@@ -32,30 +32,35 @@ def test_default_reader_is_small_and_reads_printed_lines() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 @pytest.mark.usefixtures("on_cluster")
-def test_recipe_of_the_reader_learns_to_follow_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a tenth of its set, with letters in cells and drawn together, a new model's loss falls far below that of blind guesses.
+def test_recipe_of_the_reader_learns_letters_from_the_first_lines_of_its_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a tenth of its set, in which letters stand in cells, a new model names most of them.
 
-    A model that sees nothing of the image stays above 3 nats a character on made-up strings.
+    A model that sees nothing of the image stays near 3 nats a character on made-up strings; the one that ships was at 0.9 in its
+    run.
     """
     monkeypatch.chdir(ROOT)
     lines, model = tmp_path / "lines", tmp_path / "reader"
-    make = {"lines.count": 6400, "lines.chars": [1, 12], "lines.min_aspect": 6, "lines.spaced_frac": 1, "lines.made_up_frac": 1}
+    make = {"input": None, "lines.made_up_frac": 1, "output.path": str(lines)}
     learn = {
         "data.train": [f"{lines}/data/train-*.parquet"],
         "data.validation": [f"{lines}/data/validation-*.parquet"],
-        "task.image_processor.size": {"height": 32, "width": 192},
-        "model.architecture.vision_config.image_size": [32, 192],
+        "output.path": str(model),
         "evaluation.generate_records": 16,
         "checkpoint.every_steps": 1000,
     }
-    assert main(["synthesize", "configs/synthesize/tiny_reader_lines.yaml", *settings(make | {"output.path": str(lines)})]) == 0
-    assert main(["train", "configs/train/tiny_reader.yaml", *settings(learn | {"output.path": str(model)})]) == 0
+    recipe = "configs/synthesize/tiny_reader_lines.yaml"
+    assert main(["synthesize", recipe, "--limit", "6400", *settings(make)]) == 0
+    assert main(["train", "configs/train/tiny_reader.yaml", *settings(learn)]) == 0
 
     card = yaml.safe_load((model / "model" / "README.md").read_text(encoding="utf-8").split("---")[1])
     assert card["pipeline_tag"] == "image-text-to-text"
-    state = json.loads((model / "manifest.json").read_text(encoding="utf-8"))
-    assert state["last_loss"] < 2
+    manifest = json.loads((model / "manifest.json").read_text(encoding="utf-8"))
+    assert manifest["steps"] > 190
+    assert manifest["last_loss"] < 1.8
 
 
 def settings(keys: dict[str, object]) -> list[str]:
