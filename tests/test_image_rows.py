@@ -4,6 +4,7 @@ import base64
 import csv
 import io
 import json
+import shutil
 from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
@@ -20,7 +21,7 @@ from PIL import Image
 
 from ocrray.errors import ConfigError
 from ocrray.text import json_text
-from ocrray.training.data import Reader, find_files
+from ocrray.training.data import Reader, draws, find_files
 from ocrray.training.image_rows import ImageRows
 from ocrray.training.images import open_image
 from ocrray.training.samples import ARROW_TYPES
@@ -152,6 +153,21 @@ def test_image_rows_json_answers_have_one_spelling(folder, form):
         for written in (json.dumps(answer), json.dumps(answer, ensure_ascii=False, indent=2)):
             [row] = read(write(folder, form, suffix, [("red.png", written)]), json_answers=True)
             assert (row["answer"], row["problem"]) == (expected, None), (suffix, row)
+
+
+def test_draws_of_image_rows_do_not_depend_on_where_and_how_they_are_stored(folder, tmp_path_factory):
+    """The same rows are held out after the data were moved, or packed into Parquet with their images."""
+    other = tmp_path_factory.mktemp("moved")
+    shutil.copytree(folder / "images", other / "images")
+    examples = [("red.png", "a"), ("blue.png", "b")]
+    paths = [write(folder, "image_file", "csv", examples), write(other, "prefix", "jsonl", examples)]
+    paths.append(write(folder, "bytes", "parquet", examples))
+
+    tables = [pa.concat_tables(Reader(ImageRows(DataConfig(train=[path]))).read(path, 0)) for path in paths]
+
+    one, *others = [draws(table, ["image", "answer"], "held out").tolist() for table in tables]
+    assert others == [one, one]
+    assert len(set(one)) == 2
 
 
 A = "images/red.png"

@@ -1,6 +1,7 @@
 """Tables of training data: found, checked, and read as typed columns."""
 
 import hashlib
+import posixpath
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -121,9 +122,19 @@ class Reader:
 
 
 def draws(rows: pa.Table, columns: Sequence[str], salt: str, by_group: bool = False) -> np.ndarray:
-    """Return a float in [0, 1) for each row: a hash of its values, or, with `by_group`, of its group where it has one."""
-    texts = zip(*(rows[name].to_pylist() for name in columns), strict=True)
+    """Return a float in [0, 1) for each row: a hash of its values, or, with `by_group`, of its group where it has one.
+
+    An image counts by the name of its file, so that the draw does not depend on where the data lie; without one by its bytes.
+    """
+    texts = zip(*(map(_identity, rows[name].to_pylist()) for name in columns), strict=True)
     groups = rows[GROUP].to_pylist() if by_group else [None] * len(rows)
     keys = [repr(row) if group is None else f"group {group}" for row, group in zip(texts, groups, strict=True)]
     digests = b"".join(hashlib.blake2b(f"{salt} {key}".encode(), digest_size=8).digest() for key in keys)
     return np.frombuffer(digests, np.uint64) / 2.0**64
+
+
+def _identity(value: str | dict[str, bytes | str | None] | None) -> str | None:
+    if not isinstance(value, dict):
+        return value
+    name = posixpath.basename(str(value["path"] or ""))
+    return name or hashlib.blake2b(bytes(value["bytes"] or b""), digest_size=8).hexdigest()
