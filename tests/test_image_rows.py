@@ -1,132 +1,33 @@
 """Rows of images with instruction and answer: the same samples from every form in which people have them."""
 
-import base64
 import csv
-import io
 import json
 import shutil
-from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import image_forms
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from image_forms import FORMATS, FORMS, INSTRUCTION, png, read, write
 
-from ocrray.errors import ConfigError
 from ocrray.text import json_text
-from ocrray.training.data import Reader, draws, find_files
+from ocrray.training.data import Reader, draws
 from ocrray.training.image_rows import ImageRows
 from ocrray.training.images import open_image
-from ocrray.training.samples import ARROW_TYPES
 from ocrray.training.settings import DataConfig
-
-INSTRUCTION = "Transcribe the text in this image"
-FORMATS = ("csv", "json", "jsonl", "parquet")
-Example = tuple[str, Any]
-"""File name of an image below `images/`, and its answer."""
-
-
-def png(color: str) -> bytes:
-    """A small image of one colour."""
-    file = io.BytesIO()
-    Image.new("RGB", (8, 8), color).save(file, "PNG")
-    return file.getvalue()
-
-
-def dialogue(answer: str, role: str, content: str, names: tuple[str, str]) -> list[dict[str, str]]:
-    """A question about an image and its answer."""
-    return [{role: names[0], content: f"<image>\n{INSTRUCTION}"}, {role: names[1], content: answer}]
-
-
-def parts(path: str, answer: str) -> list[dict[str, Any]]:
-    """A dialogue with the image in its question."""
-    image = {"type": "image", "image": path, "text": None}
-    question = [image, {"type": "text", "image": None, "text": INSTRUCTION}]
-    return [
-        {"role": "user", "content": question},
-        {"role": "assistant", "content": [{"type": "text", "image": None, "text": answer}]},
-    ]
-
-
-def in_each_form(path: str, data: bytes, answer: str) -> dict[str, dict[str, Any]]:
-    """The row of one example in every form."""
-    messages = dialogue(answer, "role", "content", ("user", "assistant"))
-    conversations = dialogue(answer, "from", "value", ("human", "gpt"))
-    truth = json.loads(answer) if answer.startswith("{") else {"text_sequence": answer}
-    return {
-        "image_file": {"image_file": path, "text": answer},
-        "image": {"image": path, "text": answer, "instruction": INSTRUCTION},
-        "images": {"images": [path], "text": answer},
-        "bytes": {"image": {"bytes": data, "path": Path(path).name}, "text": answer},
-        "images_bytes": {"images": [{"bytes": data, "path": None}], "text": answer},
-        "query": {"query": f"<image>{INSTRUCTION}", "response": answer, "images": [path], "history": []},
-        "messages": {"messages": messages, "images": [path]},
-        "parts": {"messages": parts(path, answer)},
-        "conversations": {"image": path, "conversations": conversations},
-        "prefix": {"image": path, "prefix": INSTRUCTION, "suffix": answer},
-        "metadata": {"file_name": path, "text": answer},
-        "donut": {"file_name": path, "ground_truth": json.dumps({"gt_parse": truth})},
-    }
-
-
-FORMS = tuple(in_each_form("", b"", ""))
-
-
-def write(folder: Path, form: str, suffix: str, examples: Sequence[Example]) -> str:
-    """A table of the examples beside their images."""
-    read_images = [(f"images/{name}", (folder / "images" / name).read_bytes()) for name, _ in examples]
-    rows = [in_each_form(*image, answer)[form] for image, (_, answer) in zip(read_images, examples, strict=True)]
-    path = folder / f"{form}.{suffix}"
-    if suffix == "parquet":
-        pq.write_table(pa.Table.from_pylist(rows), path)
-        return str(path)
-    texts = [{name: in_text(value) for name, value in row.items()} for row in rows]
-    match suffix:
-        case "csv":
-            with path.open("w", newline="", encoding="utf-8") as file:
-                writer = csv.DictWriter(file, list(rows[0]))
-                writer.writeheader()
-                cells = [
-                    {name: value if isinstance(value, str) else json.dumps(value) for name, value in row.items()} for row in texts
-                ]
-                writer.writerows(cells)
-        case "json":
-            path.write_text(json.dumps(texts, indent=1), encoding="utf-8")
-        case _:
-            path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in texts), encoding="utf-8")
-    return str(path)
-
-
-def in_text(value: Any) -> Any:
-    """A value with its bytes in base64, as text formats hold them."""
-    if isinstance(value, bytes):
-        return base64.b64encode(value).decode()
-    if isinstance(value, dict):
-        return {name: in_text(child) for name, child in value.items()}
-    return [in_text(child) for child in value] if isinstance(value, list) else value
-
-
-def read(path: str, *, json_answers: bool = False, **data: Any) -> list[dict[str, Any]]:
-    """Rows of a table."""
-    rows = pa.concat_tables(Reader(ImageRows(DataConfig(train=[path], **data), json_answers=json_answers)).read(path, 0))
-    assert rows.schema.field("image").type == ARROW_TYPES["image"]
-    return list(rows.to_pylist())
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A folder with two images."""
-    (tmp_path / "images").mkdir()
-    for color in ("red", "blue"):
-        (tmp_path / "images" / f"{color}.png").write_bytes(png(color))
-    return tmp_path
+    return image_forms.make_images(tmp_path)
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -170,129 +71,6 @@ def test_draws_of_image_rows_do_not_depend_on_where_and_how_they_are_stored(fold
     assert len(set(one)) == 2
 
 
-A = "images/red.png"
-B = "images/blue.png"
-
-
-@pytest.mark.parametrize(
-    ("row", "problem"),
-    [
-        ({"image": "images/gone.png", "text": "a"}, "image_missing"),
-        ({"image": "../secret.png", "text": "a"}, "image_unsafe_path"),
-        ({"image": "images/../../secret.png", "text": "a"}, "image_unsafe_path"),
-        ({"image": "images\\..\\..\\secret.png", "text": "a"}, "image_unsafe_path"),
-        ({"image": "%2e%2e/secret.png", "text": "a"}, "image_missing"),  # a name of a file, that is not there
-        ({"image": "/etc/passwd", "text": "a"}, "image_unsafe_path"),
-        ({"image": "file:///etc/passwd", "text": "a"}, "image_unsafe_path"),
-        ({"image": "https://example.org/a.png", "text": "a"}, "image_unsafe_path"),
-        ({"image": "images", "text": "a"}, "image_not_a_file"),
-        ({"image": "x" * 5_000, "text": "a"}, "image_read_error"),
-        ({"image": "images/\ud800.png", "text": "a"}, "image_missing"),
-        ({"image": "images/\0.png", "text": "a"}, "image_missing"),
-        ({"image": None, "text": "a"}, "no_image"),
-        ({"image": " ", "text": "a"}, "no_image"),
-        ({"images": [], "text": "a"}, "no_image"),
-        ({"images": [None], "text": "a"}, "no_image"),
-        ({"image": {"bytes": None, "path": None}, "text": "a"}, "no_image"),
-        ({"images": [A, B], "text": "a"}, "several_images"),
-        ({"image": A, "query": "<image><image> differ?", "response": "a"}, "several_images"),
-        ({"image": {"bytes": "no base64", "path": None}, "text": "a"}, "bad_image"),
-        ({"image": "data:image/png,%89", "text": "a"}, "bad_image"),
-        ({"image": 7, "text": "a"}, "image_missing"),
-        ({"image": {"bytes": [1, 2]}, "text": "a"}, "bad_image"),
-        ({"image": A, "text": None}, "no_answer"),
-        ({"image": A, "text": " \n"}, "no_answer"),
-        ({"image": A, "prefix": "read"}, "no_answer"),
-        ({"image": A, "text": "x" * 1_000_001}, "too_long"),
-        ({"image": A, "query": "read", "response": "a", "history": [["q", "a"]]}, "several_turns"),
-        ({"image": A, "query": "read", "response": "a", "system": "Be brief."}, "has_system_message"),
-        ({"image": A, "messages": "Hello"}, "bad_messages"),
-        ({"image": A, "messages": {"role": "user"}}, "bad_messages"),
-        ({"image": A, "messages": ["Hello"]}, "bad_messages"),
-        ({"image": A, "messages": []}, "bad_messages"),
-        ({"image": A, "messages": [{"role": "tool", "content": "a"}]}, "bad_messages"),
-        ({"image": A, "messages": [{"role": ["user"], "content": "a"}]}, "bad_messages"),
-        ({"image": A, "messages": [{"role": "assistant", "content": "a"}]}, "bad_messages"),
-        ({"image": A, "messages": [{"role": "user", "content": "a"}, {"role": "user", "content": "b"}]}, "bad_messages"),
-        ({"image": A, "messages": [{"role": "user", "content": "a"}]}, "no_answer"),
-        ({"image": A, "messages": [{"role": "user", "content": [{"type": "video", "video": "a.mp4"}]}]}, "bad_messages"),
-        ({"image": A, "conversations": dialogue("a", "from", "value", ("human", "gpt")) * 2}, "several_turns"),
-        ({"messages": [{"role": "user", "content": "read"}, {"role": "assistant", "content": "a"}]}, "no_image"),
-        (
-            {
-                "messages": [
-                    {"role": "user", "content": [{"type": "image", "image": A}, {"type": "image", "image": B}]},
-                    {"role": "assistant", "content": "a"},
-                ]
-            },
-            "several_images",
-        ),
-    ],
-)
-def test_image_rows_row_that_cannot_be_used_is_dropped_with_its_reason(folder, row, problem):
-    """Nothing is guessed, nothing outside the folder is read, and the rows beside it stay."""
-    (folder.parent / "secret.png").write_bytes(png("red"))
-    path = folder / "rows.jsonl"
-    good = dict.fromkeys(row) | in_each_form(A, b"", "good")["parts" if "messages" in row else "conversations"]
-    if "messages" not in row and "conversations" not in row:
-        answer = next(name for name in ("text", "response", "suffix") if name in row or name == "suffix")
-        good = {"images" if "images" in row else "image": A, answer: "good"}
-        row = {**dict.fromkeys(good), **row}
-    path.write_text("".join(json.dumps(each) + "\n" for each in (good, row, good)), encoding="utf-8")
-
-    before, found, after = read(str(path))
-
-    assert found["problem"] == problem
-    assert (found["image"], found["answer"]) == (None, None)
-    assert (before["problem"], after["problem"], after["answer"]) == (None, None, "good")
-
-
-@pytest.mark.parametrize(
-    "image",
-    [
-        "./images/red.png",
-        "images\\red.png",
-        "images//x/../red.png",
-        '["images/red.png"]',
-        "['images/red.png']",  # pandas
-        "{'bytes': None, 'path': 'images/red.png'}",
-        f"data:image/png;base64,{base64.b64encode(png('red')).decode()}",
-    ],
-)
-def test_image_rows_spellings_of_one_image_read_alike(folder, image):
-    """Separators of Windows, lists as pandas prints them, and data URIs name the image that they mean."""
-    path = folder / "rows.csv"
-    with path.open("w", newline="") as file:
-        csv.writer(file).writerows([("image", "text"), (image, "a")])
-
-    [row] = read(str(path))
-
-    assert row["problem"] is None
-    assert open_image(row["image"]).getpixel((0, 0)) == (255, 0, 0)
-
-
-@pytest.mark.parametrize("name", ["50%.png", "a%20b.png", "[1].png", "{x}.png", "zeile 1 ü.png", "#1?.png"])
-def test_image_rows_file_names_are_taken_literally(folder, name):
-    """What looks like an escape, a list or a URI is the name of a file if there is one."""
-    (folder / name).write_bytes(png("red"))
-    path = folder / "rows.jsonl"
-    path.write_text(json.dumps({"image": name, "text": "a"}))
-
-    assert read(str(path))[0]["image"] == {"bytes": None, "path": str(folder / name)}
-
-
-def test_image_rows_image_root_is_where_paths_lead_from_and_stay(folder, tmp_path_factory):
-    """With `data.image_root` the table may lie elsewhere; absolute paths below the root are paths below it."""
-    path = tmp_path_factory.mktemp("tables") / "rows.jsonl"
-    images = ["red.png", str(folder / "images" / "red.png"), "../rows.jsonl", str(folder / "images" / ".." / "a.png"), str(path)]
-    path.write_text("".join(json.dumps({"image": image, "text": "a"}) + "\n" for image in images))
-
-    rows = read(str(path), image_root=str(folder / "images"))
-
-    assert [row["problem"] for row in rows] == [None, None, *["image_unsafe_path"] * 3]
-    assert {row["image"]["path"] for row in rows[:2]} == {str(folder / "images" / "red.png")}
-
-
 def test_image_rows_nested_answer_is_the_json_as_it_was_written(folder):
     """A number keeps its digits and keys their order, in an object as in its text; a key that stands twice drops the row."""
     path = folder / "rows.jsonl"
@@ -327,40 +105,6 @@ def test_image_rows_parquet_columns_have_the_types_of_arrow(folder):
     for json_answers in (False, True):
         rows = read(str(folder / "rows.parquet"), json_answers=json_answers)
         assert [row["answer"] for row in rows] == ['{"total": 1.10, "date": "1894-05-01"}', '{"items": [{"n": 1}, {}]}']
-
-
-@pytest.mark.parametrize(
-    ("names", "data", "problem"),
-    [
-        (("image", "text"), {}, ""),
-        (("scan", "text"), {}, "no column with images"),
-        (("image", "label"), {}, "no column with answers"),
-        (("image", "label"), {"target_column": "label"}, ""),
-        (("image", "text"), {"target_column": "label"}, "no column label (data.target_column)"),
-        (("image", "image_file", "text"), {}, "image and image_file may both hold the image; set data.source_column"),
-        (("image", "image_file", "text"), {"source_column": "image_file"}, ""),
-        (("image", "text", "response"), {}, "text and response may both hold the answer; set data.target_column"),
-        (("image", "messages", "text"), {}, ""),
-        (("messages",), {}, ""),
-        (("image", "messages", "conversations"), {}, "messages and conversations may both hold the dialogue"),
-        (("image", "talk"), {"target_column": "talk"}, ""),
-        (("image", "text", "text"), {}, "several columns are called text"),
-        (("image", "text"), {"group_column": "doc"}, "no column doc"),
-    ],
-)
-def test_image_rows_columns_of_a_table_are_checked_before_the_run(folder, names, data, problem):
-    """A table without a role, or with two columns for one, is a line that says which key settles it."""
-    path = folder / "rows.csv"
-    path.write_text(",".join(names) + "\n" + ",".join("x" for _ in names) + "\n")
-    config = DataConfig(train=[str(path)], **data)
-
-    if not problem:
-        assert find_files(config, ImageRows(config))["train"]
-        return
-    with pytest.raises(ConfigError) as error:
-        find_files(config, ImageRows(config))
-    assert problem in str(error.value)
-    assert len(str(error.value).splitlines()) == 1
 
 
 JSON = st.recursive(

@@ -3,7 +3,7 @@
 import hashlib
 import posixpath
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -133,8 +133,9 @@ def draws(rows: pa.Table, columns: Sequence[str], salt: str, by_group: bool = Fa
     return np.frombuffer(digests, np.uint64) / 2.0**64
 
 
-def _identity(value: str | dict[str, bytes | str | None] | None) -> str | None:
-    if not isinstance(value, dict):
+def _identity(value: str | Mapping[str, bytes | str | None] | None) -> str | None:
+    if value is None or isinstance(value, str):
         return value
-    name = posixpath.basename(str(value["path"] or ""))
-    return name or hashlib.blake2b(bytes(value["bytes"] or b""), digest_size=8).hexdigest()
+    data, path = value["bytes"], value["path"]
+    name = posixpath.basename(path) if isinstance(path, str) else ""
+    return name or hashlib.blake2b(data if isinstance(data, bytes) else b"", digest_size=8).hexdigest()
