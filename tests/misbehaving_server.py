@@ -43,6 +43,8 @@ def serving(answer, port=0):
         def do_POST(self):
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             text = body["messages"][-1]["content"] if "messages" in body else body["prompt"]
+            if isinstance(text, list):  # an image is known by its address
+                text = "".join(part["image_url"]["url"] if "image_url" in part else part["text"] for part in text)
             served.texts[text] += 1
             served.bodies.append(body)
             served.headers.append({name.lower(): value for name, value in self.headers.items()})

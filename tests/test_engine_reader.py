@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from misbehaving_server import chat, drops, error, serving
 from PIL import Image, ImageDraw, ImageFont
 
 from ocrray.engines.base import EngineInfo, Recognition
@@ -12,7 +13,7 @@ from ocrray.engines.reader import Reader, ReaderConfig
 from ocrray.engines.readings import read_answer
 from ocrray.engines.server.answers import Answer
 from ocrray.engines.tesseract import TesseractConfig
-from ocrray.errors import RecordError
+from ocrray.errors import EngineError, RecordError
 
 INVOICE = {
     "type": "object",
@@ -238,3 +239,42 @@ def test_recognize_pages_fallback_that_fails_too_says_both() -> None:
     assert isinstance(found, RecordError)
     assert found.kind == "unfinished"
     assert "32,767" in str(found)
+
+
+@pytest.mark.parametrize(
+    ("reply", "kind"),
+    [
+        ((422, error("no such picture")), "http_422"),
+        ((400, error("the image is too large: maximum context length is 4096 tokens")), "too_long"),
+        (drops, "connection_lost"),
+        (chat("I cannot read this.", end="content_filter"), "refused"),
+    ],
+    ids=["refused status", "too long", "dropped", "filtered"],
+)
+def test_recognize_pages_one_that_the_server_does_not_read_fails_alone(reply: Any, kind: str) -> None:
+    """The other page is read, and what the server said stands in the error; each request holds one image and the question."""
+    bad = PRINTED.convert("1")
+
+    def answer(text: str, _attempt: int) -> Any:
+        return reply if "image/png" in text else chat("Harbour at Leith")
+
+    with serving(answer) as served:
+        reader = config(base_url=served.url, max_retries=0, concurrency=1, instruction="Read it.", max_new_tokens=99).open()
+        read = reader.recognize_pages([PRINTED, bad, PRINTED])
+        reader.close()
+
+    assert [one.text for one in read if isinstance(one, Recognition)] == ["Harbour at Leith"] * 2
+    assert isinstance(read[1], RecordError)
+    assert read[1].kind == kind
+    first = served.bodies[0]
+    assert [part["type"] for part in first["messages"][0]["content"]] == ["image_url", "text"]
+    assert (first["max_tokens"], first["temperature"]) == (99, 0.0)
+
+
+def test_recognize_pages_of_a_server_that_refuses_the_key_ends_the_run() -> None:
+    """No page would fare better."""
+    with serving(lambda *_: (401, error("invalid api key"))) as served:
+        reader = config(base_url=served.url, max_retries=0, max_wait_s=0).open()
+        with pytest.raises(EngineError, match="invalid api key"):
+            reader.recognize_pages([PRINTED])
+        reader.close()

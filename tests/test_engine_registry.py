@@ -120,6 +120,25 @@ def test_recognize_section_without_engine_is_tesseract_and_others_are_chosen_by_
             _RECOGNIZE.validate_python(section)
 
 
+@pytest.mark.parametrize(
+    ("section", "pages_at_once", "batches", "uses_gpu"),
+    [
+        ({"engine": "tesseract"}, 1, 1, False),
+        ({"engine": "vlm", "model": "m"}, 8, 4, True),
+        ({"engine": "vlm_padded", "model": "m"}, 8, 1, True),
+        ({"engine": "http", "base_url": "http://localhost/v1", "model": "m"}, 16, 2, False),
+        ({"engine": "fake"}, 1, 1, False),
+    ],
+)
+def test_recognizer_facts_are_stated_by_each_config(section: dict[str, str], pages_at_once: int, batches: int, uses_gpu: bool):
+    """How many pages go to it in one call, from how many threads, and whether it needs a GPU; all make text unless asked."""
+    config = _RECOGNIZE.validate_python(section)
+
+    assert (config.pages_at_once, config.max_concurrent_batches, config.uses_gpu) == (pages_at_once, batches, uses_gpu)
+    assert config.rows_per_block >= config.pages_at_once
+    assert config.page_fields is None
+
+
 def test_fake_without_settings_is_the_identity_and_fails_only_on_request():
     """It can stand for a corrector that changes nothing, and for one that breaks."""
     fake = _CORRECT.validate_python({"engine": "fake", "fail_on": "boom"}).open()

@@ -8,11 +8,16 @@ from ocrray.engines.base import EngineConfig
 from ocrray.engines.fake import FakeConfig
 from ocrray.engines.hf import HfConfig
 from ocrray.engines.http import HttpConfig
+from ocrray.engines.http_reader import HttpReaderConfig
+from ocrray.engines.tesseract import TesseractConfig
+from ocrray.engines.vlm import VlmConfig
 from ocrray.runtime import resources
 from ocrray.runtime.resources import WorkersConfig, block_rows, local_cpus, local_workers
 from ocrray.stages.spec import Pool
 
 HTTP = HttpConfig(engine="http", base_url="http://localhost/v1", model="m")
+READER = VlmConfig(engine="vlm", model="m")
+HTTP_READER = HttpReaderConfig(engine="http", base_url="http://localhost/v1", model="m")
 CORES = 4
 ONE_PER_CORE = Pool(None)
 
@@ -97,6 +102,18 @@ def test_local_pool_of_shared_gpus_has_a_cpu_for_every_worker(
 def test_gpu_problems_engine_without_gpu_may_reserve_none(engine: EngineConfig | None, gpus: float, problems: int):
     """GPUs that would be reserved and stay idle are refused."""
     assert len(WorkersConfig(correct_gpus=gpus).gpu_problems(None, engine)) == problems
+
+
+@pytest.mark.parametrize(("engine", "problems"), [(READER, 0), (TesseractConfig(), 1), (HTTP_READER, 1), (None, 1)])
+def test_gpu_problems_of_recognizers_name_their_own_key(
+    monkeypatch: pytest.MonkeyPatch, engine: EngineConfig | None, problems: int
+):
+    """A vision-language model may have GPUs, Tesseract and a server may not."""
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
+
+    found = WorkersConfig(recognize_gpus=0.5).gpu_problems(engine, None)
+
+    assert [line.split(":")[0] for line in found] == ["workers.recognize_gpus"] * problems
 
 
 def test_gpu_problems_on_a_cluster_are_none(monkeypatch: pytest.MonkeyPatch):

@@ -27,6 +27,14 @@ KEPT = {"status": "kept_raw", "raw_text": "tbe", "corrected_text": "tbe", "guard
 ROWS = corpus_rows(CORRECTED, MISSING, TOO_LARGE, KEPT)
 
 
+def test_selection_transient_pages_that_a_server_did_not_read_are_read_again():
+    """The server may be there again; a page that Tesseract was not done with, or that loops, is what it is."""
+    kinds = ["connection_lost", "http_503", "missing", "timeout", "loop", "unfinished", "http_422", "too_long"]
+    rows = corpus_rows(*({"status": "failed", "error_kind": kind} for kind in kinds))
+
+    assert rows.filter(Selection.transient().mask(rows))["error_kind"].to_pylist() == kinds[:3]
+
+
 @pytest.mark.parametrize(
     ("terms", "expected"),
     [
