@@ -211,7 +211,7 @@ def test_placed_line_whose_words_are_not_its_text_has_no_words():
 def test_blocks_follow_columns():
     """Lines of a column are a block; the next column, far lines and lines without a box begin another; the order stays."""
     left = [PlacedLine(f"left {row}", Box(0, 30 * row, 100, 30 * row + 20)) for row in range(3)]
-    right = [PlacedLine(f"right {row}", Box(120, 30 * row, 220, 30 * row + 20)) for row in range(2)]
+    right = [PlacedLine(f"right {row}", Box(60, 30 * row, 220, 30 * row + 20)) for row in range(2)]  # overlaps, but is no lower
     far = PlacedLine("far", Box(0, 400, 220, 420))
 
     blocks = blocks_of([*left, *right, PlacedLine(""), far, PlacedLine("a"), PlacedLine("b")])
@@ -222,4 +222,4 @@ def test_blocks_follow_columns():
         ["far"],
         ["a", "b"],
     ]
-    assert [block.box for block in blocks] == [Box(0, 0, 100, 80), Box(120, 0, 220, 50), far.box, None]
+    assert [block.box for block in blocks] == [Box(0, 0, 100, 80), Box(60, 0, 220, 50), far.box, None]

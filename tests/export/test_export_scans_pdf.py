@@ -181,6 +181,7 @@ def test_pdf_text_reads_in_every_direction_and_script():
         placed({"down": (20, 100, 50, 200), "wards": (20, 210, 50, 330)}),
         placed({"up": (560, 300, 590, 380), "right": (560, 150, 590, 290)}),
         placed({"नमस्ते": (100, 150, 200, 190), "𝔄𝔟": (190, 150, 290, 190), "fine": (300, 150, 400, 190)}),
+        placed({"sen:": (100, 250, 188, 290), "vo": (164, 250, 188, 290), "the": (200, 250, 241, 290)}),
     ]
     writer = pypdf.PdfWriter()
     page = writer.add_blank_page(144, 96)
@@ -193,7 +194,9 @@ def test_pdf_text_reads_in_every_direction_and_script():
 
     with pdf.open_sheet(file.getvalue(), 0, "a.pdf", 10**8) as sheet:
         text = sheet.page.get_textpage().get_text_range()
-    assert all(phrase in " ".join(text.split()) for phrase in ("שלום עולם", "down", "wards", "up right", "नमस्ते 𝔄𝔟 fine"))
+    assert all(
+        phrase in " ".join(text.split()) for phrase in ("שלום עולם", "down", "wards", "up right", "नमस्ते 𝔄𝔟 fine", "sen: vo the")
+    )
 
 
 def placed(words: dict[str, tuple[int, int, int, int]]) -> PlacedLine:
