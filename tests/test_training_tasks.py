@@ -11,7 +11,7 @@ from test_architecture import PACKAGE, imports
 
 from ocrray.training.tasks.registry import TaskConfig
 
-SHARED = ("base", "registry", "pretrained", "causal", "architecture", "new_reader", "image_batches", "image_measure")
+SHARED = ("base", "registry", "pretrained", "causal", "architecture", "new_reader", "image_batches", "image_measure", "chats")
 TASKS = sorted(path.stem for path in (PACKAGE / "training" / "tasks").glob("[a-z]*.py") if path.stem not in SHARED)
 
 

@@ -10,7 +10,6 @@ from ocrray.errors import ConfigError
 from ocrray.models.folders import ADAPTER_FILES, adapter_problems, model_problems
 from ocrray.models.limits import max_positions, without_impossible_padding
 from ocrray.models.loading import load_weights
-from ocrray.training.adapters import continuation_problem
 from ocrray.training.settings import LoraMethod, RunSettings
 from ocrray.training.tasks.architecture import architecture_problems, target_problems
 from ocrray.training.tasks.base import Task
@@ -57,6 +56,8 @@ class PretrainedTask(Task):
             return [f"model.adapter: method.kind {method.kind} trains no adapter; take lora, or merge it into model.name first"]
         if wrong := adapter_problems(adapter):
             return [f"model.adapter: {problem}" for problem in wrong]
+        from ocrray.training.adapters import continuation_problem
+
         settings = Path(adapter) / ADAPTER_FILES[0]
         problem = continuation_problem(json.loads(settings.read_text(encoding="utf-8")), method) if settings.is_file() else ""
         return [f"model.adapter: {adapter}: {problem}"] if problem else []
